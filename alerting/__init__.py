@@ -1,0 +1,1 @@
+"""Alerting: verdicts to decisions, decisions to signals, and the ledger of every part. Imports only `shared`."""

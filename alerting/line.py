@@ -1,0 +1,219 @@
+"""One line's gate at work: decide each part in time, signal it, and hand it on to be recorded."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import Final
+
+from alerting.gate import effective, signal_for
+from alerting.parts import OpenPart, PartTable
+from alerting.policy import judge
+from alerting.signals.base import GateSignals
+from shared.clock import NS_PER_MS, Clock, wait_event
+from shared.domain import Decision, Outcome
+from shared.errors import SignalError, SignalTimeoutError, StoreError
+from shared.log import get_logger
+from shared.plc import Delivery
+from shared.settings import LineSettings
+from shared.store.base import Store
+
+DEFAULT_MARGIN_MS: Final = 20.0
+"""How long before `decide_by` silence is settled, so that the default itself still reaches the gate in time."""
+
+_TICK_S: Final = 0.1
+_RECONNECT_NS: Final = 250 * NS_PER_MS
+_UNCERTAIN_NS: Final = 30_000 * NS_PER_MS
+_STUCK_NS: Final = 1_000 * NS_PER_MS
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Settlement:
+    """A part whose decision holds. `unconfirmed` means that a write to the gate was never answered."""
+
+    part: OpenPart
+    decision: Decision
+    latency_ms: float | None = None
+    unconfirmed: bool = False
+
+
+class LineGate:
+    """Decides the parts of one line; settled ones go to the queue `settled`: recording them delays no signal."""
+
+    def __init__(
+        self,
+        line: LineSettings,
+        *,
+        store: Store,
+        signals: GateSignals,
+        clock: Clock,
+        settled: asyncio.Queue[Settlement],
+    ) -> None:
+        self.line = line
+        self.table = PartTable(line, margin_ms=min(DEFAULT_MARGIN_MS, line.gate_delay_ms / 10))
+        self._store = store
+        self._signals = signals
+        self._clock = clock
+        self._settled = settled
+        self._wake = asyncio.Event()
+        self._connected = False
+        self._tried_ns: int | None = None
+        self._sequence = 0
+        self._uncertain: list[OpenPart] = []
+        self._last_at_gate_ns = 0
+        self._alive_ns = clock.monotonic_ns()
+        self._log = get_logger("alerting").bind(line=line.name)
+
+    def wake(self) -> None:
+        """Look at the parts again: something came."""
+        self._wake.set()
+
+    @property
+    def connected(self) -> bool:
+        """Return whether the gate answers."""
+        return self._connected
+
+    def healthy(self, now_ns: int) -> bool:
+        """Return whether parts are being decided; without that the heartbeat must rest."""
+        return now_ns - self._alive_ns < _STUCK_NS
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Decide until `stop` is set, no part is open, and the last one that was signalled has reached the gate."""
+        while True:
+            self._wake.clear()
+            now_ns = self._clock.monotonic_ns()
+            self._alive_ns = now_ns
+            await self._keep_connected(now_ns)
+            for part in self.table.ready(self._clock.monotonic_ns(), only_due=not self._connected):
+                await self._decide(part)
+                self._alive_ns = self._clock.monotonic_ns()
+            await self._give_up_on_old_uncertain(last=stop.is_set())
+            if stop.is_set() and not len(self.table) and self._clock.utc_ns() > self._last_at_gate_ns:
+                return
+            due_ns = self.table.next_due_ns()
+            left_s = _TICK_S if due_ns is None else (due_ns - self._clock.monotonic_ns()) / 1e9
+            await wait_event(self._clock, self._wake, min(_TICK_S, max(0.0, left_s)))
+
+    async def beat(self, now_ns: int) -> None:
+        """Beat once, if parts are being decided and the gate is connected."""
+        if self._connected and self.healthy(now_ns):
+            try:
+                await self._signals.beat()
+            except SignalError as error:
+                self._lost(error)
+
+    async def _keep_connected(self, now_ns: int) -> None:
+        if self._connected or (self._tried_ns is not None and now_ns - self._tried_ns < _RECONNECT_NS):
+            return
+        self._tried_ns = now_ns
+        try:
+            accepted = await self._signals.open()
+        except SignalError as error:
+            self._log.debug("gate.unreachable", error=str(error))
+            return
+        self._sequence = max(self._sequence, accepted.sequence)
+        self._connected = True
+        self._log.info("gate.connected", gate=self.line.gate.value, last_sequence=accepted.sequence)
+        uncertain, self._uncertain = self._uncertain, []
+        for part in uncertain:
+            await self._deliver(part)
+
+    async def _decide(self, part: OpenPart) -> None:
+        if part.claimed is None:
+            part.claimed = await self._claim(part)
+        if part.due_ns <= self._clock.monotonic_ns() and not self._connected:
+            await self._close(part, delivery=None)
+        else:
+            await self._deliver(part)
+
+    async def _claim(self, part: OpenPart) -> Decision:
+        announcement = part.announcement
+        judgement = judge(part.cameras, part.verdicts, reject_at=self.line.reject_at)
+        stamps = {name: at for verdict in part.verdicts.values() for name, at in verdict.stamps_ns.items()}
+        now_ns = self._clock.utc_ns()
+        decision = Decision(
+            line=self.line.name,
+            part_id=announcement.part_id,
+            outcome=judgement.outcome,
+            reason=judgement.reason,
+            reject_at=self.line.reject_at,
+            findings=judgement.findings,
+            captured_at_ns=announcement.captured_at_ns,
+            decide_by_ns=announcement.decide_by_ns,
+            decided_at_ns=now_ns,
+            label=announcement.label,
+            stamps_ns={**stamps, "decided": now_ns},
+        )
+        try:
+            if not part.counted:
+                record = await self._store.announce(announcement)
+                part.counted = True
+                if record.claimed is not None:
+                    return record.claimed
+            return await self._store.claim(decision)
+        except StoreError as error:
+            self._log.warning("store.away", error=str(error))
+            if decision.outcome is not Outcome.PASS:
+                return decision
+            # Without a claim nothing keeps a second process from deciding otherwise: such a part may not pass.
+            return replace(decision, outcome=Outcome.DEFAULT_REJECT, reason="the store is away: nothing may pass")
+
+    async def _deliver(self, part: OpenPart) -> None:
+        decision = part.claimed
+        if decision is None:
+            raise AssertionError("a part is delivered only after its decision was claimed")
+        self._sequence += 1
+        try:
+            delivery = await self._signals.send(signal_for(decision, self._sequence, self.line))
+        except SignalTimeoutError as error:
+            self._lost(error)
+            part.uncertain = True
+            self.table.close(part.announcement.part_id)
+            self._uncertain.append(part)
+        except SignalError as error:
+            self._lost(error)
+            if part.uncertain:
+                self._uncertain.append(part)
+            elif part.due_ns <= self._clock.monotonic_ns():
+                await self._close(part, delivery=None)
+        else:
+            if delivery is Delivery.CONFLICTING and (earlier := await self._taken_earlier(decision)) is not None:
+                part.claimed, delivery = earlier, Delivery.DUPLICATE
+            await self._close(part, delivery=delivery)
+
+    async def _taken_earlier(self, decision: Decision) -> Decision | None:
+        """Return the decision that the gate accepted for this part before a restart, if it still says so."""
+        try:
+            accepted = await self._signals.last_accepted()
+        except SignalError as error:
+            self._lost(error)
+            return None
+        if accepted.part_id != decision.part_id or accepted.outcome is None:
+            return None
+        return replace(decision, outcome=accepted.outcome, reason=f"the gate took it earlier ({decision.reason})")
+
+    async def _close(self, part: OpenPart, *, delivery: Delivery | None) -> None:
+        if part.claimed is None:
+            raise AssertionError("a part is closed only after its decision was claimed")
+        self.table.close(part.announcement.part_id)
+        decision = effective(part.claimed, delivery, self.line.gate)
+        now_ns = self._clock.utc_ns()
+        at_gate_ns = decision.captured_at_ns + self.line.gate_delay_ns
+        self._last_at_gate_ns = max(self._last_at_gate_ns, min(at_gate_ns, now_ns + self.line.gate_delay_ns))
+        if delivery is not None:
+            decision = replace(decision, stamps_ns={**decision.stamps_ns, "signalled": now_ns})
+        on_time = delivery is not None and decision.outcome is not Outcome.DEFAULT_REJECT
+        latency_ms = (now_ns - decision.captured_at_ns) / NS_PER_MS if on_time else None
+        unconfirmed = part.uncertain and delivery is None
+        await self._settled.put(Settlement(part, decision, latency_ms, unconfirmed))
+
+    async def _give_up_on_old_uncertain(self, *, last: bool) -> None:
+        now_ns = self._clock.monotonic_ns()
+        while self._uncertain and (last or now_ns - self._uncertain[0].due_ns > _UNCERTAIN_NS):
+            await self._close(self._uncertain.pop(0), delivery=None)
+
+    def _lost(self, error: SignalError) -> None:
+        if self._connected:
+            self._log.warning("gate.lost", error=str(error))
+        self._connected = False
+        self._tried_ns = self._clock.monotonic_ns()

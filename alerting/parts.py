@@ -1,0 +1,128 @@
+"""The parts of one line on their way to the gate: what is due, and what came for it. Pure: time is passed in."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from shared.bus.intake import Token
+from shared.clock import NS_PER_MS
+from shared.domain import Decision, PartAnnouncement, Verdict, VerdictStatus
+from shared.settings import LineSettings
+
+_REMEMBERED = 10_000
+
+
+@dataclass(slots=True, eq=False)
+class OpenPart:
+    """A part whose decision does not hold yet.
+
+    `due_ns` is monotonic; `tokens` are the bus records that its decision settles; `counted` says that the store knows
+    the part, `uncertain` that a signal for it was written and never answered.
+    """
+
+    announcement: PartAnnouncement
+    due_ns: int
+    cameras: frozenset[str]
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    overlays: dict[str, bytes] = field(default_factory=dict)
+    tokens: list[Token] = field(default_factory=list)
+    counted: bool = False
+    claimed: Decision | None = None
+    uncertain: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Return whether every camera that had to see the part has spoken, or the decision stands already."""
+        return self.claimed is not None or self.cameras <= self.verdicts.keys()
+
+
+class PartTable:
+    """The open parts of a line, and the identities of those that were closed lately."""
+
+    def __init__(self, line: LineSettings, *, margin_ms: float) -> None:
+        self._line = line
+        self._margin_ns = round(margin_ms * NS_PER_MS)
+        self._open: dict[str, OpenPart] = {}
+        self._closed: OrderedDict[str, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def announced(self, part: PartAnnouncement, *, utc_ns: int, now_ns: int) -> OpenPart | None:
+        """Open the part, or complete what a verdict opened; return None for a part that was closed."""
+        if part.part_id in self._closed:
+            return None
+        existing = self._open.get(part.part_id)
+        if existing is None:
+            return self._opened(part, utc_ns=utc_ns, now_ns=now_ns)
+        existing.cameras |= frozenset(part.cameras)
+        if existing.announcement.label is None:
+            existing.announcement = part
+        return existing
+
+    def verdict(self, verdict: Verdict, overlay: bytes, *, utc_ns: int, now_ns: int) -> OpenPart | None:
+        """Note a verdict, opening its part where the announcement is still on its way; return None if it is late.
+
+        Of several verdicts of one camera the most alarming inspected one counts, whatever order they came in.
+        """
+        capture = verdict.capture
+        part = self._open.get(capture.part_id)
+        if part is None:
+            if capture.part_id in self._closed or capture.decide_by_ns <= utc_ns:
+                return None
+            announcement = PartAnnouncement(
+                line=capture.id.line,
+                part_id=capture.part_id,
+                cameras=(capture.id.camera,),
+                captured_at_ns=capture.captured_at_ns,
+                decide_by_ns=capture.decide_by_ns,
+            )
+            part = self._opened(announcement, utc_ns=utc_ns, now_ns=now_ns)
+        known = part.verdicts.get(capture.id.camera)
+        if known is None or _alarm(verdict) > _alarm(known):
+            part.verdicts[capture.id.camera] = verdict
+            part.overlays[capture.id.camera] = overlay
+        return part
+
+    def ready(self, now_ns: int, *, only_due: bool = False) -> list[OpenPart]:
+        """Return the parts to decide now, the most urgent first: complete ones (unless `only_due`) and due ones."""
+        ready = [
+            part
+            for part in self._open.values()
+            if part.due_ns <= now_ns or (part.complete and part.counted and not only_due)
+        ]
+        return sorted(ready, key=lambda part: part.due_ns)
+
+    def close(self, part_id: str) -> None:
+        """Forget a part whose decision is made, but remember its name for late messages."""
+        self._open.pop(part_id, None)
+        self._closed[part_id] = None
+        if len(self._closed) > _REMEMBERED:
+            self._closed.popitem(last=False)
+
+    def next_due_ns(self) -> int | None:
+        """Return when the next part falls due."""
+        return min((part.due_ns for part in self._open.values()), default=None)
+
+    def uncounted(self) -> list[OpenPart]:
+        """Return the parts that the store has not counted yet."""
+        return [part for part in self._open.values() if not part.counted]
+
+    def _opened(self, announcement: PartAnnouncement, *, utc_ns: int, now_ns: int) -> OpenPart:
+        left_ns = announcement.decide_by_ns - utc_ns - self._margin_ns
+        # A clock step must not keep a part open past the line's own gate delay.
+        left_ns = min(left_ns, self._line.gate_delay_ns - self._line.actuation_lead_ns)
+        part = OpenPart(
+            announcement=announcement,
+            due_ns=now_ns + left_ns,
+            cameras=frozenset(announcement.cameras) | {camera.name for camera in self._line.cameras},
+        )
+        self._open[announcement.part_id] = part
+        return part
+
+
+def _alarm(verdict: Verdict) -> float:
+    if verdict.status is VerdictStatus.NOT_INSPECTED or verdict.score is None:
+        return float("-inf")
+    return verdict.score

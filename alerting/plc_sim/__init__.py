@@ -1,0 +1,1 @@
+"""The other side of the gate's handshake: a simulated conveyor, gate and PLC."""

@@ -1,0 +1,95 @@
+"""Record settled parts: the store's counters, the durable decision on the bus, the rejects' pictures and alerts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+
+from alerting.line import Settlement
+from shared.bus.base import Bus
+from shared.bus.intake import Token
+from shared.clock import Clock
+from shared.domain import Decision, Outcome
+from shared.log import get_logger
+from shared.retry import insist
+from shared.store.base import Alert, Store
+from shared.topics import PartitionPlan, Topics, part_key
+from shared.wire import encode
+
+
+class Recorder:
+    """Writes settlements in order, insisting while the store or the bus is away; then their bus records are done."""
+
+    def __init__(
+        self,
+        *,
+        bus: Bus,
+        store: Store,
+        clock: Clock,
+        topics: Topics,
+        plan: PartitionPlan,
+        done: Callable[[Iterable[Token]], None],
+    ) -> None:
+        self._bus = bus
+        self._store = store
+        self._clock = clock
+        self._topics = topics
+        self._plan = plan
+        self._done = done
+        self._log = get_logger("alerting")
+
+    async def run(self, settled: asyncio.Queue[Settlement]) -> None:
+        """Record what comes; ends when it is cancelled."""
+        while True:
+            settlement = await settled.get()
+            await self.record(settlement)
+            settled.task_done()
+
+    async def record(self, settlement: Settlement) -> None:
+        """Record one part; every step may be repeated without a second effect."""
+        decision = settlement.decision
+        await self._insist(lambda: self._settle(settlement), "settle")
+        await self._insist(lambda: self._publish(decision), "publish")
+        await self._insist(lambda: self._store.published(decision.line, decision.part_id), "mark")
+        self._done(settlement.part.tokens)
+        self._log.debug(
+            "part.settled",
+            line=decision.line,
+            part=decision.part_id,
+            outcome=decision.outcome.value,
+            reason=decision.reason,
+            latency_ms=settlement.latency_ms,
+        )
+
+    async def republish(self, decision: Decision, tokens: Iterable[Token]) -> None:
+        """Publish a decision that was settled before a crash and may not have reached the bus."""
+        await self._insist(lambda: self._publish(decision), "publish")
+        await self._insist(lambda: self._store.published(decision.line, decision.part_id), "mark")
+        self._done(tokens)
+
+    async def _settle(self, settlement: Settlement) -> None:
+        decision, part = settlement.decision, settlement.part
+        if not part.counted:
+            await self._store.announce(part.announcement)
+            part.counted = True
+        if not await self._store.settle(decision, latency_ms=settlement.latency_ms, unconfirmed=settlement.unconfirmed):
+            return
+        if decision.outcome is Outcome.REJECT:
+            for camera, overlay in part.overlays.items():
+                if overlay:
+                    await self._store.put_picture(decision.line, decision.part_id, camera, overlay)
+        if decision.outcome is not Outcome.PASS:
+            await self._store.alert(
+                Alert(decision.line, decision.outcome.value, decision.reason, decision.part_id, decision.decided_at_ns)
+            )
+
+    async def _publish(self, decision: Decision) -> None:
+        await self._bus.publish(
+            self._topics.decisions,
+            encode(decision),
+            key=part_key(decision.line, decision.part_id),
+            partition=self._plan.of_line(decision.line),
+        )
+
+    async def _insist(self, step: Callable[[], Awaitable[None]], what: str) -> None:
+        await insist(step, clock=self._clock, log=self._log, what=what)

@@ -1,0 +1,210 @@
+"""The alerting service: announcements and verdicts in; one decision, one signal and one record out for each part."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from alerting.line import LineGate, Settlement
+from alerting.parts import OpenPart
+from alerting.recorder import Recorder
+from alerting.signals.base import GateSignals
+from shared.bus.base import Bus, Record
+from shared.bus.intake import Intake, Token, token_of
+from shared.clock import NS_PER_MS, NS_PER_S, Clock
+from shared.domain import Decision, PartAnnouncement, VerdictStatus
+from shared.errors import ConfigError, StoreError, WireError
+from shared.log import get_logger
+from shared.plc import check_part_id
+from shared.settings import LineSettings, Settings
+from shared.store.base import Store
+from shared.wire import VerdictMessage, decode
+
+_GROUP: Final = "alerting"
+_MAX_RECORDS: Final = 500
+_STATE_S: Final = 1.0
+_SILENT_NS: Final = 1 * NS_PER_S
+_QUEUE: Final = 1_000
+
+
+class AlertingService:
+    """Owns the gates of all lines in the settings."""
+
+    name = "alerting"
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        bus: Bus,
+        store: Store,
+        clock: Clock,
+        signals: Callable[[LineSettings], GateSignals],
+    ) -> None:
+        self._settings = settings
+        self._topics = settings.topics
+        self._plan = settings.plan
+        self._bus = bus
+        self._store = store
+        self._clock = clock
+        self._settled = {line.name: asyncio.Queue[Settlement](_QUEUE) for line in settings.lines}
+        self._signals = {line.name: signals(line) for line in settings.lines}
+        self._gates = {
+            line.name: LineGate(
+                line, store=store, signals=self._signals[line.name], clock=clock, settled=self._settled[line.name]
+            )
+            for line in settings.lines
+        }
+        self._log = get_logger("alerting")
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set and every open part is settled and recorded."""
+        for gate in self._gates.values():
+            line = gate.line
+            self._log.info("line.started", line=line.name, gate=line.gate.value, reject_at=line.reject_at)
+        subscription = await self._bus.subscribe(
+            [self._topics.captures, self._topics.verdicts], group=_GROUP, member=self._settings.alerting.member
+        )
+        intake = Intake(
+            subscription,
+            bus=self._bus,
+            clock=self._clock,
+            log=self._log,
+            dead_letters=self._topics.dead_letters,
+            place=self.name,
+        )
+        recorder = Recorder(
+            bus=self._bus,
+            store=self._store,
+            clock=self._clock,
+            topics=self._topics,
+            plan=self._plan,
+            done=intake.done,
+        )
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                running = [tasks.create_task(self._consume(intake, recorder, stop))]
+                for name, gate in self._gates.items():
+                    running.append(tasks.create_task(self._beat(gate, intake)))
+                    running.append(tasks.create_task(recorder.run(self._settled[name])))
+                running.append(tasks.create_task(intake.commit_regularly()))
+                running.append(tasks.create_task(self._report_state()))
+                async with asyncio.TaskGroup() as gates:
+                    for gate in self._gates.values():
+                        gates.create_task(gate.run(stop))
+                for queue in self._settled.values():
+                    await queue.join()
+                for task in running:
+                    task.cancel()
+            await intake.commit()
+            await self._write_state("STOPPED")
+        finally:
+            await intake.close()
+            for signals in self._signals.values():
+                await signals.close()
+
+    async def _consume(self, intake: Intake, recorder: Recorder, stop: asyncio.Event) -> None:
+        while True:
+            for record in await intake.poll(_MAX_RECORDS):
+                if record.topic == self._topics.verdicts:
+                    await self._verdict(intake, recorder, record)
+                elif not stop.is_set():
+                    # Announcements that come while stopping stay uncommitted, for whoever comes next.
+                    await self._announced(intake, recorder, record)
+
+    async def _announced(self, intake: Intake, recorder: Recorder, record: Record) -> None:
+        try:
+            announcement, _ = decode(PartAnnouncement, record.value)
+            check_part_id(announcement.part_id)
+        except (WireError, ConfigError) as error:
+            await intake.bury(record, str(error))
+            intake.done([token_of(record)])
+            return
+        gate = self._gates.get(announcement.line)
+        if gate is None:
+            intake.done([token_of(record)])
+            return
+        part = gate.table.announced(announcement, utc_ns=self._clock.utc_ns(), now_ns=self._clock.monotonic_ns())
+        await self._take(gate, part, token_of(record), intake, recorder)
+
+    async def _verdict(self, intake: Intake, recorder: Recorder, record: Record) -> None:
+        try:
+            message, overlay = decode(VerdictMessage, record.value)
+            check_part_id(message.verdict.capture.part_id)
+        except (WireError, ConfigError) as error:
+            await intake.bury(record, str(error))
+            intake.done([token_of(record)])
+            return
+        verdict = message.verdict
+        gate = self._gates.get(verdict.capture.id.line)
+        if gate is None:
+            intake.done([token_of(record)])
+            return
+        part = gate.table.verdict(
+            verdict, bytes(overlay), utc_ns=self._clock.utc_ns(), now_ns=self._clock.monotonic_ns()
+        )
+        if part is None and verdict.status is VerdictStatus.INSPECTED:
+            await self._count_late(gate.line.name)
+        await self._take(gate, part, token_of(record), intake, recorder)
+
+    async def _take(
+        self, gate: LineGate, part: OpenPart | None, token: Token, intake: Intake, recorder: Recorder
+    ) -> None:
+        if part is None:
+            intake.done([token])
+            return
+        part.tokens.append(token)
+        if not part.counted:
+            settled = await self._count(gate, part)
+            if settled is not None:
+                await recorder.republish(settled, part.tokens)
+        gate.wake()
+
+    async def _count(self, gate: LineGate, part: OpenPart) -> Decision | None:
+        """Let the store count the part; return its decision if it was settled before a restart."""
+        try:
+            known = await self._store.announce(part.announcement)
+        except StoreError as error:
+            self._log.warning("store.away", error=str(error))
+            return None
+        part.counted = True
+        part.claimed = known.claimed
+        if not known.settled:
+            return None
+        gate.table.close(part.announcement.part_id)
+        return known.claimed
+
+    async def _count_late(self, line: str) -> None:
+        try:
+            await self._store.count(line, late_verdicts=1)
+        except StoreError as error:
+            self._log.warning("store.away", error=str(error))
+
+    async def _beat(self, gate: LineGate, intake: Intake) -> None:
+        interval_s = gate.line.signal.heartbeat_ms / 1_000
+        while True:
+            now_ns = self._clock.monotonic_ns()
+            if now_ns - intake.polled_ns < _SILENT_NS:
+                await gate.beat(now_ns)
+            await self._clock.sleep(interval_s)
+
+    async def _report_state(self) -> None:
+        while True:
+            await self._write_state("RUNNING")
+            await self._clock.sleep(_STATE_S)
+
+    async def _write_state(self, state: str) -> None:
+        for gate in self._gates.values():
+            fields = {
+                "state": state,
+                "gate": gate.line.gate.value,
+                "gate_connected": str(gate.connected).lower(),
+                "reject_at": f"{gate.line.reject_at:g}",
+                "open_parts": str(len(gate.table)),
+                "updated_ms": str(self._clock.utc_ns() // NS_PER_MS),
+            }
+            try:
+                await self._store.set_state(gate.line.name, fields)
+            except StoreError as error:
+                self._log.warning("store.away", error=str(error))

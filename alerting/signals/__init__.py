@@ -1,0 +1,1 @@
+"""Signals to the outside: the port to a gate's PLC and its adapters."""

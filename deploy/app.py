@@ -1,0 +1,45 @@
+"""The composition root: build the roles that a process runs, and run them to their end."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Sequence
+from enum import StrEnum
+
+from deploy.adapters import Adapters
+from deploy.model_making import needs_extra
+from shared.lifecycle import Service, serve
+from shared.settings import Settings
+
+
+class Role(StrEnum):
+    """What a process does."""
+
+    ALL = "all"
+    INGEST = "ingest"
+    DETECTOR = "detector"
+    ALERTING = "alerting"
+
+
+_SETTLE_S = 1.0
+# In the order in which they stop.
+_ORDER = (Role.INGEST, Role.DETECTOR, Role.ALERTING)
+
+
+def build(role: Role, settings: Settings, adapters: Adapters) -> list[Service]:
+    """Return the services of `role`, loading only the packages that it needs."""
+    return [_build_one(one, settings, adapters) for one in (_ORDER if role is Role.ALL else (role,))]
+
+
+async def run(services: Sequence[Service], settings: Settings, adapters: Adapters, stop: asyncio.Event) -> None:
+    """Serve until `stop`, or until the sources end; parts on their way then still get their decision."""
+    last_part_s = max(line.gate_delay_ms for line in settings.lines) / 1_000 + _SETTLE_S
+    await serve(services, stop, drain_s=max(settings.drain_s, last_part_s), clock=adapters.clock)
+
+
+def _build_one(role: Role, settings: Settings, adapters: Adapters) -> Service:
+    with needs_extra(role.value):
+        module = importlib.import_module(f"deploy.roles.{role.value}")
+    service: Service = module.build(settings, adapters)
+    return service

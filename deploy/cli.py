@@ -1,0 +1,243 @@
+"""The command line: `linewarden ...`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from deploy.app import Role
+from shared.domain import GateMode
+from shared.errors import ConfigError, LinewardenError
+from shared.redaction import redact
+
+_BAD_INPUT = 2
+_UNSOUND = 1
+
+app = typer.Typer(
+    name="linewarden",
+    help="Camera inspection for production lines: one decision for each part, and only an inspected good part passes.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+bench = typer.Typer(help="Measure: each benchmark prints its figures and how they were taken.", no_args_is_help=True)
+dev = typer.Typer(help="The servers that a developer needs, on loopback.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
+app.add_typer(dev, name="dev")
+
+Config = Annotated[Path, typer.Option("--config", help="The line's settings, a TOML file.")]
+JsonOut = Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")]
+Seed = Annotated[int, typer.Option(help="The seed of everything random.", min=0)]
+
+
+@app.command()
+def demo(
+    parts: Annotated[int, typer.Option(help="How many parts run over the line.", min=1)] = 200,
+    rate: Annotated[float, typer.Option(help="Parts a second.", min=0.1, max=200)] = 10.0,
+    source: Annotated[
+        str, typer.Option(help="`rendered`, a folder of pictures (MVTec layout for labels), or rtsp://HOST/PATH.")
+    ] = "rendered",
+    bus: Annotated[str, typer.Option(help="`memory://` or kafka://HOST:PORT.")] = "memory://",
+    store: Annotated[str, typer.Option(help="`memory://` or redis://HOST:PORT/DB.")] = "memory://",
+    model: Annotated[Path | None, typer.Option(help="A trained model; without one the demo trains its own.")] = None,
+    gate: Annotated[GateMode, typer.Option(help="Which way the gate rests.")] = GateMode.PASS_ASSERTED,
+    seed: Seed = 0,
+    json_out: JsonOut = None,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
+) -> None:
+    """Train a model, run a whole line on it, and hold the ledger against the simulated PLC's count.
+
+    With a folder as source and a real bus, the pictures go through a real RTSP server. Exits with 1 when the ledger
+    does not balance.
+    """
+    from deploy.demo import DemoOptions
+    from deploy.demo import demo as run_demo
+
+    _logging(log_level)
+    options = DemoOptions(
+        source=source,
+        parts=parts,
+        rate_hz=rate,
+        bus=bus,
+        store=store,
+        model=model,
+        seed=seed,
+        gate=gate,
+        log_level=log_level,
+    )
+    console = Console()
+    result = run_demo(options, console)
+    console.print(result.table())
+    _write_json(json_out, result.to_json())
+    if not result.sound:
+        raise typer.Exit(_UNSOUND)
+
+
+@app.command()
+def run(
+    config: Config,
+    role: Annotated[Role, typer.Option(help="What this process does.")] = Role.ALL,
+    json_out: JsonOut = None,
+) -> None:
+    """Run one role, or all of them, until Ctrl-C (a second one ends at once) or until the sources end."""
+    from deploy.running import run_role
+
+    results = run_role(config, role)
+    console = Console()
+    for result in results:
+        console.print(result.table())
+    _write_json(json_out, {result.line: result.to_json() for result in results})
+
+
+@app.command()
+def report(config: Config, json_out: JsonOut = None) -> None:
+    """Print the result table of each line in the settings, from the store and the PLC, while it runs or afterwards."""
+    from deploy.running import report_lines
+
+    results = report_lines(config)
+    console = Console()
+    for result in results:
+        console.print(result.table())
+    _write_json(json_out, {result.line: result.to_json() for result in results})
+
+
+@app.command()
+def train(
+    folder: Annotated[Path, typer.Argument(help="An MVTec-layout folder: FOLDER/train/good holds good pictures.")],
+    out: Annotated[Path, typer.Option(help="Where to write the model.")],
+    profile: Annotated[str, typer.Option(help="Which tower, at which size.")] = "lite",
+    seed: Seed = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that is there.")] = False,
+) -> None:
+    """Learn what good parts look like, from good pictures alone."""
+    from deploy.model_making import train_model
+
+    console = Console()
+    model_id = train_model(folder, profile=profile, seed=seed, out=out, overwrite=overwrite, console=console)
+    console.print(f"Model {model_id} written to {out}.")
+
+
+@app.command()
+def evaluate(
+    folder: Annotated[Path, typer.Argument(help="An MVTec-layout folder with test and ground_truth.")],
+    model: Annotated[Path, typer.Option(help="A model that `linewarden train` wrote.")],
+    json_out: JsonOut = None,
+) -> None:
+    """Measure a model on labelled pictures that took no part in its training."""
+    from deploy.model_making import evaluate_model
+    from detector.evaluation.report import render as render_report
+
+    console = Console()
+    evaluation = evaluate_model(folder, model, console)
+    console.print(render_report(evaluation))
+    _write_json(json_out, json.loads(evaluation.to_json()))
+
+
+@app.command()
+def render(
+    folder: Annotated[Path, typer.Argument(help="An empty or new folder.")],
+    good: Annotated[int, typer.Option(help="Good parts to train on.", min=1)] = 100,
+    test_good: Annotated[int, typer.Option(help="Good parts to test on.", min=0)] = 50,
+    test_each_defect: Annotated[int, typer.Option(help="Parts of each kind of defect.", min=0)] = 10,
+    seed: Seed = 0,
+) -> None:
+    """Write rendered parts with exact ground truth as an MVTec-layout folder."""
+    from deploy.model_making import render_dataset
+
+    render_dataset(
+        folder, good=good, test_good=test_good, test_each_defect=test_each_defect, seed=seed, console=Console()
+    )
+
+
+@dev.command("up")
+def dev_up(
+    config: Annotated[Path, typer.Option("--config", help="Write settings with all addresses to this file.")] = Path(
+        "line.toml"
+    ),
+    source: Annotated[str, typer.Option(help="`rendered`, or a folder to play through the RTSP server.")] = "rendered",
+    parts: Annotated[int, typer.Option(help="How many parts the line runs.", min=1)] = 200,
+    rate: Annotated[float, typer.Option(help="Parts a second.", min=0.1, max=200)] = 10.0,
+    model: Annotated[Path, typer.Option(help="Where the detector finds its model.")] = Path("models/lite"),
+    bus: Annotated[str | None, typer.Option(help="Your own kafka://HOST:PORT instead of a new broker.")] = None,
+    store: Annotated[str | None, typer.Option(help="Your own redis://HOST:PORT/DB instead of a new server.")] = None,
+) -> None:
+    """Start Kafka, Redis, a simulated PLC and (for a folder) an RTSP camera, and wait for Ctrl-C."""
+    from deploy.dev import DevOptions, up
+
+    up(
+        DevOptions(config=config, source=source, parts=parts, rate_hz=rate, model=model, bus=bus, store=store),
+        Console(),
+    )
+
+
+@bench.command("soak")
+def bench_soak(
+    minutes: Annotated[float, typer.Option(help="How long.", min=0.1)] = 30.0,
+    fps: Annotated[float, typer.Option(help="Parts a second.", min=0.1)] = 15.0,
+    model: Annotated[Path | None, typer.Option(help="A trained model; without one it trains its own.")] = None,
+    json_out: JsonOut = None,
+) -> None:
+    """Run all roles in one process for long: memory, defaults and latency over time."""
+    from deploy.soak import soak
+
+    _logging("warning")
+    console = Console()
+    outcome = soak(minutes=minutes, fps=fps, model=model, console=console)
+    console.print(outcome.table())
+    _write_json(json_out, outcome.to_json())
+    if not outcome.sound:
+        raise typer.Exit(_UNSOUND)
+
+
+def main() -> None:
+    """Run the command line; bad input ends with one clear line and exit code 2."""
+    try:
+        app()
+    except LinewardenError as error:
+        _refuse(error)
+    except BaseExceptionGroup as group:
+        known = _first_known(group)
+        if known is None:
+            raise
+        _refuse(known)
+
+
+def _first_known(group: BaseExceptionGroup) -> LinewardenError | None:
+    for error in group.exceptions:
+        if isinstance(error, LinewardenError):
+            return error
+        if isinstance(error, BaseExceptionGroup) and (found := _first_known(error)) is not None:
+            return found
+    return None
+
+
+def _refuse(error: LinewardenError) -> None:
+    sys.stderr.write(f"error: {redact(str(error))}\n")
+    raise SystemExit(_BAD_INPUT) from None
+
+
+def _logging(level: str) -> None:
+    from shared.log import configure
+    from shared.settings import from_dict
+
+    configure(from_dict({"log": {"level": level}}, origin="--log-level").log.level, json=False)
+
+
+def _write_json(path: Path | None, figures: object) -> None:
+    if path is None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot write {str(path)!r}: {error.strerror}", "Give a file that can be written.") from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""Training, evaluation and rendering with progress bars."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from shared.errors import ConfigError
+
+if TYPE_CHECKING:
+    from detector.evaluation.report import EvaluationReport
+
+
+def progress_bar(console: Console) -> Progress:
+    """Return the bar that all long work shows."""
+    return Progress(
+        TextColumn("{task.description:<22}"),
+        BarColumn(bar_width=32),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+    )
+
+
+def train_model(folder: Path, *, profile: str, seed: int, out: Path, overwrite: bool, console: Console) -> str:
+    """Train on an MVTec-layout folder, write the artifact to `out`, and return the model id."""
+    with needs_extra("detector"):
+        from detector.training.fit import train
+    with progress_bar(console) as progress:
+        trained = train(folder, profile=profile, seed=seed, on_progress=_bars(progress))
+    return trained.save(out, overwrite=overwrite)
+
+
+def evaluate_model(folder: Path, model: Path, console: Console) -> EvaluationReport:
+    """Measure a saved model on the test pictures of an MVTec-layout folder."""
+    with needs_extra("detector"):
+        from detector.evaluation.evaluate import evaluate
+        from detector.model.artifact import load
+    loaded = load(model)
+    with progress_bar(console) as progress:
+        return evaluate(folder, loaded, on_progress=_bars(progress))
+
+
+def render_dataset(
+    folder: Path, *, good: int, test_good: int, test_each_defect: int, seed: int, console: Console
+) -> None:
+    """Write rendered parts as an MVTec-layout folder."""
+    with needs_extra("ingest"):
+        from ingest.rendering.conveyor import ConveyorSettings, write_dataset
+    settings = ConveyorSettings(seed=seed)
+    with progress_bar(console) as progress:
+        bar = progress.add_task("render", total=good + test_good + test_each_defect * len(settings.defects))
+        write_dataset(
+            folder,
+            settings,
+            train_good=good,
+            test_good=test_good,
+            test_each_defect=test_each_defect,
+            on_progress=lambda done: progress.update(bar, completed=done),
+        )
+
+
+@contextmanager
+def needs_extra(extra: str) -> Iterator[None]:
+    """Say which extra to install when a package of it is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"this needs the package {error.name!r}, which is not installed",
+            f"Install it with: pip install 'linewarden[{extra}]'.",
+        ) from None
+
+
+def _bars(progress: Progress) -> Callable[[str, int, int], None]:
+    bars: dict[str, TaskID] = {}
+
+    def on_progress(step: str, done: int, total: int) -> None:
+        if step not in bars:
+            bars[step] = progress.add_task(step, total=total)
+        progress.update(bars[step], completed=done, total=total)
+
+    return on_progress

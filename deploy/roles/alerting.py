@@ -1,0 +1,25 @@
+"""Build the alerting service with the signals of its lines."""
+
+from __future__ import annotations
+
+from alerting.service import AlertingService
+from alerting.signals.absent import AbsentGateSignals
+from alerting.signals.base import GateSignals
+from alerting.signals.modbus import ModbusGateSignals
+from deploy.adapters import Adapters
+from shared.clock import Clock
+from shared.settings import LineSettings, Settings
+
+
+def build(settings: Settings, adapters: Adapters) -> AlertingService:
+    """Return the service that owns the gates."""
+    return AlertingService(settings, bus=adapters.bus, store=adapters.store, clock=adapters.clock,
+        signals=lambda line: make_signals(line, adapters.clock),)
+
+
+def make_signals(line: LineSettings, clock: Clock) -> GateSignals:
+    """Return the adapter for the line's gate."""
+    url = line.signal.url.get_secret_value()
+    if url == "none":
+        return AbsentGateSignals()
+    return ModbusGateSignals(url, clock, ack_timeout_ms=line.signal.acknowledge_ms)

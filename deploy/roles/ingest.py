@@ -1,0 +1,63 @@
+"""Build the ingest service: the only place that chooses sources and photo-eyes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deploy.adapters import Adapters
+from ingest.photo_eye.absent import AbsentPhotoEye
+from ingest.photo_eye.base import PhotoEye
+from ingest.photo_eye.modbus import ModbusPhotoEye
+from ingest.rendering.conveyor import ConveyorSettings
+from ingest.service import IngestService
+from ingest.sources.base import Source
+from ingest.sources.folder import FolderSource
+from ingest.sources.rendered import RenderedSource
+from ingest.sources.video import LIVE_SCHEMES, VideoSource
+from shared.clock import Clock
+from shared.errors import ConfigError
+from shared.redaction import redact
+from shared.settings import CameraSettings, LineSettings, Settings
+
+
+def build(settings: Settings, adapters: Adapters) -> IngestService:
+    """Return the service with its cameras."""
+    return IngestService(
+        settings,
+        bus=adapters.bus,
+        clock=adapters.clock,
+        source=lambda camera: make_source(camera, adapters.clock),
+        photo_eye=make_photo_eye,
+    )
+
+
+def make_source(camera: CameraSettings, clock: Clock) -> Source:
+    """Return the adapter for the camera's address; raises `ConfigError` for one that no adapter knows."""
+    address = camera.source.get_secret_value()
+    if address == "rendered":
+        conveyor = ConveyorSettings(
+            seed=camera.seed, width_px=camera.width_px, height_px=camera.height_px, defect_rate=camera.defect_rate
+        )
+        return RenderedSource(conveyor, rate_hz=camera.rate_hz, limit=camera.limit, clock=clock)
+    if address.startswith(LIVE_SCHEMES) or Path(address).is_file():
+        return VideoSource(
+            address,
+            rate_hz=camera.rate_hz,
+            limit=camera.limit,
+            slate=camera.slate,
+            stall_ms=camera.stall_ms,
+            clock=clock,
+        )
+    if "://" in address:
+        raise ConfigError(
+            f"camera {camera.name!r}: no source is known for {redact(address)!r}",
+            "Use rendered, a folder of pictures, a video file, or rtsp://.",
+        )
+    return FolderSource(Path(address), rate_hz=camera.rate_hz, limit=camera.limit, seed=camera.seed, clock=clock)
+
+
+def make_photo_eye(line: LineSettings) -> PhotoEye:
+    """Return the path by which the line's PLC learns of each part."""
+    if not line.signal.photo_eye:
+        return AbsentPhotoEye()
+    return ModbusPhotoEye(line.signal.url.get_secret_value())

@@ -1,0 +1,40 @@
+"""`linewarden run` and `linewarden report`: settings in, services or figures out."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from deploy.adapters import adapters_for
+from deploy.app import Role, build, run
+from deploy.result import RunResult, result_of
+from shared import log
+from shared.lifecycle import stop_on_signals
+from shared.settings import Settings, load
+
+
+def run_role(config: Path, role: Role) -> list[RunResult]:
+    """Run to the end, and return the figures of all lines where this process decides about them."""
+    settings = load(config)
+    log.configure(settings.log.level, json=settings.log.format == "json")
+    return asyncio.run(_run(settings, role))
+
+
+def report_lines(config: Path) -> list[RunResult]:
+    """Return the figures of all lines as they stand."""
+    return asyncio.run(_report(load(config)))
+
+
+async def _run(settings: Settings, role: Role) -> list[RunResult]:
+    stop = asyncio.Event()
+    async with adapters_for(settings) as adapters:
+        with stop_on_signals(stop):
+            await run(build(role, settings, adapters), settings, adapters, stop)
+        if role in (Role.INGEST, Role.DETECTOR):
+            return []
+        return [await result_of(line, adapters.store) for line in settings.lines]
+
+
+async def _report(settings: Settings) -> list[RunResult]:
+    async with adapters_for(settings) as adapters:
+        return [await result_of(line, adapters.store) for line in settings.lines]

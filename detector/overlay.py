@@ -1,0 +1,40 @@
+"""The picture that an operator sees of a suspicious part: the frame with the anomaly map and its regions over it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.domain import AnomalyMap, Region
+
+_WIDTH_PX = 480
+_QUALITY = 85
+_STRONGEST = 0.55
+
+
+def overlay_jpeg(
+    pixels: NDArray[np.uint8], anomaly_map: AnomalyMap, regions: tuple[Region, ...], *, low: float, high: float
+) -> bytes:
+    """Return a JPEG of at most 480 pixels width.
+
+    The colours are on an absolute scale: raw map values up to `low` stay clear, `high` and above are full red.
+    """
+    height_px, width_px = pixels.shape[:2]
+    scale = min(1.0, _WIDTH_PX / width_px)
+    size = (max(1, round(width_px * scale)), max(1, round(height_px * scale)))
+    picture = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    if picture.ndim == 2:  # noqa: PLR2004 - grey
+        picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
+    heat = cv2.resize(anomaly_map.values, size, interpolation=cv2.INTER_LINEAR)
+    strength = np.clip((heat - low) / max(high - low, 1e-9), 0.0, 1.0)[..., None] * _STRONGEST
+    red = np.array([255.0, 32.0, 32.0], dtype=np.float32)
+    blended = np.ascontiguousarray((picture * (1 - strength) + red * strength).astype(np.uint8))
+    for region in regions:
+        corner = (round(region.x_px * scale), round(region.y_px * scale))
+        opposite = (round((region.x_px + region.width_px) * scale), round((region.y_px + region.height_px) * scale))
+        cv2.rectangle(blended, corner, opposite, (255, 220, 0), 1)
+    done, encoded = cv2.imencode(".jpg", blended[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    if not done:
+        raise AssertionError("encoding an 8-bit picture as JPEG cannot fail")
+    return encoded.tobytes()

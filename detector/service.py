@@ -1,0 +1,265 @@
+"""The detector service: frames in, one verdict out for each, whatever the frame was like."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.batching import Batcher, CostModel
+from detector.decode import decode_frame
+from detector.model.base import Inspection, Model
+from detector.overlay import overlay_jpeg
+from shared.bus.base import Bus, Record
+from shared.bus.intake import Intake, token_of
+from shared.clock import NS_PER_MS, Clock, wait_event
+from shared.domain import Capture, NotInspected, Verdict, VerdictStatus
+from shared.envelope import capture_headers, capture_of
+from shared.errors import ConfigError, LinewardenError, PictureError, WireError
+from shared.log import get_logger
+from shared.retry import insist
+from shared.settings import Settings
+from shared.topics import part_key
+from shared.wire import FrameMessage, VerdictMessage, decode, encode
+
+_GROUP: Final = "detector"
+_POLL_S: Final = 0.05
+_MIB: Final = 1024 * 1024
+_PUBLISH_MARGIN_NS: Final = 30 * NS_PER_MS
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QueuedFrame:
+    """A frame that waits for the engine; `due_ns` and `arrived_ns` are monotonic."""
+
+    record: Record
+    message: FrameMessage
+    payload: memoryview
+    due_ns: int
+    arrived_ns: int
+    received_utc_ns: int
+
+    @property
+    def camera(self) -> str:
+        """Return line and camera."""
+        return f"{self.message.capture.id.line}/{self.message.capture.id.camera}"
+
+    @property
+    def size_bytes(self) -> int:
+        """Return what the message holds."""
+        return len(self.record.value)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Answer:
+    verdict: Verdict
+    overlay: bytes = b""
+    error: str = ""
+
+
+class DetectorService:
+    """Runs one model over the frames of the cameras that the bus assigns to this replica."""
+
+    name = "detector"
+
+    def __init__(self, settings: Settings, *, bus: Bus, clock: Clock, model: Model) -> None:
+        detector = settings.detector
+        self._settings = settings
+        self._topics = settings.topics
+        self._plan = settings.plan
+        self._bus = bus
+        self._clock = clock
+        self._model = model
+        self._cost = CostModel()
+        self._batcher: Batcher[QueuedFrame] = Batcher(
+            max_batch=detector.max_batch,
+            max_bytes=detector.queue_mib * _MIB,
+            linger_ns=round(detector.linger_ms * NS_PER_MS),
+            cost=self._cost,
+        )
+        self._arrived = asyncio.Event()
+        self._taken = asyncio.Event()
+        self._intake_over = False
+        self._log = get_logger("detector")
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set and what came before it is answered."""
+        self._log.info("detector.started", model=self._model.model_id, calibration=self._model.calibration_id)
+        subscription = await self._bus.subscribe(
+            [self._topics.frames], group=_GROUP, member=self._settings.detector.member
+        )
+        intake = Intake(
+            subscription,
+            bus=self._bus,
+            clock=self._clock,
+            log=self._log,
+            dead_letters=self._topics.dead_letters,
+            place=self.name,
+        )
+        try:
+            with ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference") as engine:
+                async with asyncio.TaskGroup() as tasks:
+                    committer = tasks.create_task(intake.commit_regularly())
+                    tasks.create_task(self._receive_all(intake, stop))
+                    async with asyncio.TaskGroup() as answering:
+                        await self._work(engine, intake, answering)
+                    committer.cancel()
+            await intake.commit()
+        finally:
+            await intake.close()
+
+    async def _receive_all(self, intake: Intake, stop: asyncio.Event) -> None:
+        while True:
+            if self._batcher.full:
+                # Not polling is what bounds memory; the consumer's heartbeat goes on by itself.
+                self._taken.clear()
+                await wait_event(self._clock, self._taken, _POLL_S)
+                continue
+            records = await intake.poll(self._settings.detector.max_batch)
+            for record in records:
+                await self._receive(intake, record)
+            if records:
+                self._arrived.set()
+            elif stop.is_set():
+                self._intake_over = True
+                self._arrived.set()
+                return
+
+    async def _receive(self, intake: Intake, record: Record) -> None:
+        try:
+            message, payload = decode(FrameMessage, record.value)
+            self._plan.of_line(message.capture.id.line)
+        except (WireError, ConfigError) as error:
+            await self._poison(intake, record, error)
+            return
+        now_ns, utc_ns = self._clock.monotonic_ns(), self._clock.utc_ns()
+        left_ns = message.capture.decide_by_ns - utc_ns - _PUBLISH_MARGIN_NS
+        self._batcher.add(QueuedFrame(record, message, payload, now_ns + left_ns, now_ns, utc_ns))
+
+    async def _poison(self, intake: Intake, record: Record, error: LinewardenError) -> None:
+        """Bury what is no frame; where its headers still say whose it was, its part gets a fail-safe verdict."""
+        await intake.bury(record, str(error))
+        capture = capture_of(record.headers)
+        if capture is not None and capture.id.line in self._plan.lines:
+            await self._publish(_Answer(self._not_inspected(capture, NotInspected.POISON)))
+        intake.done([token_of(record)])
+
+    async def _work(self, engine: ThreadPoolExecutor, intake: Intake, answering: asyncio.TaskGroup) -> None:
+        while True:
+            self._arrived.clear()
+            for frame in self._batcher.take_expired(self._clock.monotonic_ns()):
+                expired = _Answer(self._not_inspected(frame.message.capture, NotInspected.EXPIRED))
+                answering.create_task(self._answer(intake, [frame], [expired]))
+            wait_ns = self._batcher.closes_in_ns(self._clock.monotonic_ns())
+            if wait_ns == 0:
+                batch, answers = await self._infer(engine)
+                answering.create_task(self._answer(intake, batch, answers))
+            elif wait_ns is None and self._intake_over:
+                return
+            else:
+                timeout_s = _POLL_S if wait_ns is None else min(_POLL_S, wait_ns / 1e9)
+                await wait_event(self._clock, self._arrived, timeout_s)
+
+    async def _infer(self, engine: ThreadPoolExecutor) -> tuple[list[QueuedFrame], list[_Answer]]:
+        started_ns = self._clock.monotonic_ns()
+        batch = self._batcher.take(started_ns)
+        self._taken.set()
+        answers = await asyncio.get_running_loop().run_in_executor(engine, self._inspect, batch)
+        self._cost.observe(len(batch), self._clock.monotonic_ns() - started_ns)
+        return batch, answers
+
+    async def _answer(self, intake: Intake, batch: list[QueuedFrame], answers: list[_Answer]) -> None:
+        for frame, answer in zip(batch, answers, strict=True):
+            await self._publish(answer)
+            if answer.error:
+                await intake.bury(frame.record, answer.error)
+            intake.done([token_of(frame.record)])
+
+    def _inspect(self, batch: list[QueuedFrame]) -> list[_Answer]:
+        """Answer a batch; runs in the engine's thread. A picture that fails never takes its neighbours with it."""
+        batched_ns = self._clock.utc_ns()
+        decoded: list[NDArray[np.uint8] | PictureError] = [_decoded(frame) for frame in batch]
+        good = [(index, pixels) for index, pixels in enumerate(decoded) if not isinstance(pixels, PictureError)]
+        found_for = self._model_on([pixels for _, pixels in good])
+        inspections = dict(zip([index for index, _ in good], found_for, strict=True))
+        inferred_ns = self._clock.utc_ns()
+        answers = []
+        for index, (frame, pixels) in enumerate(zip(batch, decoded, strict=True)):
+            found = inspections.get(index)
+            if isinstance(pixels, PictureError):
+                answers.append(self._refused(frame, NotInspected.BAD_IMAGE, pixels))
+            elif isinstance(found, Inspection):
+                answers.append(self._inspected(frame, pixels, found, batched_ns, inferred_ns))
+            else:
+                answers.append(self._refused(frame, NotInspected.POISON, found))
+        return answers
+
+    def _model_on(self, pictures: list[NDArray[np.uint8]]) -> list[Inspection | Exception]:
+        if not pictures:
+            return []
+        try:
+            return list(self._model.inspect(pictures))
+        except (LinewardenError, RuntimeError, ValueError) as error:
+            self._log.warning("model.failed", batch=len(pictures), error=str(error))
+            if len(pictures) == 1:
+                return [error]
+        return [answer for picture in pictures for answer in self._model_on([picture])]
+
+    def _inspected(
+        self, frame: QueuedFrame, pixels: NDArray[np.uint8], found: Inspection, batched_ns: int, inferred_ns: int
+    ) -> _Answer:
+        stamps = {**frame.message.stamps_ns, "received": frame.received_utc_ns, "batched": batched_ns}
+        verdict = Verdict(
+            capture=frame.message.capture,
+            status=VerdictStatus.INSPECTED,
+            raw_score=found.raw_score,
+            score=found.score,
+            regions=found.regions,
+            model_id=self._model.model_id,
+            calibration_id=self._model.calibration_id,
+            stamps_ns={**stamps, "inferred": inferred_ns},
+        )
+        if found.score < self._settings.detector.overlay_from:
+            return _Answer(verdict)
+        low = self._model.region_level
+        return _Answer(verdict, overlay_jpeg(pixels, found.anomaly_map, found.regions, low=low, high=2 * low))
+
+    def _refused(self, frame: QueuedFrame, reason: NotInspected, error: object) -> _Answer:
+        self._log.warning("frame.refused", capture=str(frame.message.capture.id), reason=reason.value, error=str(error))
+        return _Answer(self._not_inspected(frame.message.capture, reason), error=str(error))
+
+    def _not_inspected(self, capture: Capture, reason: NotInspected) -> Verdict:
+        return Verdict(
+            capture=capture,
+            status=VerdictStatus.NOT_INSPECTED,
+            reason=reason,
+            model_id=self._model.model_id,
+            calibration_id=self._model.calibration_id,
+        )
+
+    async def _publish(self, answer: _Answer) -> None:
+        capture = answer.verdict.capture
+        value = encode(VerdictMessage(answer.verdict), answer.overlay)
+        await insist(
+            lambda: self._bus.publish(
+                self._topics.verdicts,
+                value,
+                key=part_key(capture.id.line, capture.part_id),
+                partition=self._plan.of_line(capture.id.line),
+                headers=capture_headers(capture, "verdict"),
+            ),
+            clock=self._clock,
+            log=self._log,
+            what="verdict",
+        )
+
+
+def _decoded(frame: QueuedFrame) -> NDArray[np.uint8] | PictureError:
+    try:
+        return decode_frame(frame.message, frame.payload)
+    except PictureError as error:
+        return error

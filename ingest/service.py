@@ -1,0 +1,194 @@
+"""The ingest service: each exposure is announced before its frame is sent, even one that gave no picture."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from ingest.encode import encode_pixels
+from ingest.photo_eye.base import PhotoEye
+from ingest.sources.base import Shot, Source
+from shared.bus.base import Bus
+from shared.clock import NS_PER_S, Clock, wait_event
+from shared.domain import Capture, CaptureId, PartAnnouncement
+from shared.envelope import capture_headers
+from shared.errors import BusError, ConfigError, PictureError, SignalError, SourceUnavailableError
+from shared.log import get_logger
+from shared.retry import insist
+from shared.settings import CameraSettings, LineSettings, Settings
+from shared.topics import camera_key, part_key
+from shared.wire import FrameMessage, encode
+
+_FIRST_PAUSE_S: Final = 0.5
+_LONGEST_PAUSE_S: Final = 5.0
+_MAX_FRAMES_IN_FLIGHT: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """A camera at work: which line it belongs to, and what its captures are numbered under."""
+
+    line: LineSettings
+    camera: CameraSettings
+    epoch: int
+    photo_eye: PhotoEye | None
+
+
+class IngestService:
+    """Runs the cameras of all lines in the settings; returns when all their sources have ended, or at `stop`."""
+
+    name = "ingest"
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        bus: Bus,
+        clock: Clock,
+        source: Callable[[CameraSettings], Source],
+        photo_eye: Callable[[LineSettings], PhotoEye],
+    ) -> None:
+        self._settings = settings
+        self._topics = settings.topics
+        self._plan = settings.plan
+        self._bus = bus
+        self._clock = clock
+        self._source = source
+        self._photo_eye = photo_eye
+        self._in_flight = 0
+        self._log = get_logger("ingest")
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Publish until the sources end."""
+        epoch = self._clock.utc_ns() // NS_PER_S
+        async with asyncio.TaskGroup() as tasks:
+            for line in self._settings.lines:
+                for index, camera in enumerate(line.cameras):
+                    source = self._source(camera)
+                    if len(line.cameras) > 1 and not source.numbers_parts:
+                        raise ConfigError(
+                            f"camera {camera.name!r} of line {line.name!r} gives no part numbers",
+                            "Several cameras of a line are joined by them: set slate, or give the camera its own line.",
+                        )
+                    # One camera of a line is enough for the PLC to learn of the part.
+                    eye = self._photo_eye(line) if index == 0 else None
+                    tasks.create_task(self._run_camera(_Session(line, camera, epoch, eye), source, stop))
+
+    async def _run_camera(self, session: _Session, source: Source, stop: asyncio.Event) -> None:
+        log = self._log.bind(line=session.line.name, camera=session.camera.name)
+        sequence = 0
+        pause_s = _FIRST_PAUSE_S
+        try:
+            async with asyncio.TaskGroup() as sending:
+                while not stop.is_set():
+                    try:
+                        await source.open()
+                        log.info("camera.opened")
+                        while (shot := await self._read(source, stop)) is not None:
+                            sequence += 1
+                            pause_s = _FIRST_PAUSE_S
+                            await self._begin(session, sequence, shot, sending)
+                    except SourceUnavailableError as error:
+                        log.warning("camera.lost", error=str(error), retry_s=pause_s)
+                        await source.close()
+                        await wait_event(self._clock, stop, pause_s)
+                        pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
+                    else:
+                        break
+        finally:
+            await source.close()
+            if session.photo_eye is not None:
+                await session.photo_eye.close()
+        log.info("camera.ended", captures=sequence)
+
+    async def _read(self, source: Source, stop: asyncio.Event) -> Shot | None:
+        """Return the next shot, or None at the source's end or at `stop`, whichever is first."""
+        reading = asyncio.ensure_future(source.read())
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait({reading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return await reading if reading.done() else None
+        finally:
+            for task in (reading, stopping):
+                task.cancel()
+            await asyncio.gather(reading, stopping, return_exceptions=True)
+
+    async def _begin(self, session: _Session, sequence: int, shot: Shot, sending: asyncio.TaskGroup) -> None:
+        line = session.line
+        number = sequence if shot.number is None else shot.number
+        capture = Capture(
+            id=CaptureId(line.name, session.camera.name, session.epoch, sequence),
+            part_id=f"{session.epoch:x}-{number:06d}",
+            captured_at_ns=shot.captured_at_ns,
+            decide_by_ns=line.decide_by_ns(shot.captured_at_ns),
+        )
+        if session.photo_eye is not None:
+            try:
+                await session.photo_eye.part_passed(capture.part_id, shot.captured_at_ns + line.gate_delay_ns)
+            except SignalError as error:
+                self._log.warning("photo_eye.failed", part=capture.part_id, error=str(error))
+        sending.create_task(self._send(session, capture, shot))
+
+    async def _send(self, session: _Session, capture: Capture, shot: Shot) -> None:
+        keep_pixels = self._in_flight < _MAX_FRAMES_IN_FLIGHT
+        if not keep_pixels:
+            self._log.warning("frame.dropped", capture=str(capture.id), reason="too many frames in flight")
+        self._in_flight += 1
+        try:
+            await self._announce(session, capture, shot.label)
+            if keep_pixels and shot.pixels is not None:
+                await self._send_frame(session, capture, shot)
+        finally:
+            self._in_flight -= 1
+
+    async def _announce(self, session: _Session, capture: Capture, label: str | None) -> None:
+        line = session.line
+        announcement = PartAnnouncement(
+            line=line.name,
+            part_id=capture.part_id,
+            cameras=tuple(camera.name for camera in line.cameras),
+            captured_at_ns=capture.captured_at_ns,
+            decide_by_ns=capture.decide_by_ns,
+            label=label,
+        )
+        value = encode(announcement)
+        await insist(
+            lambda: self._bus.publish(
+                self._topics.captures,
+                value,
+                key=part_key(line.name, capture.part_id),
+                partition=self._plan.of_line(line.name),
+                headers=capture_headers(capture, "capture"),
+            ),
+            clock=self._clock,
+            log=self._log,
+            what="announce",
+        )
+
+    async def _send_frame(self, session: _Session, capture: Capture, shot: Shot) -> None:
+        if shot.pixels is None or self._clock.utc_ns() >= capture.decide_by_ns:
+            self._log.warning("frame.dropped", capture=str(capture.id), reason="too late for its gate")
+            return
+        camera, pixels = session.camera, shot.pixels
+        message = FrameMessage(
+            capture=capture,
+            encoding=camera.encoding,
+            width_px=pixels.shape[1],
+            height_px=pixels.shape[0],
+            channels=1 if pixels.ndim == 2 else pixels.shape[2],  # noqa: PLR2004 - grey
+            stamps_ns={"exposed": capture.captured_at_ns, "published": self._clock.utc_ns()},
+        )
+        try:
+            payload = await asyncio.to_thread(encode_pixels, pixels, camera.encoding, jpeg_quality=camera.jpeg_quality)
+            await self._bus.publish(
+                self._topics.frames,
+                encode(message, payload),
+                key=camera_key(session.line.name, camera.name),
+                partition=self._plan.of_camera(session.line.name, camera.name),
+                headers=capture_headers(capture, "frame"),
+            )
+        except (BusError, PictureError) as error:
+            # The part stays announced: without a verdict the gate defaults.
+            self._log.warning("frame.dropped", capture=str(capture.id), reason=str(error))

@@ -1,0 +1,1 @@
+"""Where pictures come from: one port, one adapter a file."""

@@ -1,0 +1,59 @@
+"""Folders of pictures: what to play, in which order, and what is known of each."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.errors import DataError, PictureError
+
+SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFile:
+    """A picture and its ground truth, where the folder tells it."""
+
+    path: Path
+    label: str | None
+
+
+def find_pictures(folder: Path, *, seed: int = 0) -> list[PictureFile]:
+    """Return the pictures of a folder in a seeded, mixed order.
+
+    In the MVTec-AD layout (`test/good`, `test/<defect>`) the test pictures are played with their labels; any other
+    folder is played whole, in the order of its file names, without labels. Raises `DataError` when there is none.
+    """
+    if not folder.is_dir():
+        raise DataError(f"picture folder {str(folder)!r} does not exist", "Give a folder with pictures.")
+    test = folder / "test"
+    if test.is_dir():
+        found = [PictureFile(path, path.parent.name) for path in sorted(test.glob("*/*")) if _is_picture(path)]
+        random.Random(seed).shuffle(found)  # noqa: S311 - an order of play, no secret
+    else:
+        found = [PictureFile(path, None) for path in sorted(folder.rglob("*")) if _is_picture(path)]
+    if not found:
+        raise DataError(f"folder {str(folder)!r} has no pictures", f"Pictures end in {', '.join(sorted(SUFFIXES))}.")
+    return found
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """Return a picture file as (height, width, 3) uint8 RGB; raises `PictureError` when it cannot be decoded."""
+    try:
+        data = np.fromfile(path, dtype=np.uint8)
+    except OSError as error:
+        raise PictureError(f"picture {path.name!r} cannot be read: {error.strerror}") from error
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
+    if decoded is None:
+        raise PictureError(f"picture {path.name!r} cannot be decoded")
+    return np.asarray(decoded, dtype=np.uint8)
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and path.is_file()

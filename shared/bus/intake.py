@@ -1,0 +1,103 @@
+"""A subscription with the bookkeeping that every consumer needs: commits after the work, outages, dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from shared.bus.base import Bus, OffsetTracker, Record, Subscription, TopicPartition
+from shared.clock import Clock
+from shared.errors import BusError, StaleAssignmentError
+from shared.log import Logger
+from shared.retry import insist
+from shared.wire import DeadLetter, encode
+
+Token = tuple[TopicPartition, int]
+_COMMIT_S: Final = 0.2
+_RETRY_S: Final = 0.2
+_POLL_S: Final = 0.05
+
+
+class Intake:
+    """Hands out records, and commits each once `done` was said of it and of all below it."""
+
+    def __init__(
+        self, subscription: Subscription, *, bus: Bus, clock: Clock, log: Logger, dead_letters: str, place: str
+    ) -> None:
+        self._subscription = subscription
+        self._bus = bus
+        self._clock = clock
+        self._log = log
+        self._dead_letters = dead_letters
+        self._place = place
+        self._tracker = OffsetTracker()
+        self._assigned = subscription.assignment()
+        self._polled_ns = clock.monotonic_ns()
+
+    @property
+    def polled_ns(self) -> int:
+        """Return when the bus answered last, on the monotonic clock."""
+        return self._polled_ns
+
+    async def poll(self, max_records: int) -> list[Record]:
+        """Return what came within 50 ms; nothing, after a pause, while the bus is away."""
+        try:
+            records = await self._subscription.poll(max_records=max_records, timeout_s=_POLL_S)
+        except BusError as error:
+            self._log.warning("bus.away", error=str(error))
+            await self._clock.sleep(_RETRY_S)
+            return []
+        self._polled_ns = self._clock.monotonic_ns()
+        assigned = self._subscription.assignment()
+        self._tracker.revoked(self._assigned - assigned)
+        self._assigned = assigned
+        for record in records:
+            self._tracker.taken(record)
+        return records
+
+    def done(self, tokens: Iterable[Token]) -> None:
+        """Say that the effects of these records stand."""
+        for place, offset in tokens:
+            self._tracker.done(place, offset)
+
+    async def bury(self, record: Record, error: str) -> None:
+        """Put a record that cannot be handled among the dead letters, with the reason."""
+        self._log.warning("message.buried", topic=record.topic, offset=record.offset, error=error)
+        letter = DeadLetter(record.topic, record.partition, record.offset, error, self._place)
+        value = encode(letter, record.value)
+        await insist(
+            lambda: self._bus.publish(self._dead_letters, value, key=record.key, partition=0, headers=record.headers),
+            clock=self._clock,
+            log=self._log,
+            what="bury",
+        )
+
+    async def commit_regularly(self) -> None:
+        """Commit five times a second; ends when it is cancelled."""
+        while True:
+            await self._clock.sleep(_COMMIT_S)
+            await self.commit()
+
+    async def commit(self) -> None:
+        """Commit what is done. What cannot be committed now is committed later, or done again by another member."""
+        offsets = self._tracker.committable()
+        if not offsets:
+            return
+        try:
+            await self._subscription.commit(offsets)
+        except StaleAssignmentError as error:
+            self._log.info("bus.rebalanced", error=str(error))
+            self._tracker.revoked(offsets)
+        except BusError as error:
+            self._log.warning("bus.away", error=str(error))
+        else:
+            self._tracker.committed(offsets)
+
+    async def close(self) -> None:
+        """Leave the group."""
+        await self._subscription.close()
+
+
+def token_of(record: Record) -> Token:
+    """Return what `Intake.done` takes for a record."""
+    return record.place, record.offset

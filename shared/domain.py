@@ -1,0 +1,172 @@
+"""The words of the line contract as frozen records: standard library and numpy only.
+
+Times are UTC nanoseconds since 1970; lengths are pixels of the frame as it was captured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class CaptureId:
+    """One exposure. The epoch changes when a camera session restarts; the sequence only grows within it."""
+
+    line: str
+    camera: str
+    epoch: int
+    sequence: int
+
+    def __str__(self) -> str:
+        return f"{self.line}/{self.camera}/{self.epoch}/{self.sequence}"
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """An exposure of a part, and the instant by which the gate must know about that part."""
+
+    id: CaptureId
+    part_id: str
+    captured_at_ns: int
+    decide_by_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartAnnouncement:
+    """This part exists, and these cameras will see it.
+
+    `label` is the ground truth of a replayed or rendered part ("good", or the defect's name) and is for the report
+    alone: it never travels with the frame, and no decision reads it.
+    """
+
+    line: str
+    part_id: str
+    cameras: tuple[str, ...]
+    captured_at_ns: int
+    decide_by_ns: int
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """The pixels of a capture: `pixels` is (height, width, 3) uint8 RGB, or (height, width) uint8 grey."""
+
+    capture: Capture
+    pixels: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A connected part of the anomaly map above the model's region level; `peak` is its highest raw value."""
+
+    x_px: int
+    y_px: int
+    width_px: int
+    height_px: int
+    area_px: int
+    peak: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AnomalyMap:
+    """Raw anomaly values, (height, width) float32 at the model's map size; higher is more anomalous."""
+
+    values: NDArray[np.float32]
+
+
+class VerdictStatus(StrEnum):
+    """Whether the detector looked at the capture."""
+
+    INSPECTED = "INSPECTED"
+    NOT_INSPECTED = "NOT_INSPECTED"
+
+
+class NotInspected(StrEnum):
+    """Why nobody looked."""
+
+    EXPIRED = "expired"
+    POISON = "poison"
+    CAMERA_OFFLINE = "camera_offline"
+    BAD_IMAGE = "bad_image"
+    NO_VERDICT = "no_verdict"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the detector says of one capture.
+
+    `score` is calibrated: -log10 of the probability that a good part scores at least this high. `raw_score` is the
+    model's own number. Both are None when nobody looked. `stamps_ns` holds the UTC time of each hop.
+    """
+
+    capture: Capture
+    status: VerdictStatus
+    reason: NotInspected | None = None
+    raw_score: float | None = None
+    score: float | None = None
+    regions: tuple[Region, ...] = ()
+    model_id: str = ""
+    calibration_id: str = ""
+    stamps_ns: dict[str, int] = field(default_factory=dict)
+
+
+class Outcome(StrEnum):
+    """What the gate does with a part."""
+
+    PASS = "PASS"  # noqa: S105 - the contract's word, not a password
+    REJECT = "REJECT"
+    DEFAULT_REJECT = "DEFAULT_REJECT"
+
+
+class GateMode(StrEnum):
+    """Which way a gate rests: rejecting until PASS is asserted, or open until REJECT is asserted."""
+
+    PASS_ASSERTED = "pass-asserted"  # noqa: S105 - a gate mode, not a password
+    REJECT_ASSERTED = "reject-asserted"
+
+
+@dataclass(frozen=True, slots=True)
+class CameraFinding:
+    """The part of a verdict that a decision rests on."""
+
+    camera: str
+    status: VerdictStatus
+    reason: NotInspected | None
+    raw_score: float | None
+    score: float | None
+    model_id: str
+    calibration_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The one decision for a part, with the threshold and the findings behind it."""
+
+    line: str
+    part_id: str
+    outcome: Outcome
+    reason: str
+    reject_at: float
+    findings: tuple[CameraFinding, ...]
+    captured_at_ns: int
+    decide_by_ns: int
+    decided_at_ns: int
+    label: str | None = None
+    stamps_ns: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """What is written to the outside for a decision; the sequence only grows, for each line."""
+
+    sequence: int
+    line: str
+    part_id: str
+    outcome: Outcome
+    deadline_ns: int

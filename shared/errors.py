@@ -1,0 +1,122 @@
+"""One tree of errors; each names the thing that is wrong and the remedy.
+
+LinewardenError
+├── ConfigError              a setting, a command-line value or a folder that cannot be used as given
+│   └── DataError            a data folder without what the command needs
+├── BusError
+│   ├── BusUnavailableError  the broker cannot be reached, or stopped answering
+│   ├── MessageTooLargeError one message is larger than the bus takes
+│   └── StaleAssignmentError a commit for partitions that were handed to another consumer
+├── StoreError
+│   └── StoreUnavailableError
+├── WireError                bytes that are not a message
+│   └── UnsupportedVersionError  a message of a newer major version
+├── SourceError              a camera or picture source failed
+│   └── SourceUnavailableError   ... and can be tried again
+├── PictureError             one picture cannot be decoded
+├── ModelError
+│   ├── ModelMissingError    the artifact or a weight file is not there
+│   └── ModelCorruptError    the artifact does not match its checksums or format
+├── SignalError              the outside (PLC, digital output) did not take a signal
+│   ├── SignalUnreachableError
+│   └── SignalTimeoutError   no answer in time: the write may still land
+└── ServerError              a server of the development set-up cannot be started
+"""
+
+from __future__ import annotations
+
+
+class LinewardenError(Exception):
+    """An error with a remedy.
+
+    `problem` names the thing and what is wrong with it; `remedy` says what to do. `str()` joins both in one line.
+    """
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        text = self.problem if not self.remedy else f"{self.problem.rstrip('.')}. {self.remedy}"
+        return " ".join(text.split())
+
+
+class ConfigError(LinewardenError):
+    """A setting or a command-line value cannot be used as given."""
+
+
+class DataError(ConfigError):
+    """A data folder lacks what the command needs."""
+
+
+class BusError(LinewardenError):
+    """The message bus failed."""
+
+
+class BusUnavailableError(BusError):
+    """The broker cannot be reached, or stopped answering."""
+
+
+class MessageTooLargeError(BusError):
+    """One message is larger than the bus takes."""
+
+
+class StaleAssignmentError(BusError):
+    """A commit for partitions that were handed to another consumer meanwhile."""
+
+
+class StoreError(LinewardenError):
+    """The live store failed."""
+
+
+class StoreUnavailableError(StoreError):
+    """The live store cannot be reached, or stopped answering."""
+
+
+class WireError(LinewardenError):
+    """Bytes that are not a message of ours."""
+
+
+class UnsupportedVersionError(WireError):
+    """A message of a newer major version than this reader knows."""
+
+
+class SourceError(LinewardenError):
+    """A camera or another picture source failed."""
+
+
+class SourceUnavailableError(SourceError):
+    """A source is away and may come back."""
+
+
+class PictureError(LinewardenError):
+    """One picture cannot be decoded."""
+
+
+class ModelError(LinewardenError):
+    """A model cannot be used."""
+
+
+class ModelMissingError(ModelError):
+    """The model artifact or a weight file is not there."""
+
+
+class ModelCorruptError(ModelError):
+    """The model artifact does not match its checksums or its format."""
+
+
+class SignalError(LinewardenError):
+    """The outside did not take a signal."""
+
+
+class SignalUnreachableError(SignalError):
+    """The device cannot be reached; nothing was written."""
+
+
+class SignalTimeoutError(SignalError):
+    """No answer in time: whether the write landed, or will land, is unknown."""
+
+
+class ServerError(LinewardenError):
+    """A server of the development set-up cannot be started."""

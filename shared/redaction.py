@@ -1,0 +1,13 @@
+"""Keep passwords out of everything that is printed."""
+
+from __future__ import annotations
+
+import re
+
+_USERINFO = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://)(?P<userinfo>[^/\s\"'<>]*)@")
+_QUERY = re.compile(r"(?i)(?P<name>[?&;](?:[\w-]*(?:password|passwd|pwd|secret|token|key))=)[^&\s\"'#]+")
+
+
+def redact(text: str) -> str:
+    """Return `text` with the user part of each address, and each secret query value, replaced by `***`."""
+    return _QUERY.sub(r"\g<name>***", _USERINFO.sub(r"\g<scheme>***@", text))

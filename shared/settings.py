@@ -1,0 +1,284 @@
+"""Frozen settings: a TOML file, overridden by `LINEWARDEN_...` environment variables, read once.
+
+Nested names join with two underscores: `LINEWARDEN_BUS__URL=kafka://broker:9092` sets `url` in `[bus]`.
+Addresses are secrets, since they may carry a password: they print as `**********`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from shared.clock import NS_PER_MS
+from shared.domain import GateMode
+from shared.errors import ConfigError
+from shared.redaction import redact
+from shared.topics import PartitionPlan, Topics
+from shared.wire import Encoding
+
+PREFIX = "LINEWARDEN_"
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,30}$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class BusSettings(_Section):
+    """Where messages travel."""
+
+    url: SecretStr = SecretStr("memory://")
+    topic_prefix: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,60}$")] = "linewarden"
+    max_message_bytes: Annotated[int, Field(ge=64 * 1024, le=64 * 1024 * 1024)] = 8 * 1024 * 1024
+
+
+class StoreSettings(_Section):
+    """Where live state is kept, and how long."""
+
+    url: SecretStr = SecretStr("memory://")
+    key_prefix: Annotated[str, Field(min_length=1, max_length=60)] = "linewarden"
+    part_retention_s: Annotated[int, Field(ge=10)] | None = None
+    picture_ttl_s: Annotated[int, Field(ge=1)] = 3_600
+
+    @property
+    def retention_s(self) -> int:
+        """Return how long a part is remembered, in seconds.
+
+        On Redis that must outlast the longest outage after which messages are redelivered; the embedded store and bus
+        end together, so a minute will do.
+        """
+        if self.part_retention_s is not None:
+            return self.part_retention_s
+        return 60 if self.url.get_secret_value() == "memory://" else 21_600
+
+
+class LogSettings(_Section):
+    """What is logged, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class DetectorSettings(_Section):
+    """The model and how frames are batched for it. `linger_ms` is how long a free engine waits for more frames."""
+
+    model: Path = Path("models/lite")
+    member: Name = "detector-0"
+    max_batch: Annotated[int, Field(ge=1, le=256)] = 8
+    linger_ms: Annotated[float, Field(ge=0, le=1_000)] = 0.0
+    queue_mib: Annotated[int, Field(ge=1, le=16_384)] = 128
+    threads: Annotated[int, Field(ge=1, le=256)] | None = None
+    overlay_from: Annotated[float, Field(ge=0, le=12)] = 1.0
+
+
+class AlertingSettings(_Section):
+    """The alerting service."""
+
+    member: Name = "alerting-0"
+
+
+class CameraSettings(_Section):
+    """A camera or a stand-in: `rendered`, a folder of pictures, a video file, or rtsp://, rtsps://.
+
+    `rate_hz` paces what is not live; `limit` ends a source after so many pictures; `slate` says that each picture
+    carries a strip with its part number, as `linewarden` burns into the streams that it serves.
+    """
+
+    name: Name = "camera"
+    source: SecretStr = SecretStr("rendered")
+    rate_hz: Annotated[float, Field(gt=0, le=1_000)] = 10.0
+    limit: Annotated[int, Field(ge=1)] | None = None
+    encoding: Encoding = Encoding.JPEG
+    jpeg_quality: Annotated[int, Field(ge=50, le=100)] = 95
+    slate: bool = False
+    stall_ms: Annotated[int, Field(ge=100)] = 3_000
+    seed: Annotated[int, Field(ge=0)] = 0
+    defect_rate: Annotated[float, Field(ge=0, le=1)] = 0.15
+    width_px: Annotated[int, Field(ge=64, le=8_192)] = 640
+    height_px: Annotated[int, Field(ge=64, le=8_192)] = 480
+
+
+class SignalSettings(_Section):
+    """The PLC of a line: `modbus://HOST:PORT`, or `none` for a line whose decisions are only recorded.
+
+    `photo_eye` loads each part into the PLC's shift register at exposure, for PLCs without a photo-eye of their own.
+    """
+
+    url: SecretStr = SecretStr("none")
+    photo_eye: bool = False
+    acknowledge_ms: Annotated[int, Field(ge=5, le=10_000)] = 100
+    heartbeat_ms: Annotated[int, Field(ge=10, le=5_000)] = 50
+
+
+class LineSettings(_Section):
+    """A production line. Parts whose calibrated score reaches `reject_at` are rejected.
+
+    `gate_delay_ms` is the time from exposure to the gate; `actuation_lead_ms` is what the gate needs to move.
+    """
+
+    name: Name = "line-1"
+    gate: GateMode = GateMode.PASS_ASSERTED
+    gate_delay_ms: Annotated[int, Field(ge=20, le=3_600_000)] = 1_500
+    actuation_lead_ms: Annotated[int, Field(ge=0, le=60_000)] = 200
+    reject_at: Annotated[float, Field(gt=0, le=12)] = 3.0
+    cameras: tuple[CameraSettings, ...] = (CameraSettings(),)
+    signal: SignalSettings = SignalSettings()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.actuation_lead_ms >= self.gate_delay_ms:
+            raise ValueError("actuation_lead_ms must be smaller than gate_delay_ms, or no part could be decided")
+        names = [camera.name for camera in self.cameras]
+        if not names or len(set(names)) < len(names):
+            raise ValueError("cameras must have at least one entry and names of their own")
+        return self
+
+    @property
+    def gate_delay_ns(self) -> int:
+        """Return the time from exposure to the gate, in nanoseconds."""
+        return self.gate_delay_ms * NS_PER_MS
+
+    @property
+    def actuation_lead_ns(self) -> int:
+        """Return the time that the gate needs, in nanoseconds."""
+        return self.actuation_lead_ms * NS_PER_MS
+
+    def decide_by_ns(self, captured_at_ns: int) -> int:
+        """Return the UTC instant by which the gate must know, for a part captured at `captured_at_ns`."""
+        return captured_at_ns + self.gate_delay_ns - self.actuation_lead_ns
+
+
+class Settings(BaseSettings):
+    """Everything that a process of linewarden is told."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        hide_input_in_errors=True,
+    )
+
+    bus: BusSettings = BusSettings()
+    store: StoreSettings = StoreSettings()
+    log: LogSettings = LogSettings()
+    detector: DetectorSettings = DetectorSettings()
+    alerting: AlertingSettings = AlertingSettings()
+    lines: tuple[LineSettings, ...] = (LineSettings(),)
+    drain_s: Annotated[float, Field(ge=0, le=600)] = 5.0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [line.name for line in self.lines]
+        if not names or len(set(names)) < len(names):
+            raise ValueError("lines must have at least one entry and names of their own")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic-settings'
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment override the file, which arrives as constructor arguments."""
+        return env_settings, init_settings
+
+    @property
+    def topics(self) -> Topics:
+        """Return the topic names."""
+        return Topics(self.bus.topic_prefix)
+
+    @property
+    def plan(self) -> PartitionPlan:
+        """Return which partition serves which line and camera."""
+        return PartitionPlan(
+            lines=tuple(line.name for line in self.lines),
+            cameras=tuple((line.name, camera.name) for line in self.lines for camera in line.cameras),
+        )
+
+
+def load(path: Path | None = None, **overrides: object) -> Settings:
+    """Read the settings of a TOML file, if one is given, and of the environment.
+
+    Raises `ConfigError` naming the first setting that is unknown or out of range, and what is allowed.
+    """
+    return from_dict({**(_read(path) if path else {}), **overrides}, origin=str(path) if path else "the settings")
+
+
+def from_dict(values: dict[str, Any], *, origin: str = "the settings") -> Settings:
+    """Build settings from plain values; raises `ConfigError` like `load`."""
+    _refuse_unknown_environment()
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise _explain(error.errors(include_url=False, include_input=False)[0], origin) from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        raise ConfigError(
+            f"settings file {str(path)!r} does not exist", "`linewarden dev up --config FILE` writes one to start from."
+        ) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"settings file {str(path)!r} cannot be read: {redact(str(error))}") from None
+
+
+def _refuse_unknown_environment() -> None:
+    for variable in os.environ:
+        if variable.startswith(PREFIX):
+            section = variable[len(PREFIX) :].split("__")[0].lower()
+            if section not in Settings.model_fields:
+                raise ConfigError(
+                    f"environment variable {variable} names no setting{_suggest(section, Settings.model_fields)}",
+                    "Unset it, or correct its name.",
+                )
+
+
+def _explain(error: ErrorDetails, origin: str) -> ConfigError:
+    location = error["loc"]
+    name = ".".join(str(step) for step in location) or "lines"
+    if error["type"] == "extra_forbidden":
+        known = list(_known_names(location[:-1]))
+        return ConfigError(
+            f"{origin}: unknown setting {name!r}{_suggest(str(location[-1]), known)}",
+            f"Known here: {', '.join(sorted(known))}.",
+        )
+    message = error["msg"].removeprefix("Value error, ")
+    return ConfigError(f"{origin}: setting {name!r} cannot be used: {message[0].lower()}{message[1:]}")
+
+
+def _known_names(location: Sequence[int | str]) -> Iterator[str]:
+    model: type[BaseModel] = Settings
+    sections: dict[str, type[BaseModel]] = {
+        "bus": BusSettings,
+        "store": StoreSettings,
+        "log": LogSettings,
+        "detector": DetectorSettings,
+        "alerting": AlertingSettings,
+        "lines": LineSettings,
+        "cameras": CameraSettings,
+        "signal": SignalSettings,
+    }
+    for step in location:
+        if isinstance(step, str):
+            model = sections.get(step, model)
+    yield from model.model_fields
+
+
+def _suggest(name: str, known: Sequence[str] | dict[str, Any]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

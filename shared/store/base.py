@@ -1,0 +1,123 @@
+"""The store port: the live state of lines, and the one place where a part's decision is settled.
+
+Each effect is idempotent on the part's identity: announcing, claiming or settling a part twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from shared.domain import Decision, PartAnnouncement
+
+
+@dataclass(frozen=True, slots=True)
+class PartRecord:
+    """What the store knows of a part: the decision that was claimed for it, and whether it is settled and published."""
+
+    claimed: Decision | None = None
+    settled: bool = False
+    published: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LineCounters:
+    """Counts of a line since its counters began. `announced = passed + rejected + defaulted` once all are settled.
+
+    The four counts about defects come from labelled sources alone. `latency_buckets` counts settled PASS and REJECT
+    parts by the time from capture to acknowledged signal: see `shared.latency`.
+    """
+
+    announced: int = 0
+    passed: int = 0
+    rejected: int = 0
+    defaulted: int = 0
+    defects: int = 0
+    caught: int = 0
+    missed: int = 0
+    false_rejects: int = 0
+    late_verdicts: int = 0
+    unannounced: int = 0
+    unconfirmed: int = 0
+    latency_buckets: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def settled(self) -> int:
+        """Return how many parts have their final decision."""
+        return self.passed + self.rejected + self.defaulted
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Something an operator should see: a rejected part, or a line that is not being inspected."""
+
+    line: str
+    kind: str
+    text: str
+    part_id: str = ""
+    at_ns: int = 0
+
+
+class Store(Protocol):
+    """Every method raises `StoreUnavailableError` when the store is away."""
+
+    async def ping(self) -> None:
+        """Return if the store answers."""
+        ...
+
+    async def announce(self, part: PartAnnouncement) -> PartRecord:
+        """Count the part once, and return what is known of it."""
+        ...
+
+    async def claim(self, decision: Decision) -> Decision:
+        """Fix the decision for a part before it is signalled; return the one that was first."""
+        ...
+
+    async def settle(self, decision: Decision, *, latency_ms: float | None, unconfirmed: bool = False) -> bool:
+        """Record the final decision: counters, the line's stream and its state, in one step; return False if it was."""
+        ...
+
+    async def published(self, line: str, part_id: str) -> None:
+        """Remember that the decision stands on the bus."""
+        ...
+
+    async def count(self, line: str, **increments: int) -> None:
+        """Add to counters that belong to no settled part, such as late verdicts."""
+        ...
+
+    async def counters(self, line: str) -> LineCounters:
+        """Return the line's counters."""
+        ...
+
+    async def put_picture(self, line: str, part_id: str, camera: str, jpeg: bytes) -> None:
+        """Keep a reject's picture with its overlay until its time to live ends."""
+        ...
+
+    async def picture(self, line: str, part_id: str, camera: str) -> bytes | None:
+        """Return a kept picture."""
+        ...
+
+    async def alert(self, alert: Alert) -> None:
+        """Append to the line's alert stream."""
+        ...
+
+    async def alerts(self, line: str, *, newest: int) -> list[Alert]:
+        """Return the newest alerts, newest first."""
+        ...
+
+    async def decisions(self, line: str, *, newest: int) -> list[Decision]:
+        """Return the newest decisions, newest first."""
+        ...
+
+    async def set_state(self, line: str, fields: Mapping[str, str]) -> None:
+        """Merge fields into the line's state."""
+        ...
+
+    async def state(self, line: str) -> dict[str, str]:
+        """Return the line's state."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        ...

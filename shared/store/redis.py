@@ -1,0 +1,217 @@
+"""The store on Redis; fakeredis serves as the embedded store behind the same code. The only place that imports redis.
+
+Keys, under the prefix: `lines` (set), and for each line `line:L:counters`, `line:L:latency`, `line:L:state` (hashes),
+`line:L:decisions`, `line:L:alerts` (streams, trimmed), `line:L:part:P` (hash, expires), `line:L:picture:P:C` (expires).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from typing import Any
+
+import fakeredis
+import msgspec
+import redis.asyncio
+from redis import exceptions as redis_errors
+
+from shared.domain import Decision, Outcome, PartAnnouncement
+from shared.errors import ConfigError, StoreError, StoreUnavailableError
+from shared.latency import bucket_of
+from shared.redaction import redact
+from shared.store import scripts
+from shared.store.base import Alert, LineCounters, PartRecord
+
+_COUNTED = {Outcome.PASS: "passed", Outcome.REJECT: "rejected", Outcome.DEFAULT_REJECT: "defaulted"}
+_DECISION = msgspec.msgpack.Decoder(Decision)
+_ALERT = msgspec.msgpack.Decoder(Alert)
+_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class RedisStoreSettings:
+    """How long things are kept. `part_retention_s` bounds how late a redelivered message still finds its part."""
+
+    key_prefix: str = "linewarden"
+    part_retention_s: int = 21_600
+    picture_ttl_s: int = 3_600
+    stream_length: int = 10_000
+
+
+def map_error(error: BaseException, address: str) -> StoreError:
+    """Return our error for one of redis-py's."""
+    text = redact(f"{type(error).__name__}: {error}")
+    match error:
+        case redis_errors.AuthenticationError() | redis_errors.NoPermissionError():
+            return StoreError(f"Redis at {address} refuses the login ({text})", "Correct user and password.")
+        case redis_errors.ResponseError() | redis_errors.DataError() | redis_errors.ReadOnlyError():
+            return StoreError(f"Redis at {address} refused a command ({text})", "Use Redis 7 or newer, writable.")
+        case _:
+            return StoreUnavailableError(
+                f"Redis at {address} does not answer ({text})", "Start it, or correct store.url."
+            )
+
+
+def labelled_counts(decision: Decision) -> list[str]:
+    """Return which counters about ground truth a settled part adds to; none where its label is unknown."""
+    if decision.label is None:
+        return []
+    if decision.label == "good":
+        return ["false_rejects"] if decision.outcome is Outcome.REJECT else []
+    return ["defects", "missed" if decision.outcome is Outcome.PASS else "caught"]
+
+
+class RedisStore:
+    """The live state of lines in Redis."""
+
+    def __init__(self, client: redis.asyncio.Redis, settings: RedisStoreSettings, address: str) -> None:
+        # redis-py types every reply as bytes or text or None; with decode_responses off they are bytes.
+        self._client: Any = client
+        self._settings = settings
+        self._address = address
+        self._announce = client.register_script(scripts.ANNOUNCE)
+        self._claim = client.register_script(scripts.CLAIM)
+        self._settle = client.register_script(scripts.SETTLE)
+
+    @classmethod
+    def from_url(cls, url: str, settings: RedisStoreSettings) -> RedisStore:
+        """Connect lazily to `redis://` or `rediss://`; `memory://` is a store inside this process."""
+        if url == "memory://":
+            return cls(fakeredis.FakeAsyncRedis(protocol=2), settings, "memory")
+        if not url.startswith(("redis://", "rediss://", "unix://")):
+            raise ConfigError(f"store address {redact(url)!r} is not redis://HOST:PORT/DB or memory://")
+        try:
+            client = redis.asyncio.Redis.from_url(
+                url, protocol=2, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S
+            )
+        except ValueError as error:
+            raise ConfigError(f"store address {redact(url)!r} cannot be read: {redact(str(error))}") from None
+        return cls(client, settings, redact(url))
+
+    async def ping(self) -> None:
+        """Return if Redis answers."""
+        with self._mapped():
+            await self._client.ping()
+
+    async def announce(self, part: PartAnnouncement) -> PartRecord:
+        """Count the part once."""
+        keys = [self._part(part.line, part.part_id), self._key(part.line, "counters"), self._prefixed("lines")]
+        args: list[int | str] = [self._settings.part_retention_s, part.line, part.decide_by_ns]
+        with self._mapped():
+            claim, settled, published = await self._announce(keys=keys, args=args)
+        return PartRecord(
+            claimed=_DECISION.decode(claim) if claim else None, settled=bool(settled), published=bool(published)
+        )
+
+    async def claim(self, decision: Decision) -> Decision:
+        """Fix the decision unless one stands."""
+        args: list[bytes | int] = [msgspec.msgpack.encode(decision), self._settings.part_retention_s]
+        with self._mapped():
+            first = await self._claim(keys=[self._part(decision.line, decision.part_id)], args=args)
+        return _DECISION.decode(first)
+
+    async def settle(self, decision: Decision, *, latency_ms: float | None, unconfirmed: bool = False) -> bool:
+        """Record the outcome once."""
+        keys = [
+            self._part(decision.line, decision.part_id),
+            *(self._key(decision.line, name) for name in ("counters", "decisions", "latency")),
+        ]
+        counts = [_COUNTED[decision.outcome], *labelled_counts(decision), *(["unconfirmed"] if unconfirmed else [])]
+        bucket: int | str = "" if latency_ms is None else bucket_of(latency_ms)
+        args: list[bytes | int | str] = [
+            msgspec.msgpack.encode(decision),
+            self._settings.stream_length,
+            bucket,
+            *counts,
+        ]
+        with self._mapped():
+            return bool(await self._settle(keys=keys, args=args))
+
+    async def published(self, line: str, part_id: str) -> None:
+        """Mark the part as published, where it is still kept."""
+        with self._mapped():
+            await self._client.hset(self._part(line, part_id), "published", "1")
+            await self._client.expire(self._part(line, part_id), self._settings.part_retention_s)
+
+    async def count(self, line: str, **increments: int) -> None:
+        """Add to counters."""
+        with self._mapped():
+            for name, increment in increments.items():
+                await self._client.hincrby(self._key(line, "counters"), name, increment)
+
+    async def counters(self, line: str) -> LineCounters:
+        """Return the counters; those never touched are zero."""
+        with self._mapped():
+            counts = await self._client.hgetall(self._key(line, "counters"))
+            latency = await self._client.hgetall(self._key(line, "latency"))
+        known = {entry.name for entry in fields(LineCounters)}
+        return LineCounters(
+            **{name.decode(): int(value) for name, value in counts.items() if name.decode() in known},
+            latency_buckets={int(bucket): int(value) for bucket, value in latency.items()},
+        )
+
+    async def put_picture(self, line: str, part_id: str, camera: str, jpeg: bytes) -> None:
+        """Keep the picture for `picture_ttl_s`."""
+        with self._mapped():
+            await self._client.set(self._key(line, "picture", part_id, camera), jpeg, ex=self._settings.picture_ttl_s)
+
+    async def picture(self, line: str, part_id: str, camera: str) -> bytes | None:
+        """Return the picture, or None once it expired."""
+        with self._mapped():
+            found: bytes | None = await self._client.get(self._key(line, "picture", part_id, camera))
+        return found
+
+    async def alert(self, alert: Alert) -> None:
+        """Append, trimming the stream."""
+        with self._mapped():
+            await self._client.xadd(
+                self._key(alert.line, "alerts"),
+                {"alert": msgspec.msgpack.encode(alert)},
+                maxlen=self._settings.stream_length,
+                approximate=True,
+            )
+
+    async def alerts(self, line: str, *, newest: int) -> list[Alert]:
+        """Return the newest alerts."""
+        with self._mapped():
+            entries = await self._client.xrevrange(self._key(line, "alerts"), count=newest)
+        return [_ALERT.decode(entry[b"alert"]) for _, entry in entries]
+
+    async def decisions(self, line: str, *, newest: int) -> list[Decision]:
+        """Return the newest decisions."""
+        with self._mapped():
+            entries = await self._client.xrevrange(self._key(line, "decisions"), count=newest)
+        return [_DECISION.decode(entry[b"decision"]) for _, entry in entries]
+
+    async def set_state(self, line: str, fields: Mapping[str, str]) -> None:
+        """Merge fields."""
+        with self._mapped():
+            await self._client.hset(self._key(line, "state"), mapping=dict(fields))
+
+    async def state(self, line: str) -> dict[str, str]:
+        """Return the fields."""
+        with self._mapped():
+            found = await self._client.hgetall(self._key(line, "state"))
+        return {name.decode(): value.decode() for name, value in found.items()}
+
+    async def close(self) -> None:
+        """Disconnect."""
+        with self._mapped():
+            await self._client.aclose()
+
+    @contextmanager
+    def _mapped(self) -> Iterator[None]:
+        try:
+            yield
+        except (redis_errors.RedisError, OSError, TimeoutError) as error:
+            raise map_error(error, self._address) from error
+
+    def _prefixed(self, *parts: str) -> str:
+        return ":".join((self._settings.key_prefix, *parts))
+
+    def _key(self, line: str, *parts: str) -> str:
+        return self._prefixed("line", line, *parts)
+
+    def _part(self, line: str, part_id: str) -> str:
+        return self._key(line, "part", part_id)

@@ -1,0 +1,30 @@
+"""The store's atomic steps, run inside Redis. KEYS and ARGV are listed above each."""
+
+# KEYS: part, counters, lines.  ARGV: retention in s, line, decide_by.  Returns claim, settled, published.
+ANNOUNCE = """
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('HSET', KEYS[1], 'decide_by_ns', ARGV[3])
+  redis.call('EXPIRE', KEYS[1], ARGV[1])
+  redis.call('HINCRBY', KEYS[2], 'announced', 1)
+  redis.call('SADD', KEYS[3], ARGV[2])
+end
+return redis.call('HMGET', KEYS[1], 'claim', 'settled', 'published')
+"""
+
+# KEYS: part.  ARGV: decision, retention in s.  Returns the decision that was first.
+CLAIM = """
+redis.call('HSETNX', KEYS[1], 'claim', ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return redis.call('HGET', KEYS[1], 'claim')
+"""
+
+# KEYS: part, counters, decisions stream, latency.
+# ARGV: decision, stream length, latency bucket or '', then names of counters to add one to.  Returns 1, or 0 if done.
+SETTLE = """
+if redis.call('HSETNX', KEYS[1], 'settled', '1') == 0 then return 0 end
+redis.call('HSET', KEYS[1], 'claim', ARGV[1])
+for index = 4, #ARGV do redis.call('HINCRBY', KEYS[2], ARGV[index], 1) end
+if ARGV[3] ~= '' then redis.call('HINCRBY', KEYS[4], ARGV[3], 1) end
+redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[2], '*', 'decision', ARGV[1])
+return 1
+"""

@@ -1,0 +1,121 @@
+"""Messages to bytes and back: a fixed prefix, a msgspec header and the raw payload, which is never copied on decoding.
+
+offset  size  what
+0       2     magic b"LW"
+2       1     major version: a reader refuses a newer one
+3       1     minor version: a newer one only adds header fields, which an older reader ignores
+4       2     schema id, little-endian
+6       4     header length in bytes, little-endian
+10      4     CRC-32 of header and payload (zlib), little-endian
+14      n     header: one record of `MESSAGES`, msgpack
+14+n    m     payload: encoded pixels, an overlay, or the original bytes of a dead letter
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeVar
+
+import msgspec
+
+from shared.domain import Capture, Decision, PartAnnouncement, Verdict
+from shared.errors import UnsupportedVersionError, WireError
+
+MAGIC = b"LW"
+MAJOR = 1
+MINOR = 0
+_PREFIX = struct.Struct("<2sBBHII")
+
+
+class Encoding(StrEnum):
+    """How the payload of a frame holds its pixels."""
+
+    JPEG = "jpeg"
+    PNG = "png"
+    RAW = "raw"
+
+
+@dataclass(frozen=True, slots=True)
+class FrameMessage:
+    """A frame on the bus; the payload is `height_px` x `width_px` x `channels` uint8 (RGB or grey), encoded."""
+
+    capture: Capture
+    encoding: Encoding
+    width_px: int
+    height_px: int
+    channels: int
+    stamps_ns: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictMessage:
+    """A verdict on the bus; the payload is a JPEG of the frame with the anomaly overlaid, or empty."""
+
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Why a message could not be handled; the payload is the message as it was."""
+
+    topic: str
+    partition: int
+    offset: int
+    error: str
+    place: str
+
+
+Message = PartAnnouncement | FrameMessage | VerdictMessage | Decision | DeadLetter
+M = TypeVar("M", PartAnnouncement, FrameMessage, VerdictMessage, Decision, DeadLetter)
+
+MESSAGES: dict[int, type[Message]] = {
+    1: PartAnnouncement,
+    2: FrameMessage,
+    3: VerdictMessage,
+    4: Decision,
+    5: DeadLetter,
+}
+_SCHEMA_IDS = {kind: number for number, kind in MESSAGES.items()}
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODERS = {number: msgspec.msgpack.Decoder(kind) for number, kind in MESSAGES.items()}
+
+
+def encode(message: Message, payload: bytes | memoryview = b"") -> bytes:
+    """Return `message` and its payload as one byte string."""
+    header = _ENCODER.encode(message)
+    checksum = zlib.crc32(payload, zlib.crc32(header))
+    prefix = _PREFIX.pack(MAGIC, MAJOR, MINOR, _SCHEMA_IDS[type(message)], len(header), checksum)
+    return b"".join((prefix, header, payload))
+
+
+def decode(kind: type[M], data: bytes | memoryview) -> tuple[M, memoryview]:
+    """Return the message of `kind` in `data`, and its payload as a view into `data`.
+
+    Raises `UnsupportedVersionError` for a newer major version, `WireError` for everything else that is not a whole
+    message of that kind.
+    """
+    view = memoryview(data)
+    if len(view) < _PREFIX.size:
+        raise WireError(f"a message of {len(view)} bytes is shorter than its fixed prefix")
+    magic, major, _minor, schema_id, header_length, checksum = _PREFIX.unpack_from(view)
+    if magic != MAGIC:
+        raise WireError("a message does not begin with the magic bytes LW")
+    if major > MAJOR:
+        raise UnsupportedVersionError(
+            f"a message has major version {major}, this reader knows {MAJOR}", "Update this role before its writers."
+        )
+    if schema_id != _SCHEMA_IDS[kind]:
+        raise WireError(f"a message has schema {schema_id}, expected {_SCHEMA_IDS[kind]} ({kind.__name__})")
+    body = view[_PREFIX.size :]
+    if header_length > len(body) or zlib.crc32(body) != checksum:
+        raise WireError("a message was cut or changed on its way (checksum)")
+    try:
+        message = _DECODERS[schema_id].decode(body[:header_length])
+    except msgspec.MsgspecError as error:
+        raise WireError(f"a message header does not fit {kind.__name__}: {error}") from error
+    if not isinstance(message, kind):
+        raise WireError(f"a message header does not fit {kind.__name__}")
+    return message, body[header_length:]
