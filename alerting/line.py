@@ -60,7 +60,7 @@ class LineGate:
         self._tried_ns: int | None = None
         self._sequence = 0
         self._uncertain: list[OpenPart] = []
-        self._last_at_gate_ns = 0
+        self._last_at_gate_ns = clock.monotonic_ns() - 1
         self._alive_ns = clock.monotonic_ns()
         self._log = get_logger("alerting").bind(line=line.name)
 
@@ -85,10 +85,12 @@ class LineGate:
             self._alive_ns = now_ns
             await self._keep_connected(now_ns)
             for part in self.table.ready(self._clock.monotonic_ns(), only_due=not self._connected):
-                await self._decide(part)
+                # The gate may have been lost on the way: then only what is due is settled now.
+                if self._connected or part.due_ns <= self._clock.monotonic_ns():
+                    await self._decide(part)
                 self._alive_ns = self._clock.monotonic_ns()
             await self._give_up_on_old_uncertain(last=stop.is_set())
-            if stop.is_set() and not len(self.table) and self._clock.utc_ns() > self._last_at_gate_ns:
+            if stop.is_set() and not len(self.table) and self._clock.monotonic_ns() > self._last_at_gate_ns:
                 return
             due_ns = self.table.next_due_ns()
             left_s = _TICK_S if due_ns is None else (due_ns - self._clock.monotonic_ns()) / 1e9
@@ -114,17 +116,18 @@ class LineGate:
         self._sequence = max(self._sequence, accepted.sequence)
         self._connected = True
         self._log.info("gate.connected", gate=self.line.gate.value, last_sequence=accepted.sequence)
-        uncertain, self._uncertain = self._uncertain, []
-        for part in uncertain:
-            await self._deliver(part)
+        while self._uncertain and self._connected:
+            await self._deliver(self._uncertain.pop(0))
 
     async def _decide(self, part: OpenPart) -> None:
         if part.claimed is None:
             part.claimed = await self._claim(part)
-        if part.due_ns <= self._clock.monotonic_ns() and not self._connected:
-            await self._close(part, delivery=None)
-        else:
+        if self._connected:
             await self._deliver(part)
+        elif part.uncertain:
+            self._ask_later(part)
+        else:
+            await self._close(part, delivery=None)
 
     async def _claim(self, part: OpenPart) -> Decision:
         announcement = part.announcement
@@ -149,8 +152,12 @@ class LineGate:
                 record = await self._store.announce(announcement)
                 part.counted = True
                 if record.claimed is not None:
+                    # Whoever claimed it may have signalled it, too.
+                    part.uncertain = True
                     return record.claimed
-            return await self._store.claim(decision)
+            first = await self._store.claim(decision)
+            part.uncertain = part.uncertain or first != decision
+            return first  # noqa: TRY300 - what it returns is what the store said
         except StoreError as error:
             self._log.warning("store.away", error=str(error))
             if decision.outcome is not Outcome.PASS:
@@ -162,24 +169,36 @@ class LineGate:
         decision = part.claimed
         if decision is None:
             raise AssertionError("a part is delivered only after its decision was claimed")
-        self._sequence += 1
         try:
-            delivery = await self._signals.send(signal_for(decision, self._sequence, self.line))
+            delivery = await self._send(decision)
         except SignalTimeoutError as error:
             self._lost(error)
             part.uncertain = True
-            self.table.close(part.announcement.part_id)
-            self._uncertain.append(part)
+            self._ask_later(part)
         except SignalError as error:
             self._lost(error)
             if part.uncertain:
-                self._uncertain.append(part)
+                self._ask_later(part)
             elif part.due_ns <= self._clock.monotonic_ns():
                 await self._close(part, delivery=None)
         else:
             if delivery is Delivery.CONFLICTING and (earlier := await self._taken_earlier(decision)) is not None:
                 part.claimed, delivery = earlier, Delivery.DUPLICATE
             await self._close(part, delivery=delivery)
+
+    async def _send(self, decision: Decision) -> Delivery:
+        self._sequence += 1
+        delivery = await self._signals.send(signal_for(decision, self._sequence, self.line))
+        if delivery is Delivery.OUT_OF_ORDER:
+            # Somebody else wrote to this PLC: behind its sequence, no result would ever be taken again.
+            self._sequence = max(self._sequence, (await self._signals.last_accepted()).sequence) + 1
+            delivery = await self._signals.send(signal_for(decision, self._sequence, self.line))
+        return delivery
+
+    def _ask_later(self, part: OpenPart) -> None:
+        """Keep a part whose signal may have landed until the gate can be asked again."""
+        self.table.close(part.announcement.part_id)
+        self._uncertain.append(part)
 
     async def _taken_earlier(self, decision: Decision) -> Decision | None:
         """Return the decision that the gate accepted for this part before a restart, if it still says so."""
@@ -198,8 +217,9 @@ class LineGate:
         self.table.close(part.announcement.part_id)
         decision = effective(part.claimed, delivery, self.line.gate)
         now_ns = self._clock.utc_ns()
-        at_gate_ns = decision.captured_at_ns + self.line.gate_delay_ns
-        self._last_at_gate_ns = max(self._last_at_gate_ns, min(at_gate_ns, now_ns + self.line.gate_delay_ns))
+        # On the monotonic clock: a step of the wall clock must not keep the service from stopping.
+        left_ns = min(decision.captured_at_ns + self.line.gate_delay_ns - now_ns, self.line.gate_delay_ns)
+        self._last_at_gate_ns = max(self._last_at_gate_ns, self._clock.monotonic_ns() + left_ns)
         if delivery is not None:
             decision = replace(decision, stamps_ns={**decision.stamps_ns, "signalled": now_ns})
         on_time = delivery is not None and decision.outcome is not Outcome.DEFAULT_REJECT

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shared.bus.intake import Token
 from shared.clock import NS_PER_MS
@@ -57,8 +58,10 @@ class PartTable:
         if existing is None:
             return self._opened(part, utc_ns=utc_ns, now_ns=now_ns)
         existing.cameras |= frozenset(part.cameras)
-        if existing.announcement.label is None:
-            existing.announcement = part
+        # Cameras of a line may announce the part at different times: the earliest binds, whoever comes first.
+        earliest = min(existing.announcement, part, key=lambda announcement: announcement.decide_by_ns)
+        existing.announcement = replace(earliest, label=existing.announcement.label or part.label)
+        existing.due_ns = min(existing.due_ns, self._due_ns(part, utc_ns=utc_ns, now_ns=now_ns))
         return existing
 
     def verdict(self, verdict: Verdict, overlay: bytes, *, utc_ns: int, now_ns: int) -> OpenPart | None:
@@ -101,6 +104,10 @@ class PartTable:
         if len(self._closed) > _REMEMBERED:
             self._closed.popitem(last=False)
 
+    def knows(self, part_id: str) -> bool:
+        """Return whether the part is open, or was closed lately."""
+        return part_id in self._open or part_id in self._closed
+
     def next_due_ns(self) -> int | None:
         """Return when the next part falls due."""
         return min((part.due_ns for part in self._open.values()), default=None)
@@ -110,19 +117,22 @@ class PartTable:
         return [part for part in self._open.values() if not part.counted]
 
     def _opened(self, announcement: PartAnnouncement, *, utc_ns: int, now_ns: int) -> OpenPart:
-        left_ns = announcement.decide_by_ns - utc_ns - self._margin_ns
-        # A clock step must not keep a part open past the line's own gate delay.
-        left_ns = min(left_ns, self._line.gate_delay_ns - self._line.actuation_lead_ns)
         part = OpenPart(
             announcement=announcement,
-            due_ns=now_ns + left_ns,
+            due_ns=self._due_ns(announcement, utc_ns=utc_ns, now_ns=now_ns),
             cameras=frozenset(announcement.cameras) | {camera.name for camera in self._line.cameras},
         )
         self._open[announcement.part_id] = part
         return part
 
+    def _due_ns(self, announcement: PartAnnouncement, *, utc_ns: int, now_ns: int) -> int:
+        left_ns = announcement.decide_by_ns - utc_ns
+        # A clock step must not keep a part open past the line's own gate delay.
+        return now_ns + min(left_ns, self._line.gate_delay_ns - self._line.actuation_lead_ns) - self._margin_ns
+
 
 def _alarm(verdict: Verdict) -> float:
     if verdict.status is VerdictStatus.NOT_INSPECTED or verdict.score is None:
-        return float("-inf")
-    return verdict.score
+        return -math.inf
+    # A score that is no number must not be outdone by one that passes.
+    return verdict.score if math.isfinite(verdict.score) else math.inf

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import TypeVar
 
 from alerting.line import Settlement
 from shared.bus.base import Bus
@@ -15,6 +17,8 @@ from shared.retry import insist
 from shared.store.base import Alert, Store
 from shared.topics import PartitionPlan, Topics, part_key
 from shared.wire import encode
+
+T = TypeVar("T")
 
 
 class Recorder:
@@ -48,7 +52,9 @@ class Recorder:
     async def record(self, settlement: Settlement) -> None:
         """Record one part; every step may be repeated without a second effect."""
         decision = settlement.decision
-        await self._insist(lambda: self._settle(settlement), "settle")
+        await self._insist(lambda: self._count(settlement), "announce")
+        if await self._insist(lambda: self._settle(settlement), "settle"):
+            await self._show(settlement)
         await self._insist(lambda: self._publish(decision), "publish")
         await self._insist(lambda: self._store.published(decision.line, decision.part_id), "mark")
         self._done(settlement.part.tokens)
@@ -67,21 +73,30 @@ class Recorder:
         await self._insist(lambda: self._store.published(decision.line, decision.part_id), "mark")
         self._done(tokens)
 
-    async def _settle(self, settlement: Settlement) -> None:
-        decision, part = settlement.decision, settlement.part
+    async def _count(self, settlement: Settlement) -> None:
+        part = settlement.part
         if not part.counted:
             await self._store.announce(part.announcement)
             part.counted = True
-        if not await self._store.settle(decision, latency_ms=settlement.latency_ms, unconfirmed=settlement.unconfirmed):
-            return
+
+    async def _settle(self, settlement: Settlement) -> bool:
+        return await self._store.settle(
+            settlement.decision, latency_ms=settlement.latency_ms, unconfirmed=settlement.unconfirmed
+        )
+
+    async def _show(self, settlement: Settlement) -> None:
+        """Keep the pictures of a reject and alert; each on its own, since nothing settled is shown twice."""
+        decision = settlement.decision
         if decision.outcome is Outcome.REJECT:
-            for camera, overlay in part.overlays.items():
+            for camera, overlay in settlement.part.overlays.items():
                 if overlay:
-                    await self._store.put_picture(decision.line, decision.part_id, camera, overlay)
+                    put = partial(self._store.put_picture, decision.line, decision.part_id, camera, overlay)
+                    await self._insist(put, "picture")
         if decision.outcome is not Outcome.PASS:
-            await self._store.alert(
-                Alert(decision.line, decision.outcome.value, decision.reason, decision.part_id, decision.decided_at_ns)
+            alert = Alert(
+                decision.line, decision.outcome.value, decision.reason, decision.part_id, decision.decided_at_ns
             )
+            await self._insist(lambda: self._store.alert(alert), "alert")
 
     async def _publish(self, decision: Decision) -> None:
         await self._bus.publish(
@@ -91,5 +106,5 @@ class Recorder:
             partition=self._plan.of_line(decision.line),
         )
 
-    async def _insist(self, step: Callable[[], Awaitable[None]], what: str) -> None:
-        await insist(step, clock=self._clock, log=self._log, what=what)
+    async def _insist(self, step: Callable[[], Awaitable[T]], what: str) -> T:
+        return await insist(step, clock=self._clock, log=self._log, what=what)

@@ -26,6 +26,7 @@ _MAX_RECORDS: Final = 500
 _STATE_S: Final = 1.0
 _SILENT_NS: Final = 1 * NS_PER_S
 _QUEUE: Final = 1_000
+_LATEST_NS: Final = (1 << 63) - 1
 
 
 class AlertingService:
@@ -108,7 +109,7 @@ class AlertingService:
         while True:
             for record in await intake.poll(_MAX_RECORDS):
                 if record.topic == self._topics.verdicts:
-                    await self._verdict(intake, recorder, record)
+                    await self._verdict(intake, recorder, record, stop)
                 elif not stop.is_set():
                     # Announcements that come while stopping stay uncommitted, for whoever comes next.
                     await self._announced(intake, recorder, record)
@@ -116,7 +117,7 @@ class AlertingService:
     async def _announced(self, intake: Intake, recorder: Recorder, record: Record) -> None:
         try:
             announcement, _ = decode(PartAnnouncement, record.value)
-            check_part_id(announcement.part_id)
+            _check(announcement.part_id, announcement.captured_at_ns, announcement.decide_by_ns)
         except (WireError, ConfigError) as error:
             await intake.bury(record, str(error))
             intake.done([token_of(record)])
@@ -128,10 +129,11 @@ class AlertingService:
         part = gate.table.announced(announcement, utc_ns=self._clock.utc_ns(), now_ns=self._clock.monotonic_ns())
         await self._take(gate, part, token_of(record), intake, recorder)
 
-    async def _verdict(self, intake: Intake, recorder: Recorder, record: Record) -> None:
+    async def _verdict(self, intake: Intake, recorder: Recorder, record: Record, stop: asyncio.Event) -> None:
         try:
             message, overlay = decode(VerdictMessage, record.value)
-            check_part_id(message.verdict.capture.part_id)
+            capture = message.verdict.capture
+            _check(capture.part_id, capture.captured_at_ns, capture.decide_by_ns)
         except (WireError, ConfigError) as error:
             await intake.bury(record, str(error))
             intake.done([token_of(record)])
@@ -140,6 +142,9 @@ class AlertingService:
         gate = self._gates.get(verdict.capture.id.line)
         if gate is None:
             intake.done([token_of(record)])
+            return
+        if stop.is_set() and not gate.table.knows(capture.part_id):
+            # Its announcement is left for whoever comes next, and so is this.
             return
         part = gate.table.verdict(
             verdict, bytes(overlay), utc_ns=self._clock.utc_ns(), now_ns=self._clock.monotonic_ns()
@@ -169,7 +174,9 @@ class AlertingService:
             self._log.warning("store.away", error=str(error))
             return None
         part.counted = True
-        part.claimed = known.claimed
+        if part.claimed is None and known.claimed is not None:
+            # Claimed before a restart, and perhaps signalled: only the gate knows.
+            part.claimed, part.uncertain = known.claimed, True
         if not known.settled:
             return None
         gate.table.close(part.announcement.part_id)
@@ -208,3 +215,10 @@ class AlertingService:
                 await self._store.set_state(gate.line.name, fields)
             except StoreError as error:
                 self._log.warning("store.away", error=str(error))
+
+
+def _check(part_id: str, captured_at_ns: int, decide_by_ns: int) -> None:
+    """Refuse, with ConfigError, what would not fit the PLC's registers."""
+    check_part_id(part_id)
+    if not 0 <= captured_at_ns <= _LATEST_NS or not 0 <= decide_by_ns <= _LATEST_NS:
+        raise ConfigError(f"part {part_id!r} has times that no clock shows: {captured_at_ns}, {decide_by_ns}")

@@ -49,7 +49,12 @@ def make_bus(settings: Settings, clock: Clock) -> Bus:
     # Kafka's client is loaded only where it is used: the embedded default starts without it.
     from shared.bus.kafka import KafkaBus, KafkaBusSettings
 
-    return KafkaBus(KafkaBusSettings.from_url(url, max_message_bytes=settings.bus.max_message_bytes))
+    bus = settings.bus
+    return KafkaBus(
+        KafkaBusSettings.from_url(
+            url, max_message_bytes=bus.max_message_bytes, replication_factor=bus.replication_factor
+        )
+    )
 
 
 def make_store(settings: Settings) -> Store:

@@ -69,7 +69,6 @@ def demo(
         model=model,
         seed=seed,
         gate=gate,
-        log_level=log_level,
     )
     console = Console()
     result = run_demo(options, console)

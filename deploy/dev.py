@@ -10,12 +10,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from alerting.plc_sim.server import PlcServer
-from alerting.plc_sim.simulator import GateSimulator
 from deploy.line_config import LineConfig
 from deploy.playback import play_folder
 from deploy.servers.kafka import KafkaServer
 from deploy.servers.redis import RedisServer
+from deploy.simulated_line import simulated_plc
 from shared import log
 from shared.clock import NS_PER_S, SystemClock
 from shared.domain import GateMode
@@ -57,9 +56,7 @@ def up(options: DevOptions, console: Console) -> None:
 
 async def _serve(options: DevOptions, *, bus: str, store: str, source: str, slate: bool, console: Console) -> None:
     clock = SystemClock()
-    plc = PlcServer(GateSimulator(GateMode.PASS_ASSERTED, clock), clock=clock)
-    await plc.start()
-    try:
+    async with simulated_plc(GateMode.PASS_ASSERTED, clock) as plc:
         LineConfig(
             bus=bus,
             store=store,
@@ -77,5 +74,3 @@ async def _serve(options: DevOptions, *, bus: str, store: str, source: str, slat
         stop = asyncio.Event()
         with stop_on_signals(stop):
             await stop.wait()
-    finally:
-        await plc.stop()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import ConfigError
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _TEMPLATE = """\
 # The settings of one line. Any value can be overridden by the environment: LINEWARDEN_BUS__URL sets url in [bus].
 
@@ -69,13 +71,15 @@ class LineConfig:
             slate=str(self.slate).lower(),
         )
         try:
-            path.write_text(text, encoding="utf-8")
-            # Addresses may carry passwords.
+            # Addresses may carry passwords: nobody else may read the file, not even for a moment.
+            path.touch(mode=0o600)
             path.chmod(0o600)
+            path.write_text(text, encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"cannot write {str(path)!r}: {error.strerror}", "Give --config another file.") from None
 
 
 def _quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    # TOML allows no control character in a string as it is.
+    return '"' + _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", escaped) + '"'

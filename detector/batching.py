@@ -61,15 +61,23 @@ class CostModel:
         return self._percentile_ns(size, 0.5)
 
     def _percentile_ns(self, size: int, share: float) -> int:
-        """Unknown sizes are scaled up from the nearest smaller known one."""
-        if size in self._seen:
-            costs = sorted(self._seen[size])
-            return costs[math.ceil(len(costs) * share) - 1]
-        smaller = max((known for known in self._seen if known < size), default=None)
-        if smaller is not None:
-            return self._percentile_ns(smaller, share) * size // smaller
+        """Unknown sizes are scaled up from a smaller known one.
+
+        Known ones cost no more than that either: a size that once was far too slow would never be tried again.
+        """
+        bounds = [
+            self._seen_ns(known, share) * size // known if known < size else self._seen_ns(known, share)
+            for known in self._seen
+            if known <= size
+        ]
+        if bounds:
+            return min(bounds)
         larger = min(self._seen, default=None)
-        return _UNKNOWN_NS * size if larger is None else self._percentile_ns(larger, share)
+        return _UNKNOWN_NS * size if larger is None else self._seen_ns(larger, share)
+
+    def _seen_ns(self, size: int, share: float) -> int:
+        costs = sorted(self._seen[size])
+        return costs[math.ceil(len(costs) * share) - 1]
 
 
 class Batcher(Generic[Q]):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from shared.domain import AnomalyMap, Region
 
 _WIDTH_PX = 480
+_HEIGHT_PX = 1_920
 _QUALITY = 85
 _STRONGEST = 0.55
 
@@ -16,17 +17,17 @@ _STRONGEST = 0.55
 def overlay_jpeg(
     pixels: NDArray[np.uint8], anomaly_map: AnomalyMap, regions: tuple[Region, ...], *, low: float, high: float
 ) -> bytes:
-    """Return a JPEG of at most 480 pixels width.
+    """Return a JPEG of at most 480 pixels width and 1920 height.
 
     The colours are on an absolute scale: raw map values up to `low` stay clear, `high` and above are full red.
     """
     height_px, width_px = pixels.shape[:2]
-    scale = min(1.0, _WIDTH_PX / width_px)
+    scale = min(1.0, _WIDTH_PX / width_px, _HEIGHT_PX / height_px)
     size = (max(1, round(width_px * scale)), max(1, round(height_px * scale)))
     picture = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     if picture.ndim == 2:  # noqa: PLR2004 - grey
         picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
-    heat = cv2.resize(anomaly_map.values, size, interpolation=cv2.INTER_LINEAR)
+    heat = np.nan_to_num(cv2.resize(anomaly_map.values, size, interpolation=cv2.INTER_LINEAR))
     strength = np.clip((heat - low) / max(high - low, 1e-9), 0.0, 1.0)[..., None] * _STRONGEST
     red = np.array([255.0, 32.0, 32.0], dtype=np.float32)
     blended = np.ascontiguousarray((picture * (1 - strength) + red * strength).astype(np.uint8))

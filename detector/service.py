@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -19,7 +20,7 @@ from shared.bus.intake import Intake, token_of
 from shared.clock import NS_PER_MS, Clock, wait_event
 from shared.domain import Capture, NotInspected, Verdict, VerdictStatus
 from shared.envelope import capture_headers, capture_of
-from shared.errors import ConfigError, LinewardenError, PictureError, WireError
+from shared.errors import ConfigError, LinewardenError, ModelError, PictureError, WireError
 from shared.log import get_logger
 from shared.retry import insist
 from shared.settings import Settings
@@ -202,8 +203,13 @@ class DetectorService:
         if not pictures:
             return []
         try:
-            return list(self._model.inspect(pictures))
-        except (LinewardenError, RuntimeError, ValueError) as error:
+            found = list(self._model.inspect(pictures))
+            if len(found) != len(pictures) or not all(math.isfinite(inspection.score) for inspection in found):
+                raise ModelError(  # noqa: TRY301 - caught here like every other failure of a model
+                    f"the model gave {len(found)} answers to {len(pictures)} pictures, or no usable score"
+                )
+            return list(found)
+        except Exception as error:  # noqa: BLE001 - whatever a model raises, its neighbours and the line go on
             self._log.warning("model.failed", batch=len(pictures), error=str(error))
             if len(pictures) == 1:
                 return [error]

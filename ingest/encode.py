@@ -22,13 +22,16 @@ def encode_pixels(pixels: NDArray[np.uint8], encoding: Encoding, *, jpeg_quality
         raise PictureError(f"a picture of shape {pixels.shape} and type {pixels.dtype} is neither RGB nor grey uint8")
     if encoding is Encoding.RAW:
         return pixels.tobytes()
-    picture = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.ndim == _COLOUR_AXES else pixels
     if encoding is Encoding.PNG:
-        done, data = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+        suffix, options = ".png", [cv2.IMWRITE_PNG_COMPRESSION, 1]
     else:
-        options = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality]
+        suffix, options = ".jpg", [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality]
         options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-        done, data = cv2.imencode(".jpg", picture, options)
+    try:
+        picture = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.ndim == _COLOUR_AXES else pixels
+        done, data = cv2.imencode(suffix, picture, options)
+    except cv2.error as error:
+        raise PictureError(f"a picture of shape {pixels.shape} cannot be encoded: {error}") from error
     if not done:
         raise PictureError(f"a picture of shape {pixels.shape} cannot be encoded as {encoding.value}")
     return data.tobytes()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ingest.encode import encode_pixels
@@ -61,22 +61,35 @@ class IngestService:
         self._log = get_logger("ingest")
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Publish until the sources end."""
-        epoch = self._clock.utc_ns() // NS_PER_S
-        async with asyncio.TaskGroup() as tasks:
-            for line in self._settings.lines:
-                for index, camera in enumerate(line.cameras):
-                    source = self._source(camera)
-                    if len(line.cameras) > 1 and not source.numbers_parts:
-                        raise ConfigError(
-                            f"camera {camera.name!r} of line {line.name!r} gives no part numbers",
-                            "Several cameras of a line are joined by them: set slate, or give the camera its own line.",
-                        )
-                    # One camera of a line is enough for the PLC to learn of the part.
-                    eye = self._photo_eye(line) if index == 0 else None
-                    tasks.create_task(self._run_camera(_Session(line, camera, epoch, eye), source, stop))
+        """Publish until the sources end.
 
-    async def _run_camera(self, session: _Session, source: Source, stop: asyncio.Event) -> None:
+        A camera that is away is tried again for ever; but if none at all answers at the start, that is an error.
+        """
+        epoch = self._clock.utc_ns() // NS_PER_S
+        cameras = [self._prepare(line, camera, epoch) for line in self._settings.lines for camera in line.cameras]
+        answers = await asyncio.gather(*(_try_to_open(source) for _, source in cameras))
+        away = [answer for answer in answers if answer is not None]
+        if len(away) == len(cameras):
+            raise away[0]
+        async with asyncio.TaskGroup() as tasks:
+            for (session, source), error in zip(cameras, answers, strict=True):
+                tasks.create_task(self._run_camera(session, source, stop, error))
+
+    def _prepare(self, line: LineSettings, camera: CameraSettings, epoch: int) -> tuple[_Session, Source]:
+        source = self._source(camera)
+        if len(line.cameras) > 1 and not source.numbers_parts:
+            raise ConfigError(
+                f"camera {camera.name!r} of line {line.name!r} gives no part numbers",
+                "Several cameras of a line are joined by them: set slate, or give the camera its own line.",
+            )
+        # One camera of a line is enough for the PLC to learn of the part.
+        eye = self._photo_eye(line) if camera is line.cameras[0] else None
+        return _Session(line, camera, epoch, eye), source
+
+    async def _run_camera(
+        self, session: _Session, source: Source, stop: asyncio.Event, lost: SourceUnavailableError | None
+    ) -> None:
+        """Read an opened source, or first wait for one that was `lost`; open it again whenever it is lost."""
         log = self._log.bind(line=session.line.name, camera=session.camera.name)
         sequence = 0
         pause_s = _FIRST_PAUSE_S
@@ -84,17 +97,20 @@ class IngestService:
             async with asyncio.TaskGroup() as sending:
                 while not stop.is_set():
                     try:
-                        await source.open()
+                        if lost is not None:
+                            log.warning("camera.lost", error=str(lost), retry_s=pause_s)
+                            await source.close()
+                            await wait_event(self._clock, stop, pause_s)
+                            pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
+                            await source.open()
+                        lost = None
                         log.info("camera.opened")
                         while (shot := await self._read(source, stop)) is not None:
                             sequence += 1
                             pause_s = _FIRST_PAUSE_S
                             await self._begin(session, sequence, shot, sending)
                     except SourceUnavailableError as error:
-                        log.warning("camera.lost", error=str(error), retry_s=pause_s)
-                        await source.close()
-                        await wait_event(self._clock, stop, pause_s)
-                        pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
+                        lost = error
                     else:
                         break
         finally:
@@ -105,6 +121,8 @@ class IngestService:
 
     async def _read(self, source: Source, stop: asyncio.Event) -> Shot | None:
         """Return the next shot, or None at the source's end or at `stop`, whichever is first."""
+        if stop.is_set():
+            return None
         reading = asyncio.ensure_future(source.read())
         stopping = asyncio.ensure_future(stop.wait())
         try:
@@ -135,6 +153,8 @@ class IngestService:
         keep_pixels = self._in_flight < _MAX_FRAMES_IN_FLIGHT
         if not keep_pixels:
             self._log.warning("frame.dropped", capture=str(capture.id), reason="too many frames in flight")
+            # While the bus is away announcements wait here; they must not hold their pixels.
+            shot = replace(shot, pixels=None)
         self._in_flight += 1
         try:
             await self._announce(session, capture, shot.label)
@@ -192,3 +212,11 @@ class IngestService:
         except (BusError, PictureError) as error:
             # The part stays announced: without a verdict the gate defaults.
             self._log.warning("frame.dropped", capture=str(capture.id), reason=str(error))
+
+
+async def _try_to_open(source: Source) -> SourceUnavailableError | None:
+    try:
+        await source.open()
+    except SourceUnavailableError as error:
+        return error
+    return None

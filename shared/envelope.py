@@ -6,10 +6,12 @@ They repeat who a message is about, so that a message whose body cannot be read 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from shared.domain import Capture, CaptureId
 
 Headers = tuple[tuple[str, bytes], ...]
+_LARGEST: Final = (1 << 63) - 1
 
 
 def capture_headers(capture: Capture, event: str) -> Headers:
@@ -33,10 +35,18 @@ def capture_of(headers: Sequence[tuple[str, bytes]]) -> Capture | None:
     try:
         line, camera, epoch, sequence = fields["ce_id"].decode().split("/")
         return Capture(
-            id=CaptureId(line=line, camera=camera, epoch=int(epoch), sequence=int(sequence)),
+            id=CaptureId(line=line, camera=camera, epoch=_count(epoch), sequence=_count(sequence)),
             part_id=fields["ce_subject"].decode(),
-            captured_at_ns=int(fields["ce_capturedatns"]),
-            decide_by_ns=int(fields["ce_decidebyns"]),
+            captured_at_ns=_count(fields["ce_capturedatns"]),
+            decide_by_ns=_count(fields["ce_decidebyns"]),
         )
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, AttributeError, TypeError):
+        # The bus may also hold headers without a value.
         return None
+
+
+def _count(text: str | bytes) -> int:
+    number = int(text)
+    if not 0 <= number <= _LARGEST:
+        raise ValueError(f"{number} does not fit a message")
+    return number

@@ -11,7 +11,9 @@ _SMALLEST_MS = 0.01
 
 def bucket_of(latency_ms: float) -> int:
     """Return the bucket of a latency: bucket k holds (0.01 * 1.02^k, 0.01 * 1.02^(k+1)] milliseconds."""
-    return max(0, math.ceil(math.log(max(latency_ms, _SMALLEST_MS) / _SMALLEST_MS, GROWTH)) - 1)
+    bucket = max(0, math.ceil(math.log(max(latency_ms, _SMALLEST_MS) / _SMALLEST_MS, GROWTH)) - 1)
+    # The logarithm is rounded: at a bucket's very edge it can be one off, which would understate.
+    return bucket if latency_ms <= upper_bound_ms(bucket) else bucket + 1
 
 
 def upper_bound_ms(bucket: int) -> float:

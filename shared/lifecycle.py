@@ -49,8 +49,10 @@ async def serve(services: Sequence[Service], stop: asyncio.Event, *, drain_s: fl
         for task, own in zip(tasks, stops, strict=True):
             own.set()
             timer = asyncio.ensure_future(clock.sleep((deadline_ns - clock.monotonic_ns()) / NS_PER_S))
-            await asyncio.wait({task, timer}, return_when=asyncio.FIRST_COMPLETED)
-            timer.cancel()
+            try:
+                await asyncio.wait({task, timer}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                timer.cancel()
             if not task.done():
                 log.warning("drain.cut", service=task.get_name(), drain_s=drain_s)
                 task.cancel()

@@ -17,7 +17,11 @@ Logger = structlog.typing.FilteringBoundLogger
 def configure(level: str, *, json: bool) -> None:
     """Send log lines at `level` ("debug" to "error") and above to standard error, as text or as JSON lines."""
     renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        structlog.processors.JSONRenderer()
+        if json
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
     structlog.configure(
         processors=[
@@ -52,9 +56,12 @@ def _redacted(value: Any) -> Any:  # noqa: ANN401 - log fields hold anything
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, dict):
-        return {key: _redacted(item) for key, item in value.items()}
+        return {_redacted(key): _redacted(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_redacted(item) for item in value]
     if isinstance(value, BaseException):
         return redact(str(value))
-    return value
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    # A renderer would print anything else by its repr, and an address may be inside.
+    return redact(repr(value))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-_USERINFO = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://)(?P<userinfo>[^/\s\"'<>]*)@")
+# Up to the last @ before the next address: people leave / and @ in passwords unescaped. That can take a host with it.
+_USERINFO = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://)(?P<userinfo>(?:(?!://)[^\s\"'<>])*)@")
 _QUERY = re.compile(r"(?i)(?P<name>[?&;](?:[\w-]*(?:password|passwd|pwd|secret|token|key))=)[^&\s\"'#]+")
 
 

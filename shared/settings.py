@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from shared.clock import NS_PER_MS
 from shared.domain import GateMode
@@ -33,11 +33,12 @@ class _Section(BaseModel):
 
 
 class BusSettings(_Section):
-    """Where messages travel."""
+    """Where messages travel; `replication_factor` is for the topics that linewarden creates: 3 on a real cluster."""
 
     url: SecretStr = SecretStr("memory://")
     topic_prefix: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,60}$")] = "linewarden"
     max_message_bytes: Annotated[int, Field(ge=64 * 1024, le=64 * 1024 * 1024)] = 8 * 1024 * 1024
+    replication_factor: Annotated[int, Field(ge=1, le=9)] = 1
 
 
 class StoreSettings(_Section):
@@ -223,6 +224,11 @@ def from_dict(values: dict[str, Any], *, origin: str = "the settings") -> Settin
         return Settings(**values)
     except ValidationError as error:
         raise _explain(error.errors(include_url=False, include_input=False)[0], origin) from None
+    except SettingsError as error:
+        raise ConfigError(
+            f"the environment: {redact(str(error))}",
+            "Write one value as LINEWARDEN_BUS__URL=..., or a section as JSON.",
+        ) from None
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ offset  size  what
 3       1     minor version: a newer one only adds header fields, which an older reader ignores
 4       2     schema id, little-endian
 6       4     header length in bytes, little-endian
-10      4     CRC-32 of header and payload (zlib), little-endian
+10      4     CRC-32 (zlib) of the ten bytes before, the header and the payload, little-endian
 14      n     header: one record of `MESSAGES`, msgpack
 14+n    m     payload: encoded pixels, an overlay, or the original bytes of a dead letter
 """
@@ -27,7 +27,9 @@ from shared.errors import UnsupportedVersionError, WireError
 MAGIC = b"LW"
 MAJOR = 1
 MINOR = 0
-_PREFIX = struct.Struct("<2sBBHII")
+_PREFIX = struct.Struct("<2sBBHI")
+_CHECKSUM = struct.Struct("<I")
+_BODY_AT = _PREFIX.size + _CHECKSUM.size
 
 
 class Encoding(StrEnum):
@@ -86,9 +88,9 @@ _DECODERS = {number: msgspec.msgpack.Decoder(kind) for number, kind in MESSAGES.
 def encode(message: Message, payload: bytes | memoryview = b"") -> bytes:
     """Return `message` and its payload as one byte string."""
     header = _ENCODER.encode(message)
-    checksum = zlib.crc32(payload, zlib.crc32(header))
-    prefix = _PREFIX.pack(MAGIC, MAJOR, MINOR, _SCHEMA_IDS[type(message)], len(header), checksum)
-    return b"".join((prefix, header, payload))
+    prefix = _PREFIX.pack(MAGIC, MAJOR, MINOR, _SCHEMA_IDS[type(message)], len(header))
+    checksum = zlib.crc32(payload, zlib.crc32(header, zlib.crc32(prefix)))
+    return b"".join((prefix, _CHECKSUM.pack(checksum), header, payload))
 
 
 def decode(kind: type[M], data: bytes | memoryview) -> tuple[M, memoryview]:
@@ -98,9 +100,9 @@ def decode(kind: type[M], data: bytes | memoryview) -> tuple[M, memoryview]:
     message of that kind.
     """
     view = memoryview(data)
-    if len(view) < _PREFIX.size:
+    if len(view) < _BODY_AT:
         raise WireError(f"a message of {len(view)} bytes is shorter than its fixed prefix")
-    magic, major, _minor, schema_id, header_length, checksum = _PREFIX.unpack_from(view)
+    magic, major, _minor, schema_id, header_length = _PREFIX.unpack_from(view)
     if magic != MAGIC:
         raise WireError("a message does not begin with the magic bytes LW")
     if major > MAJOR:
@@ -109,12 +111,14 @@ def decode(kind: type[M], data: bytes | memoryview) -> tuple[M, memoryview]:
         )
     if schema_id != _SCHEMA_IDS[kind]:
         raise WireError(f"a message has schema {schema_id}, expected {_SCHEMA_IDS[kind]} ({kind.__name__})")
-    body = view[_PREFIX.size :]
-    if header_length > len(body) or zlib.crc32(body) != checksum:
+    body = view[_BODY_AT:]
+    checksum = zlib.crc32(body, zlib.crc32(view[: _PREFIX.size]))
+    if header_length > len(body) or _CHECKSUM.unpack_from(view, _PREFIX.size) != (checksum,):
         raise WireError("a message was cut or changed on its way (checksum)")
     try:
         message = _DECODERS[schema_id].decode(body[:header_length])
-    except msgspec.MsgspecError as error:
+    # Text that is not UTF-8 and values nested too deeply come out of msgspec as Python's own errors.
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"a message header does not fit {kind.__name__}: {error}") from error
     if not isinstance(message, kind):
         raise WireError(f"a message header does not fit {kind.__name__}")

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from shared.errors import DataError, PictureError
 
+_JPEG_START: Final = b"\xff\xd8"
+_JPEG_SCAN: Final = b"\xff\xda"
+_JPEG_END: Final = b"\xff\xd9"
 SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
 
@@ -49,10 +52,18 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         data = np.fromfile(path, dtype=np.uint8)
     except OSError as error:
         raise PictureError(f"picture {path.name!r} cannot be read: {error.strerror}") from error
-    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
+    try:
+        decoded = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size and not _is_cut(data.tobytes()) else None
+    except cv2.error as error:
+        raise PictureError(f"picture {path.name!r} is refused: {error}") from error
     if decoded is None:
         raise PictureError(f"picture {path.name!r} cannot be decoded")
     return np.asarray(decoded, dtype=np.uint8)
+
+
+def _is_cut(data: bytes) -> bool:
+    """Return whether a JPEG file has no end behind its last scan: some decoders fill such a picture with grey."""
+    return data.startswith(_JPEG_START) and data.find(_JPEG_END, max(0, data.rfind(_JPEG_SCAN))) < 0
 
 
 def _is_picture(path: Path) -> bool:

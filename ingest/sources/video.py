@@ -22,13 +22,14 @@ from shared.log import get_logger
 from shared.redaction import redact
 
 LIVE_SCHEMES: Final = ("rtsp://", "rtsps://")
+# Without `nobuffer`: it throws away the pictures that the probing looked at (docs/adr/0007).
 _LIVE_OPTIONS: Final = {
     "rtsp_transport": "tcp",
-    "fflags": "nobuffer",
     "flags": "low_delay",
     "max_delay": "0",
     "probesize": "65536",
-    "analyzeduration": "0",
+    "fpsprobesize": "0",
+    "analyzeduration": "1",
 }
 _OPEN_S: Final = 3.0
 

@@ -40,7 +40,7 @@ class Subscription(Protocol):
     async def poll(self, *, max_records: int, timeout_s: float) -> list[Record]:
         """Return up to `max_records` new records, or an empty list after `timeout_s`.
 
-        Raises `BusUnavailableError` when the broker is away; polling again is safe.
+        Raises `BusUnavailableError` when the broker is away, polling again is safe; and after `close`.
         """
         ...
 
@@ -56,7 +56,10 @@ class Subscription(Protocol):
         ...
 
     async def close(self) -> None:
-        """Leave the group; what was not committed goes to the other members."""
+        """Leave the group for good; what was not committed goes to the other members.
+
+        On Kafka that waits for this member's session to time out, unless a member of its name joins before.
+        """
         ...
 
 
@@ -75,12 +78,16 @@ class Bus(Protocol):
     ) -> None:
         """Return once the bus has the message for good.
 
-        Raises `BusUnavailableError`, or `MessageTooLargeError` for a message above the bus' limit.
+        Raises `BusUnavailableError`, after which the message may be there or not; `MessageTooLargeError` for a value
+        above the bus' limit; `ConfigError` for a topic or partition that does not exist.
         """
         ...
 
     async def subscribe(self, topics: Sequence[str], *, group: str, member: str) -> Subscription:
-        """Join `group` as `member` (a name that stays the same over restarts), reading from the group's last commit."""
+        """Join `group` as `member` (a name that stays the same over restarts), reading from the group's last commit.
+
+        Raises `ConfigError` for a topic that does not exist.
+        """
         ...
 
     async def close(self) -> None:

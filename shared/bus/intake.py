@@ -87,7 +87,8 @@ class Intake:
             await self._subscription.commit(offsets)
         except StaleAssignmentError as error:
             self._log.info("bus.rebalanced", error=str(error))
-            self._tracker.revoked(offsets)
+            # What is still held keeps its open records: forgotten, they would be committed with those that follow.
+            self._tracker.revoked(offsets.keys() - self._subscription.assignment())
         except BusError as error:
             self._log.warning("bus.away", error=str(error))
         else:

@@ -68,7 +68,10 @@ class _Group:
 
 
 class MemoryBus:
-    """Topics in this process's memory: they end with it."""
+    """Topics in this process's memory: they end with it.
+
+    A record goes once every group that reads its topic has committed it; a group that begins later does not see it.
+    """
 
     def __init__(self, clock: Clock, limits: MemoryBusLimits | None = None) -> None:
         self._clock = clock
@@ -111,10 +114,15 @@ class MemoryBus:
         self._wake()
 
     async def subscribe(self, topics: Sequence[str], *, group: str, member: str) -> Subscription:
-        """Join a group; a member of the same name that is still there is replaced."""
+        """Join a group; a member of the same name that is still there is replaced, and holds nothing any more."""
         self._check_open()
+        for topic in topics:
+            self._log(TopicPartition(topic, 0))
         joined = self._groups.setdefault(group, _Group())
-        joined.members = [other for other in joined.members if other.member != member]
+        for other in list(joined.members):
+            if other.member == member:
+                joined.members.remove(other)
+                other.assign(frozenset(), {})
         subscription = MemorySubscription(self, group, member, frozenset(topics))
         joined.members.append(subscription)
         self._rebalance(joined)
@@ -172,11 +180,14 @@ class MemoryBus:
             member.assign(frozenset(shares[member.member]), group.committed)
         self._wake()
 
-    def _leave(self, subscription: MemorySubscription) -> None:
+    async def _leave(self, subscription: MemorySubscription) -> None:
         group = self._groups[subscription.group]
         if subscription in group.members:
             group.members.remove(subscription)
             self._rebalance(group)
+            # A publisher may have waited for this very reader.
+            async with self._room:
+                self._room.notify_all()
 
     def _wake(self) -> None:
         self._arrived.set()
@@ -215,9 +226,12 @@ class MemorySubscription:
         self._bus = bus
         self._positions: dict[TopicPartition, int] = {}
         self._turn = 0
+        self._closed = False
 
     async def poll(self, *, max_records: int, timeout_s: float) -> list[Record]:
         """Return what came, partition by partition in turn."""
+        if self._closed:
+            raise BusUnavailableError(f"member {self.member!r} has left its group")
         return await self._bus._poll(self, max_records, timeout_s)  # noqa: SLF001 - bus and member are one adapter
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
@@ -230,8 +244,9 @@ class MemorySubscription:
 
     async def close(self) -> None:
         """Leave the group."""
-        self._bus._leave(self)  # noqa: SLF001
+        self._closed = True
         self._positions = {}
+        await self._bus._leave(self)  # noqa: SLF001
 
     def assign(self, places: frozenset[TopicPartition], committed: Mapping[TopicPartition, int]) -> None:
         """Take `places` over; partitions that stay keep their position, new ones start at the group's commit."""

@@ -15,6 +15,8 @@ import fakeredis
 import msgspec
 import redis.asyncio
 from redis import exceptions as redis_errors
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from shared.domain import Decision, Outcome, PartAnnouncement
 from shared.errors import ConfigError, StoreError, StoreUnavailableError
@@ -27,6 +29,26 @@ _COUNTED = {Outcome.PASS: "passed", Outcome.REJECT: "rejected", Outcome.DEFAULT_
 _DECISION = msgspec.msgpack.Decoder(Decision)
 _ALERT = msgspec.msgpack.Decoder(Alert)
 _TIMEOUT_S = 2.0
+_FORBIDDEN = (
+    redis_errors.AuthenticationError,
+    redis_errors.AuthenticationWrongNumberOfArgsError,
+    redis_errors.AuthorizationError,
+    redis_errors.NoPermissionError,
+)
+# A server that is full, loading, a replica for a moment, or without a leader takes the same command later.
+_TRANSIENT = (
+    redis_errors.ClusterDownError,
+    redis_errors.OutOfMemoryError,
+    redis_errors.ReadOnlyError,
+    redis_errors.TryAgainError,
+)
+_REFUSED = (
+    redis_errors.DataError,
+    redis_errors.InvalidPipelineStack,
+    redis_errors.CrossSlotTransactionError,
+    redis_errors.PubSubError,
+    redis_errors.ResponseError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +64,14 @@ class RedisStoreSettings:
 def map_error(error: BaseException, address: str) -> StoreError:
     """Return our error for one of redis-py's."""
     text = redact(f"{type(error).__name__}: {error}")
-    match error:
-        case redis_errors.AuthenticationError() | redis_errors.NoPermissionError():
-            return StoreError(f"Redis at {address} refuses the login ({text})", "Correct user and password.")
-        case redis_errors.ResponseError() | redis_errors.DataError() | redis_errors.ReadOnlyError():
-            return StoreError(f"Redis at {address} refused a command ({text})", "Use Redis 7 or newer, writable.")
-        case _:
-            return StoreUnavailableError(
-                f"Redis at {address} does not answer ({text})", "Start it, or correct store.url."
-            )
+    if isinstance(error, _FORBIDDEN):
+        return StoreError(f"Redis at {address} refuses the login ({text})", "Correct user and password.")
+    # MISCONF has no class of its own: Redis cannot write to its disk, and refuses writes until it can.
+    if isinstance(error, _TRANSIENT) or str(error).startswith("MISCONF"):
+        return StoreUnavailableError(f"Redis at {address} takes no writes now ({text})", "Give it memory and disk.")
+    if isinstance(error, _REFUSED):
+        return StoreError(f"Redis at {address} refused a command ({text})", "Use Redis 7 or newer, not a cluster.")
+    return StoreUnavailableError(f"Redis at {address} does not answer ({text})", "Start it, or correct store.url.")
 
 
 def labelled_counts(decision: Decision) -> list[str]:
@@ -73,6 +94,7 @@ class RedisStore:
         self._announce = client.register_script(scripts.ANNOUNCE)
         self._claim = client.register_script(scripts.CLAIM)
         self._settle = client.register_script(scripts.SETTLE)
+        self._published = client.register_script(scripts.PUBLISHED)
 
     @classmethod
     def from_url(cls, url: str, settings: RedisStoreSettings) -> RedisStore:
@@ -81,9 +103,12 @@ class RedisStore:
             return cls(fakeredis.FakeAsyncRedis(protocol=2), settings, "memory")
         if not url.startswith(("redis://", "rediss://", "unix://")):
             raise ConfigError(f"store address {redact(url)!r} is not redis://HOST:PORT/DB or memory://")
+        # Once more at once, for a connection that a restart has cut. By default redis-py tries a frozen server eleven
+        # times, which takes longer than any gate waits.
+        retry = Retry(NoBackoff(), 1, supported_errors=(redis_errors.ConnectionError,))
         try:
             client = redis.asyncio.Redis.from_url(
-                url, protocol=2, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S
+                url, protocol=2, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S, retry=retry
             )
         except ValueError as error:
             raise ConfigError(f"store address {redact(url)!r} cannot be read: {redact(str(error))}") from None
@@ -121,6 +146,7 @@ class RedisStore:
         bucket: int | str = "" if latency_ms is None else bucket_of(latency_ms)
         args: list[bytes | int | str] = [
             msgspec.msgpack.encode(decision),
+            self._settings.part_retention_s,
             self._settings.stream_length,
             bucket,
             *counts,
@@ -131,8 +157,7 @@ class RedisStore:
     async def published(self, line: str, part_id: str) -> None:
         """Mark the part as published, where it is still kept."""
         with self._mapped():
-            await self._client.hset(self._part(line, part_id), "published", "1")
-            await self._client.expire(self._part(line, part_id), self._settings.part_retention_s)
+            await self._published(keys=[self._part(line, part_id)], args=[self._settings.part_retention_s])
 
     async def count(self, line: str, **increments: int) -> None:
         """Add to counters."""
@@ -186,6 +211,8 @@ class RedisStore:
 
     async def set_state(self, line: str, fields: Mapping[str, str]) -> None:
         """Merge fields."""
+        if not fields:
+            return
         with self._mapped():
             await self._client.hset(self._key(line, "state"), mapping=dict(fields))
 

@@ -2,8 +2,7 @@
 
 # KEYS: part, counters, lines.  ARGV: retention in s, line, decide_by.  Returns claim, settled, published.
 ANNOUNCE = """
-if redis.call('EXISTS', KEYS[1]) == 0 then
-  redis.call('HSET', KEYS[1], 'decide_by_ns', ARGV[3])
+if redis.call('HSETNX', KEYS[1], 'decide_by_ns', ARGV[3]) == 1 then
   redis.call('EXPIRE', KEYS[1], ARGV[1])
   redis.call('HINCRBY', KEYS[2], 'announced', 1)
   redis.call('SADD', KEYS[3], ARGV[2])
@@ -18,13 +17,20 @@ redis.call('EXPIRE', KEYS[1], ARGV[2])
 return redis.call('HGET', KEYS[1], 'claim')
 """
 
-# KEYS: part, counters, decisions stream, latency.
-# ARGV: decision, stream length, latency bucket or '', then names of counters to add one to.  Returns 1, or 0 if done.
+# KEYS: part, counters, decisions stream, latency.  ARGV: decision, retention in s, stream length, latency bucket or '',
+# then names of counters to add one to.  Returns 1, or 0 if done.
 SETTLE = """
 if redis.call('HSETNX', KEYS[1], 'settled', '1') == 0 then return 0 end
 redis.call('HSET', KEYS[1], 'claim', ARGV[1])
-for index = 4, #ARGV do redis.call('HINCRBY', KEYS[2], ARGV[index], 1) end
-if ARGV[3] ~= '' then redis.call('HINCRBY', KEYS[4], ARGV[3], 1) end
-redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[2], '*', 'decision', ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+for index = 5, #ARGV do redis.call('HINCRBY', KEYS[2], ARGV[index], 1) end
+if ARGV[4] ~= '' then redis.call('HINCRBY', KEYS[4], ARGV[4], 1) end
+redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', 'decision', ARGV[1])
+return 1
+"""
+
+# KEYS: part.  ARGV: retention in s.  A part that has expired stays away.
+PUBLISHED = """
+if redis.call('EXPIRE', KEYS[1], ARGV[1]) == 1 then redis.call('HSET', KEYS[1], 'published', '1') end
 return 1
 """

@@ -1,0 +1,49 @@
+# Two commands are enough: `make demo` and `make test`. Both install what they need into .venv.
+
+PYTHON ?= python3.11
+UV_VERSION := 0.13.9
+VENV := .venv
+BIN := $(VENV)/bin
+# Wheels are linked from uv's cache where that lies on the same disk: a second checkout installs in seconds.
+INSTALL = $(BIN)/uv pip install --quiet --python $(VENV) --constraints requirements.lock
+FIGURES ?= runs
+
+.PHONY: demo test lint bench lock clean
+
+demo: $(VENV)/.run
+	$(BIN)/linewarden demo $(DEMO)
+
+test: $(VENV)/.dev
+	bash deploy/install-servers.sh
+	$(BIN)/python -m pytest $(TESTS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.run
+	$(BIN)/linewarden bench soak --minutes 6 --json $(FIGURES)/soak.json
+
+lock:
+	$(BIN)/uv pip compile pyproject.toml --all-extras --generate-hashes --no-header --python-version 3.11 -o requirements.lock
+
+clean:
+	rm -rf $(VENV) runs dist
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+		|| { echo "error: Python 3.11 is needed as $(PYTHON). Install it, or give another: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(VENV)/.run: $(BIN)/uv pyproject.toml requirements.lock
+	@echo "Installing linewarden; the first time downloads about 3 GB (torch's build for PyPI brings CUDA)."
+	$(INSTALL) --editable '.[all]'
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/uv pyproject.toml requirements.lock
+	@echo "Installing linewarden with its tests' tools."
+	$(INSTALL) --editable '.[all,dev]'
+	@touch $@ $(VENV)/.run

@@ -1,0 +1,85 @@
+"""A whole line in this process: all roles, against a simulated PLC over real Modbus TCP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from alerting.plc_sim.server import PlcServer
+from alerting.plc_sim.simulator import GateSimulator
+from deploy.adapters import Adapters, adapters_for
+from deploy.app import Role, build, run
+from deploy.result import RunResult, result_of
+from shared.clock import NS_PER_S, Clock, SystemClock
+from shared.domain import GateMode
+from shared.lifecycle import stop_on_signals
+from shared.settings import from_dict
+
+LINE: Final = "line-1"
+Watch = Callable[[Adapters], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedLine:
+    """What runs: `camera` holds the camera's settings, and `prefix` keeps runs on a shared bus and store apart."""
+
+    prefix: str
+    camera: dict[str, Any]
+    model: Path
+    bus: str = "memory://"
+    store: str = "memory://"
+    gate: GateMode = GateMode.PASS_ASSERTED
+
+
+def run_line(line: SimulatedLine, watch: Watch) -> RunResult:
+    """Run to the end of the source, or to Ctrl-C, with `watch` beside it; return the figures."""
+    return asyncio.run(_run(line, watch))
+
+
+@asynccontextmanager
+async def simulated_plc(gate: GateMode, clock: Clock) -> AsyncIterator[PlcServer]:
+    """Serve a simulated PLC on a free port of the loopback address."""
+    server = PlcServer(GateSimulator(gate, clock), clock=clock)
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+async def _run(line: SimulatedLine, watch: Watch) -> RunResult:
+    clock = SystemClock()
+    async with simulated_plc(line.gate, clock) as plc:
+        run_id = f"{line.prefix}-{clock.utc_ns() // NS_PER_S:x}"
+        settings = from_dict(
+            {
+                "bus": {"url": line.bus, "topic_prefix": run_id},
+                "store": {"url": line.store, "key_prefix": run_id},
+                "detector": {"model": line.model},
+                "lines": [
+                    {
+                        "name": LINE,
+                        "gate": line.gate,
+                        "cameras": [line.camera],
+                        "signal": {"url": plc.url, "photo_eye": True},
+                    }
+                ],
+            }
+        )
+        async with adapters_for(settings, clock) as adapters:
+            services = build(Role.ALL, settings, adapters)
+            stop = asyncio.Event()
+            with stop_on_signals(stop):
+                watcher = asyncio.ensure_future(watch(adapters))
+                try:
+                    await run(services, settings, adapters, stop)
+                finally:
+                    watcher.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await watcher
+            (settled,) = settings.lines
+            return await result_of(settled, adapters.store)

@@ -1,0 +1,47 @@
+"""Where the brokers are, and how long to wait for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from shared.errors import ConfigError
+from shared.redaction import redact
+
+_OVERHEAD_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaBusSettings:
+    """`max_message_bytes` bounds a message's value; key, headers and Kafka's own framing come on top."""
+
+    bootstrap: str
+    max_message_bytes: int = 8 * 1024 * 1024
+    replication_factor: int = 1
+    request_timeout_ms: int = 5_000
+    session_timeout_ms: int = 10_000
+
+    @classmethod
+    def from_url(cls, url: str, *, max_message_bytes: int, replication_factor: int = 1) -> KafkaBusSettings:
+        """Read `kafka://host:port[,host:port...]`; raises `ConfigError` for anything else."""
+        parts = urlsplit(url)
+        if parts.scheme != "kafka" or not parts.netloc or "@" in parts.netloc:
+            raise ConfigError(
+                f"bus address {redact(url)!r} is not kafka://HOST:PORT", "Give host and port of a broker."
+            )
+        return cls(bootstrap=parts.netloc, max_message_bytes=max_message_bytes, replication_factor=replication_factor)
+
+    @property
+    def request_timeout_s(self) -> float:
+        """Return how long one answer of a broker may take."""
+        return self.request_timeout_ms / 1_000
+
+    @property
+    def session_timeout_s(self) -> float:
+        """Return how long a silent member keeps its partitions."""
+        return self.session_timeout_ms / 1_000
+
+    @property
+    def max_record_bytes(self) -> int:
+        """Return how large a message may be with its key, headers and framing."""
+        return self.max_message_bytes + _OVERHEAD_BYTES

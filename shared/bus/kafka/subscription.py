@@ -1,0 +1,150 @@
+"""A member of a Kafka consumer group, which survives its broker."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Final
+
+import aiokafka
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+
+from shared.bus.base import Record, TopicPartition
+from shared.bus.kafka.mapping import FAILURES, mapped
+from shared.bus.kafka.settings import KafkaBusSettings
+from shared.errors import BusUnavailableError, StaleAssignmentError
+
+_FETCH_WAIT_MS: Final = 100
+_GRACE_S: Final = 0.05
+
+
+class KafkaSubscription:
+    """A static member of a consumer group.
+
+    aiokafka's consumer hides an outage: it returns nothing and keeps trying, for ever if its tasks have died. So this
+    one listens for the broker's answers to its fetches: after a request timeout of silence `poll` says that the broker
+    is away, and after three the consumer is replaced by a new one, which joins as the same member.
+    """
+
+    def __init__(self, settings: KafkaBusSettings, topics: Sequence[str], *, group: str, member: str) -> None:
+        self._settings = settings
+        self._topics = tuple(topics)
+        self._group = group
+        self._member = member
+        self._consumer: aiokafka.AIOKafkaConsumer | None = None
+        self._heard_s = 0.0
+        self._last_fetch_ms = 0
+        self._closed = False
+
+    async def join(self) -> None:
+        """Join the group and wait for the first assignment; raises `BusUnavailableError` when there is none."""
+        with mapped(self._settings.bootstrap):
+            await self._joined()
+
+    async def poll(self, *, max_records: int, timeout_s: float) -> list[Record]:
+        """Return what came; heartbeats go on between polls."""
+        if self._closed:
+            raise BusUnavailableError(f"member {self._member!r} has left its group")
+        with mapped(self._settings.bootstrap):
+            consumer = await self._joined()
+            batches = {}
+            try:
+                # aiokafka waits for the end of a rebalance without limit.
+                async with asyncio.timeout(timeout_s + _GRACE_S):
+                    batches = await consumer.getmany(timeout_ms=round(timeout_s * 1_000), max_records=max_records)
+            except TimeoutError:
+                pass
+            except FAILURES:
+                await self._drop()
+                raise
+            await self._listen(consumer, came=bool(batches))
+        return [
+            Record(entry.topic, entry.partition, entry.offset, entry.key, entry.value or b"", tuple(entry.headers))
+            for entries in batches.values()
+            for entry in entries
+        ]
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Commit to the group's coordinator."""
+        if self._consumer is None:
+            raise StaleAssignmentError(f"member {self._member!r} holds no partitions now")
+        with mapped(self._settings.bootstrap):
+            # aiokafka tries again without limit.
+            async with asyncio.timeout(self._settings.request_timeout_s):
+                await self._consumer.commit(
+                    {aiokafka.TopicPartition(place.topic, place.partition): offset for place, offset in offsets.items()}
+                )
+
+    def assignment(self) -> frozenset[TopicPartition]:
+        """Return this member's partitions."""
+        if self._consumer is None:
+            return frozenset()
+        return frozenset(TopicPartition(place.topic, place.partition) for place in self._consumer.assignment())
+
+    async def close(self) -> None:
+        """Disconnect. A static member does not leave: its partitions wait for it until its session times out."""
+        self._closed = True
+        await self._drop()
+
+    async def _joined(self) -> aiokafka.AIOKafkaConsumer:
+        if self._consumer is None:
+            consumer = self._new_consumer()
+            try:
+                # Others take up to a session's length to notice that a member joins.
+                async with asyncio.timeout(self._settings.request_timeout_s + 2 * self._settings.session_timeout_s):
+                    await consumer.start()
+            except BaseException:
+                await self._stop(consumer)
+                raise
+            self._consumer = consumer
+            self._heard_s = time.monotonic()
+        return self._consumer
+
+    def _new_consumer(self) -> aiokafka.AIOKafkaConsumer:
+        return aiokafka.AIOKafkaConsumer(
+            *self._topics,
+            bootstrap_servers=self._settings.bootstrap,
+            group_id=self._group,
+            group_instance_id=self._member,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            session_timeout_ms=self._settings.session_timeout_ms,
+            heartbeat_interval_ms=self._settings.session_timeout_ms // 5,
+            # A request to join is answered when the others have joined too.
+            request_timeout_ms=self._settings.request_timeout_ms + self._settings.session_timeout_ms,
+            max_partition_fetch_bytes=self._settings.max_record_bytes,
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
+            partition_assignment_strategy=(RoundRobinPartitionAssignor,),
+        )
+
+    async def _listen(self, consumer: aiokafka.AIOKafkaConsumer, *, came: bool) -> None:
+        places = consumer.assignment()
+        fetch_ms = max((consumer.last_poll_timestamp(place) or 0 for place in places), default=0)
+        now_s = time.monotonic()
+        # A member without partitions fetches nothing, and waits for none.
+        if came or not places or fetch_ms != self._last_fetch_ms:
+            self._heard_s, self._last_fetch_ms = now_s, fetch_ms
+            return
+        silent_s = now_s - self._heard_s
+        if silent_s > 3 * self._settings.request_timeout_s:
+            await self._drop()
+        if silent_s > self._settings.request_timeout_s:
+            raise TimeoutError(f"nothing heard for {silent_s:.0f} s")
+
+    async def _drop(self) -> None:
+        if self._consumer is not None:
+            consumer, self._consumer = self._consumer, None
+            await self._stop(consumer)
+
+    async def _stop(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
+        try:
+            async with asyncio.timeout(self._settings.request_timeout_s):
+                await consumer.stop()
+        except FAILURES:
+            # The coordinator waits for a broker that does not answer, and `stop` does nothing the second time.
+            with suppress(*FAILURES):
+                if consumer._fetcher is not None:  # noqa: SLF001
+                    await consumer._fetcher.close()  # noqa: SLF001
+                await consumer._client.close()  # noqa: SLF001

@@ -1,0 +1,66 @@
+"""The real servers and the data that several test files share; each starts or is looked for when a test asks for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from deploy.servers.base import LoopbackServer
+from deploy.servers.kafka import KafkaServer
+from deploy.servers.redis import RedisServer
+from deploy.servers.rtsp import rtsp_available
+from shared.errors import ServerError
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def kafka_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the address of a real broker: the user's in TEST_KAFKA_URL, else one of our own for the whole session."""
+    yield from _served("TEST_KAFKA_URL", KafkaServer(tmp_path_factory.mktemp("kafka")))
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the address of a real Redis: the user's in TEST_REDIS_URL, else one of our own for the whole session."""
+    yield from _served("TEST_REDIS_URL", RedisServer(tmp_path_factory.mktemp("redis")))
+
+
+@pytest.fixture(scope="session")
+def rtsp() -> None:
+    """Make sure that an RTSP server can be started here."""
+    problem = rtsp_available()
+    if problem is not None:
+        _missing(problem)
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Give the folder of pictures beside the checkout."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("there is no folder ../shared/data beside the checkout")
+    return folder
+
+
+def _served(variable: str, server: LoopbackServer) -> Iterator[str]:
+    given = os.environ.get(variable)
+    if given:
+        yield given
+        return
+    try:
+        server.start()
+    except ServerError as error:
+        _missing(str(error))
+    yield server.url
+    server.stop()
+
+
+def _missing(reason: str) -> NoReturn:
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"in CI every server must be there: {reason}", pytrace=False)
+    pytest.skip(reason)
