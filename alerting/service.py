@@ -21,7 +21,6 @@ from shared.settings import LineSettings, Settings
 from shared.store.base import Store
 from shared.wire import VerdictMessage, decode
 
-_GROUP: Final = "alerting"
 _MAX_RECORDS: Final = 500
 _STATE_S: Final = 1.0
 _SILENT_NS: Final = 1 * NS_PER_S
@@ -65,7 +64,9 @@ class AlertingService:
             line = gate.line
             self._log.info("line.started", line=line.name, gate=line.gate.value, reject_at=line.reject_at)
         subscription = await self._bus.subscribe(
-            [self._topics.captures, self._topics.verdicts], group=_GROUP, member=self._settings.alerting.member
+            [self._topics.captures, self._topics.verdicts],
+            group=self._topics.group(self.name),
+            member=self._settings.alerting.member,
         )
         intake = Intake(
             subscription,

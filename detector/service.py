@@ -27,7 +27,6 @@ from shared.settings import Settings
 from shared.topics import part_key
 from shared.wire import FrameMessage, VerdictMessage, decode, encode
 
-_GROUP: Final = "detector"
 _POLL_S: Final = 0.05
 _MIB: Final = 1024 * 1024
 _PUBLISH_MARGIN_NS: Final = 30 * NS_PER_MS
@@ -91,7 +90,7 @@ class DetectorService:
         """Serve until `stop` is set and what came before it is answered."""
         self._log.info("detector.started", model=self._model.model_id, calibration=self._model.calibration_id)
         subscription = await self._bus.subscribe(
-            [self._topics.frames], group=_GROUP, member=self._settings.detector.member
+            [self._topics.frames], group=self._topics.group(self.name), member=self._settings.detector.member
         )
         intake = Intake(
             subscription,

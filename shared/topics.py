@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """The five topics under one prefix."""
+    """The five topics and the consumer groups under one prefix."""
 
     prefix: str
 
@@ -40,6 +40,10 @@ class Topics:
     def dead_letters(self) -> str:
         """What could not be handled."""
         return f"{self.prefix}.dead-letters"
+
+    def group(self, role: str) -> str:
+        """Return the consumer group of a role: two installations on one broker never share one."""
+        return f"{self.prefix}.{role}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from deploy.servers.base import LoopbackServer
 from deploy.servers.kafka import KafkaServer
 from deploy.servers.redis import RedisServer
 from deploy.servers.rtsp import rtsp_available
+from ingest.rendering.conveyor import ConveyorSettings, write_dataset
 from shared.errors import ServerError
 
 ROOT = Path(__file__).parents[1]
@@ -45,6 +47,17 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip("there is no folder ../shared/data beside the checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def lite_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train the `lite` model on rendered good parts of the default conveyor, once for the whole session."""
+    folder = tmp_path_factory.mktemp("lite")
+    write_dataset(folder / "parts", ConveyorSettings(), train_good=80, test_good=0, test_each_defect=0)
+    # Torch is loaded only by the tests that need a model.
+    fit = importlib.import_module("detector.training.fit")
+    fit.train(folder / "parts").save(folder / "model")
+    return folder / "model"
 
 
 def _served(variable: str, server: LoopbackServer) -> Iterator[str]:

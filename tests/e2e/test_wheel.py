@@ -39,7 +39,7 @@ def test_the_wheel_holds_the_packages_and_their_data(wheel: Path) -> None:
 def test_the_installed_wheel_runs_away_from_the_checkout(wheel: Path, tmp_path: Path) -> None:
     """Its own copy of the packages is imported, and the command teaches its use."""
     target = tmp_path / "site"
-    command = [UV, "pip", "install", "--quiet", "--no-deps", "--target", target, wheel]
+    command = [str(UV), "pip", "install", "--quiet", "--no-deps", "--target", str(target), str(wheel)]
     subprocess.run(command, check=True, timeout=100)
     # -P keeps the current folder out, the path set first keeps the editable installation out.
     script = f"import sys; sys.path.insert(0, {str(target)!r}); import shared, deploy.cli; print(shared.__file__)"
