@@ -28,7 +28,7 @@ name = "line-1"
 gate = "pass-asserted"      # the gate rests rejecting: only an asserted PASS opens it
 gate_delay_ms = 1500        # from exposure to the gate
 actuation_lead_ms = 200     # what the gate needs to move
-reject_at = 3.0             # reject what only one good part in 10^3 would score
+reject_at = 2.0             # reject what only one good part in 10^2 would score
 
 [[lines.cameras]]
 name = "camera"

@@ -129,7 +129,7 @@ class LineSettings(_Section):
     gate: GateMode = GateMode.PASS_ASSERTED
     gate_delay_ms: Annotated[int, Field(ge=20, le=3_600_000)] = 1_500
     actuation_lead_ms: Annotated[int, Field(ge=0, le=60_000)] = 200
-    reject_at: Annotated[float, Field(gt=0, le=12)] = 3.0
+    reject_at: Annotated[float, Field(gt=0, le=12)] = 2.0
     cameras: tuple[CameraSettings, ...] = (CameraSettings(),)
     signal: SignalSettings = SignalSettings()
 

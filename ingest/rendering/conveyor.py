@@ -42,6 +42,8 @@ _VISIBLE_LEVELS = 5.0
 # The least mean change over a defect, in the same levels.
 _CLEAR_LEVELS = 12.0
 _ATTEMPTS = 8
+# Severity 0 is what an attentive inspector just sees; a line is shown what inspectors agree on.
+_FAINTEST = 0.4
 # Streams of random numbers that never touch: what is drawn for one purpose cannot shift what is drawn for another.
 _STATION, _LABEL, _SHOT, _DEFECT = range(4)
 
@@ -132,7 +134,7 @@ class Conveyor:
         for attempt in range(_ATTEMPTS):
             # A defect can fall where it hardly shows (a dark scratch in a shadow): it is then drawn anew, and harder.
             rng = np.random.default_rng([self.settings.seed, _DEFECT, number, DEFECT_NAMES.index(label), attempt])
-            severity = float(max(rng.random(), attempt / (_ATTEMPTS - 1)))
+            severity = float(max(rng.uniform(_FAINTEST, 1.0), attempt / (_ATTEMPTS - 1)))
             patch = GENERATORS[label](piece, rng, severity)
             box = self._scene.box_of(patch.box, good.cover.shape, shot)
             # Both are developed in the same box, so that they differ by the defect and not by rounding.

@@ -86,11 +86,11 @@ def dent(piece: Workpiece, rng: np.random.Generator, severity: float) -> Patch:
     good = piece.within(box)
     distance = _oval_distance(box, centre, radius * unit_px, rng)
     distance += np.float32(0.10) * octave(rng, box.shape, 0.35 * radius * unit_px)
-    depth = (0.34 + 0.30 * severity) * radius * unit_px * (1.0 if rng.random() < 0.75 else -0.8)  # noqa: PLR2004 - a share
+    depth = (0.44 + 0.30 * severity) * radius * unit_px * (1.0 if rng.random() < 0.75 else -0.8)  # noqa: PLR2004 - a share
     right, down = slopes((-depth * step(distance, 1.25, 0.35)).astype(np.float32))
     light_x, light_y = piece.light
     gain = 1.0 - 2.4 * (right * np.float32(light_x) + down * np.float32(light_y))
-    gain *= 1.0 - (0.10 + 0.12 * severity) * step(distance, 1.0, 0.3)
+    gain *= 1.0 - (0.14 + 0.12 * severity) * step(distance, 1.0, 0.3)
     gain = 1.0 + (np.clip(gain, 0.30, 2.1) - 1.0) * good.cover
     return _with_gain(box, good, gain)
 
