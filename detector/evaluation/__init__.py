@@ -1,0 +1,1 @@
+"""Evaluation: what a model finds and misses on labelled pictures."""

@@ -1,0 +1,61 @@
+"""The port between the detector's service and whatever model it runs. Importing it imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from shared.domain import AnomalyMap, Region
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inspection:
+    """What a model says of one picture.
+
+    `raw_score` is the model's own number and `score` the calibrated one: -log10 of the probability that a good picture
+    scores at least this high. The map covers the whole picture at the model's resolution, so its shape follows the
+    picture's aspect ratio; the regions are in pixels of the picture as it was given, the highest peak first.
+    """
+
+    raw_score: float
+    score: float
+    anomaly_map: AnomalyMap
+    regions: tuple[Region, ...]
+
+
+class Model(Protocol):
+    """A trained and calibrated model of what good parts look like. Implementations may be called from any thread."""
+
+    @property
+    def model_id(self) -> str:
+        """The profile and a short checksum of everything that was trained."""
+        ...
+
+    @property
+    def calibration_id(self) -> str:
+        """A short checksum of the mapping from raw to calibrated scores."""
+        ...
+
+    @property
+    def profile(self) -> str:
+        """The name of the profile, such as `lite`."""
+        ...
+
+    @property
+    def region_level(self) -> float:
+        """The raw map value from which a pixel belongs to a region."""
+        ...
+
+    def inspect(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Inspection]:
+        """Inspect a batch, one answer for each picture and in their order.
+
+        A picture is (height, width, 3) uint8 RGB or (height, width) uint8 grey; sizes may differ within a batch. Any
+        other shape or type is a PictureError that says which picture of the batch it was.
+        """
+        ...

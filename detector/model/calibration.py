@@ -1,0 +1,112 @@
+"""From raw scores to -log10 of the probability that a good picture scores at least as high.
+
+The body is the empirical survival of held-out good scores. Beyond the threshold u that the highest quarter of them
+(at least ten) exceed, excesses over u are exponential: the generalised Pareto law of Pickands (1975) and Balkema & de Haan (1974) with
+shape xi = 0, which is where the light tails of averaged distances lie. Its one parameter is itself estimated from k
+excesses of mean m, so the tail used is the predictive one, P(excess > x) = (1 + x / (k m))^-k: exact for exponential
+excesses (it is the ratio of a unit exponential to an independent mean of k of them) and tending to exp(-x / m) as k
+grows. With few pictures it promises less, instead of rejecting more good parts than it says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from shared.errors import DataError, ModelCorruptError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+HIGHEST_SCORE = 12.0
+MINIMUM_PICTURES = 12
+_TAIL_SHARE = 0.25
+_MINIMUM_EXCESSES = 10
+_BODY_KNOTS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A continuous, never falling mapping of raw scores to 0..12.
+
+    Up to `threshold` it runs straight between the `knots`, (raw, calibrated) pairs that rise in both; beyond it
+    follows the tail of `excesses` many scores with the mean excess `tail_mean`.
+    """
+
+    pictures: int
+    knots: tuple[tuple[float, float], ...]
+    threshold: float
+    tail_mean: float
+    excesses: int
+
+    def __post_init__(self) -> None:
+        raws = [raw for raw, _ in self.knots]
+        scores = [score for _, score in self.knots]
+        numbers = [*raws, *scores, self.threshold, self.tail_mean]
+        rises = all(np.diff(raws) > 0) and all(np.diff(scores) >= 0)
+        if not (self.knots and rises and np.isfinite(numbers).all() and self.tail_mean > 0 and self.excesses > 0):
+            raise ModelCorruptError("the calibration's numbers do not make a rising curve", "Train the model again.")
+
+    @property
+    def calibration_id(self) -> str:
+        """Twelve hexadecimal digits of the parameters' sha256."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def score(self, raw: float) -> float:
+        """Return the calibrated score, 0..12, of one raw score; what is not a number counts as the highest."""
+        return float(self.scores(np.asarray([raw], dtype=np.float64))[0])
+
+    def scores(self, raws: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the calibrated scores, (n,) float64 in 0..12, of raw scores (n,)."""
+        known = np.asarray([raw for raw, _ in self.knots])
+        body = np.interp(raws, known, np.asarray([score for _, score in self.knots]))
+        excess = np.maximum(raws - self.threshold, 0.0)
+        tail = self.excesses * np.log1p(excess / (self.excesses * self.tail_mean)) / np.log(10.0)
+        # A picture that the model cannot put a number to must not pass.
+        scores = np.nan_to_num(body + tail, nan=HIGHEST_SCORE)
+        return np.asarray(np.clip(scores, 0.0, HIGHEST_SCORE), dtype=np.float64)
+
+
+def fit_calibration(held_out: NDArray[np.float64]) -> Calibration:
+    """Fit on the raw scores (n,) of good pictures that were not in the bank they were compared with."""
+    count = held_out.size
+    if count < MINIMUM_PICTURES:
+        raise DataError(
+            f"{count} good pictures are too few to calibrate on",
+            f"Give at least {MINIMUM_PICTURES}, better 100: a false-reject rate of 1 % shows only in hundreds.",
+        )
+    ordered = np.sort(held_out.astype(np.float64))
+    excesses = max(_MINIMUM_EXCESSES, round(_TAIL_SHARE * count))
+    threshold = float(ordered[count - excesses - 1])
+    # Pictures that are all alike would make a tail of no width, and any change at all a certain reject.
+    floor = max(1e-6, 1e-3 * abs(float(ordered[-1])))
+    tail_mean = max(float((ordered[count - excesses :] - threshold).mean()), floor)
+    return Calibration(
+        pictures=count,
+        knots=_body_knots(ordered[: count - excesses], count),
+        threshold=threshold,
+        tail_mean=tail_mean,
+        excesses=excesses,
+    )
+
+
+def _body_knots(body: NDArray[np.float64], count: int) -> tuple[tuple[float, float], ...]:
+    """Return the curve through the scores up to the threshold, (raw, -log10 of the survival there).
+
+    The i-th lowest of n has the expected survival 1 - i / (n + 1). The first knot, with survival 1, lies as far below
+    the lowest score as the median lies above it.
+    """
+    ranks = np.unique(np.linspace(0, body.size - 1, _BODY_KNOTS).round().astype(int))
+    raws = body[ranks]
+    scores = -np.log10(1.0 - (ranks + 1.0) / (count + 1.0))
+    lowest = float(raws[0])
+    spread = max(float(np.median(body)) - lowest, 1e-6)
+    knots: dict[float, float] = {lowest - spread: 0.0}
+    # Equal raws keep the last, highest survival score.
+    knots.update(zip(raws.tolist(), scores.tolist(), strict=True))
+    return tuple(sorted(knots.items()))

@@ -1,0 +1,1 @@
+"""Training: from a folder of good pictures to a model artifact."""
