@@ -10,6 +10,7 @@ import aiokafka
 from aiokafka import errors as kafka_errors
 
 from shared.bus.base import Subscription
+from shared.bus.kafka.closing import ended
 from shared.bus.kafka.mapping import FAILURES, map_error, mapped
 from shared.bus.kafka.settings import KafkaBusSettings
 from shared.bus.kafka.subscription import KafkaSubscription
@@ -134,11 +135,8 @@ class KafkaBus:
 
     async def _stop(self, producer: aiokafka.AIOKafkaProducer) -> None:
         """Flush, for as long as messages keep being tried; then let go of the connections."""
-        try:
-            async with asyncio.timeout(3 * self._settings.request_timeout_s):
-                await producer.stop()
-        except FAILURES:
-            await producer.client.close()
+        if not await ended(producer.stop(), within_s=3 * self._settings.request_timeout_s):
+            await ended(producer.client.close(), within_s=self._settings.request_timeout_s)
 
 
 def _missing(what: str) -> ConfigError:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Final
 
 import aiokafka
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
 from shared.bus.base import Record, TopicPartition
+from shared.bus.kafka.closing import ended
 from shared.bus.kafka.mapping import FAILURES, mapped
 from shared.bus.kafka.settings import KafkaBusSettings
 from shared.errors import BusUnavailableError, StaleAssignmentError
@@ -98,6 +98,9 @@ class KafkaSubscription:
             except BaseException:
                 await self._stop(consumer)
                 raise
+            if self._closed:
+                await self._stop(consumer)
+                raise BusUnavailableError(f"member {self._member!r} has left its group")
             self._consumer = consumer
             self._heard_s = time.monotonic()
         return self._consumer
@@ -139,12 +142,9 @@ class KafkaSubscription:
             await self._stop(consumer)
 
     async def _stop(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
-        try:
-            async with asyncio.timeout(self._settings.request_timeout_s):
-                await consumer.stop()
-        except FAILURES:
-            # The coordinator waits for a broker that does not answer, and `stop` does nothing the second time.
-            with suppress(*FAILURES):
-                if consumer._fetcher is not None:  # noqa: SLF001
-                    await consumer._fetcher.close()  # noqa: SLF001
-                await consumer._client.close()  # noqa: SLF001
+        limit_s = self._settings.request_timeout_s
+        if not await ended(consumer.stop(), within_s=limit_s):
+            # `stop` does nothing the second time: what it left open is closed here.
+            if consumer._fetcher is not None:  # noqa: SLF001
+                await ended(consumer._fetcher.close(), within_s=limit_s)  # noqa: SLF001
+            await ended(consumer._client.close(), within_s=limit_s)  # noqa: SLF001

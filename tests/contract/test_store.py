@@ -1,0 +1,293 @@
+"""One suite for the embedded store and for a real Redis: the same effects, each exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import fakeredis
+import pytest
+import redis.asyncio
+
+from shared.domain import CameraFinding, Decision, NotInspected, Outcome, PartAnnouncement, VerdictStatus
+from shared.errors import StoreError
+from shared.latency import bucket_of
+from shared.store.base import Alert, LineCounters, PartRecord
+from shared.store.redis import RedisStore, RedisStoreSettings
+
+LINE = "bottling"
+RETENTION_S = 1_000
+PICTURE_TTL_S = 100
+STREAM_LENGTH = 100
+
+
+class Rig:
+    """Two stores as two processes have them, on the same data, which no other test sees; and a client to look in."""
+
+    def __init__(self, url: str) -> None:
+        self.prefix = f"test-{uuid.uuid4().hex}"
+        self._url = url
+        self._server = fakeredis.FakeServer()
+        self.client = self._connect()
+        self.store, self.other = self.make(), self.make()
+
+    def make(self) -> RedisStore:
+        """Connect once more."""
+        settings = RedisStoreSettings(self.prefix, RETENTION_S, PICTURE_TTL_S, STREAM_LENGTH)
+        if self._url == "memory://":
+            return RedisStore(self._connect(), settings, "memory")
+        return RedisStore.from_url(self._url, settings)
+
+    async def ttl_s(self, *key: str) -> int:
+        """Return how long a key still lives."""
+        return int(await self.client.ttl(":".join((self.prefix, "line", LINE, *key))))
+
+    async def close(self) -> None:
+        """Remove the data and disconnect."""
+        async for key in self.client.scan_iter(match=f"{self.prefix}:*"):
+            await self.client.delete(key)
+        for open_client in (self.client, self.store, self.other):
+            await (open_client.aclose() if isinstance(open_client, redis.asyncio.Redis) else open_client.close())
+
+    def _connect(self) -> redis.asyncio.Redis:
+        if self._url == "memory://":
+            client: redis.asyncio.Redis = fakeredis.FakeAsyncRedis(server=self._server, protocol=2)
+            return client
+        return redis.asyncio.Redis.from_url(self._url, protocol=2)
+
+
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
+def store_url(request: pytest.FixtureRequest) -> str:
+    """Give the address of the adapter under test."""
+    if request.param == "memory":
+        return "memory://"
+    url: str = request.getfixturevalue("redis_url")
+    return url
+
+
+@pytest.fixture
+async def rig(store_url: str) -> AsyncIterator[Rig]:
+    """Connect to the adapter under test."""
+    rig = Rig(store_url)
+    yield rig
+    await rig.close()
+
+
+@pytest.fixture
+def store(rig: Rig) -> RedisStore:
+    """Give the first of the two stores."""
+    return rig.store
+
+
+def announcement(part_id: str = "p1") -> PartAnnouncement:
+    """Make a part."""
+    return PartAnnouncement(LINE, part_id, ("top",), captured_at_ns=1, decide_by_ns=2)
+
+
+def decision(part_id: str = "p1", outcome: Outcome = Outcome.PASS, *, label: str | None = None) -> Decision:
+    """Make a decision that has every field filled."""
+    findings = (
+        CameraFinding("top", VerdictStatus.INSPECTED, None, 0.25, 3.5, "model-1", "calibration-1"),
+        CameraFinding("side", VerdictStatus.NOT_INSPECTED, NotInspected.EXPIRED, None, None, "", ""),
+    )
+    return Decision(
+        LINE,
+        part_id,
+        outcome,
+        reason="score",
+        reject_at=3.0,
+        findings=findings,
+        captured_at_ns=1_700_000_000_123_456_789,
+        decide_by_ns=1_700_000_000_623_456_789,
+        decided_at_ns=1_700_000_000_323_456_789,
+        label=label,
+        stamps_ns={"published": 1, "decided": 2},
+    )
+
+
+async def test_it_answers(store: RedisStore) -> None:
+    """A ping returns, and everything about an unknown line is empty."""
+    await store.ping()
+    assert await store.counters(LINE) == LineCounters()
+    assert await store.state(LINE) == {}
+    assert await store.decisions(LINE, newest=10) == []
+    assert await store.alerts(LINE, newest=10) == []
+    assert await store.picture(LINE, "p1", "top") is None
+
+
+async def test_a_part_is_counted_once(rig: Rig) -> None:
+    """Announcing a part again, from any process, counts nothing; another part does."""
+    assert await rig.store.announce(announcement()) == PartRecord()
+    assert await rig.other.announce(announcement()) == PartRecord()
+    await rig.store.announce(announcement("p2"))
+    assert (await rig.store.counters(LINE)).announced == 2
+
+
+async def test_a_part_counts_when_its_claim_came_first(store: RedisStore) -> None:
+    """An announcement that arrives behind the decision still counts, and says which decision stands."""
+    await store.claim(decision())
+    assert await store.announce(announcement()) == PartRecord(claimed=decision())
+    assert (await store.counters(LINE)).announced == 1
+
+
+async def test_the_first_claim_stands(rig: Rig) -> None:
+    """Whoever claims later gets the first decision back, as it was, and so does whoever announces."""
+    first, second = decision(outcome=Outcome.REJECT), decision(outcome=Outcome.PASS)
+    assert await rig.store.claim(first) == first
+    assert await rig.other.claim(second) == first
+    assert (await rig.other.announce(announcement())).claimed == first
+
+
+async def test_one_of_two_processes_wins_a_race(rig: Rig) -> None:
+    """Of claims that arrive at once for many parts, both processes end with the same decision for each."""
+    parts = [f"p{number}" for number in range(50)]
+    lefts, rights = await asyncio.gather(
+        asyncio.gather(*(rig.store.claim(decision(part, Outcome.PASS)) for part in parts)),
+        asyncio.gather(*(rig.other.claim(decision(part, Outcome.DEFAULT_REJECT)) for part in parts)),
+    )
+    assert lefts == rights
+
+
+async def test_a_decision_survives_the_store(store: RedisStore) -> None:
+    """Every field comes back: findings with and without a score, reason, stamps and label."""
+    full = decision(label="scratch")
+    assert await store.claim(full) == full
+    await store.settle(full, latency_ms=None)
+    assert await store.decisions(LINE, newest=1) == [full]
+
+
+COUNTS = [
+    (Outcome.PASS, None, LineCounters(passed=1)),
+    (Outcome.REJECT, None, LineCounters(rejected=1)),
+    (Outcome.DEFAULT_REJECT, None, LineCounters(defaulted=1)),
+    (Outcome.PASS, "good", LineCounters(passed=1)),
+    (Outcome.REJECT, "good", LineCounters(rejected=1, false_rejects=1)),
+    (Outcome.DEFAULT_REJECT, "good", LineCounters(defaulted=1)),
+    (Outcome.PASS, "scratch", LineCounters(passed=1, defects=1, missed=1)),
+    (Outcome.REJECT, "scratch", LineCounters(rejected=1, defects=1, caught=1)),
+    (Outcome.DEFAULT_REJECT, "scratch", LineCounters(defaulted=1, defects=1, caught=1)),
+]
+
+
+@pytest.mark.parametrize(("outcome", "label", "counted"), COUNTS)
+async def test_settling_counts_once(rig: Rig, outcome: Outcome, label: str | None, counted: LineCounters) -> None:
+    """Outcome and label decide which counters grow; settling again, in any process, says False and adds nothing."""
+    settled = decision(outcome=outcome, label=label)
+    assert await rig.store.settle(settled, latency_ms=12.5, unconfirmed=True)
+    assert not await rig.other.settle(replace(settled, outcome=Outcome.REJECT), latency_ms=99.0, unconfirmed=True)
+
+    expected = replace(counted, unconfirmed=1, latency_buckets={bucket_of(12.5): 1})
+    assert await rig.store.counters(LINE) == expected
+    assert expected.settled == 1
+    assert await rig.store.decisions(LINE, newest=10) == [settled]
+
+
+async def test_settling_may_change_the_claim(store: RedisStore) -> None:
+    """What took effect at the gate replaces what was claimed."""
+    await store.claim(decision(outcome=Outcome.PASS))
+    effective = decision(outcome=Outcome.DEFAULT_REJECT)
+    await store.settle(effective, latency_ms=None)
+    assert await store.announce(announcement()) == PartRecord(claimed=effective, settled=True)
+
+
+async def test_latencies_fall_into_buckets(store: RedisStore) -> None:
+    """Each latency adds one to its bucket; a part without one adds to none."""
+    for number, latency_ms in enumerate((10.0, 10.0, 500.0, None)):
+        await store.settle(decision(f"p{number}"), latency_ms=latency_ms)
+    counters = await store.counters(LINE)
+    assert counters.latency_buckets == {bucket_of(10.0): 2, bucket_of(500.0): 1}
+    assert counters.unconfirmed == 0
+
+
+async def test_published_is_remembered(store: RedisStore) -> None:
+    """The mark comes back with the part."""
+    await store.announce(announcement())
+    await store.settle(decision(), latency_ms=None)
+    await store.published(LINE, "p1")
+    assert await store.announce(announcement()) == PartRecord(decision(), settled=True, published=True)
+
+
+async def test_an_expired_part_is_not_brought_back(rig: Rig) -> None:
+    """Marking a part that is gone leaves nothing behind."""
+    await rig.store.published(LINE, "p1")
+    assert await rig.ttl_s("part", "p1") == -2
+
+
+async def test_parts_and_pictures_expire(rig: Rig) -> None:
+    """Each step on a part gives it the retention anew, whichever comes first; a picture has its own time to live."""
+    await rig.store.announce(announcement("announced"))
+    await rig.store.claim(decision("claimed"))
+    await rig.store.settle(decision("settled"), latency_ms=None)
+    await rig.store.put_picture(LINE, "p1", "top", b"jpeg")
+    for part in ("announced", "claimed", "settled"):
+        assert RETENTION_S - 10 < await rig.ttl_s("part", part) <= RETENTION_S
+    assert PICTURE_TTL_S - 10 < await rig.ttl_s("picture", "p1", "top") <= PICTURE_TTL_S
+
+
+async def test_pictures_belong_to_part_and_camera(rig: Rig) -> None:
+    """A picture comes back byte for byte, in every process, and only for its part and camera."""
+    jpeg = b"\xff\xd8" + bytes(range(256))
+    await rig.store.put_picture(LINE, "p1", "top", jpeg)
+    assert await rig.other.picture(LINE, "p1", "top") == jpeg
+    assert await rig.other.picture(LINE, "p1", "side") is None
+    assert await rig.other.picture(LINE, "p2", "top") is None
+
+
+async def test_late_verdicts_are_counted(store: RedisStore) -> None:
+    """Counters outside of settled parts add up, several at a time."""
+    await store.count(LINE, late_verdicts=1)
+    await store.count(LINE, late_verdicts=2, unannounced=1)
+    assert await store.counters(LINE) == LineCounters(late_verdicts=3, unannounced=1)
+
+
+async def test_decisions_come_newest_first(store: RedisStore) -> None:
+    """As many as asked for, from the newest on."""
+    for number in range(5):
+        await store.settle(decision(f"p{number}"), latency_ms=None)
+    assert [entry.part_id for entry in await store.decisions(LINE, newest=3)] == ["p4", "p3", "p2"]
+
+
+async def test_alerts_come_newest_first(store: RedisStore) -> None:
+    """As many as asked for, from the newest on, each as it was raised."""
+    raised = [Alert(LINE, "REJECT", "score 4", f"p{number}", at_ns=number) for number in range(5)]
+    for alert in raised:
+        await store.alert(alert)
+    assert await store.alerts(LINE, newest=3) == raised[:1:-1]
+
+
+async def test_streams_are_trimmed(store: RedisStore) -> None:
+    """Decisions and alerts keep about as many entries as configured, and always the newest."""
+    for number in range(4 * STREAM_LENGTH):
+        await store.settle(decision(f"p{number}"), latency_ms=None)
+        await store.alert(Alert(LINE, "REJECT", "score 4", f"p{number}"))
+    newest = f"p{4 * STREAM_LENGTH - 1}"
+    for entries in (await store.decisions(LINE, newest=1_000), await store.alerts(LINE, newest=1_000)):
+        # Redis trims whole nodes of a stream, of 100 entries by default.
+        assert STREAM_LENGTH <= len(entries) <= 2 * STREAM_LENGTH
+        assert entries[0].part_id == newest
+
+
+async def test_state_is_merged(rig: Rig) -> None:
+    """Fields replace those of the same name and leave the others; setting none is harmless."""
+    await rig.store.set_state(LINE, {"status": "läuft", "model": "m1"})
+    await rig.other.set_state(LINE, {"status": "stopped"})
+    await rig.store.set_state(LINE, {})
+    assert await rig.store.state(LINE) == {"status": "stopped", "model": "m1"}
+
+
+async def test_lines_do_not_mix(store: RedisStore) -> None:
+    """Parts of the same name on two lines are two parts."""
+    await store.claim(decision())
+    elsewhere = replace(decision(outcome=Outcome.REJECT), line="packing")
+    assert await store.claim(elsewhere) == elsewhere
+    await store.settle(elsewhere, latency_ms=None)
+    assert await store.counters(LINE) == LineCounters()
+
+
+async def test_a_key_of_another_kind_is_an_error(rig: Rig) -> None:
+    """Data that is not ours where ours should be raises StoreError, which nobody tries again."""
+    await rig.client.set(f"{rig.prefix}:line:{LINE}:state", "text")
+    with pytest.raises(StoreError, match="WRONGTYPE"):
+        await rig.store.state(LINE)
