@@ -57,7 +57,9 @@ def read_slate(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Slate]:
     if height_px <= HEIGHT_PX or width_px < MIN_WIDTH_PX:
         raise PictureError(f"a picture of {width_px}x{height_px} has no room for a slate")
     row = pixels[height_px - HEIGHT_PX + 4 : height_px - 4].reshape(HEIGHT_PX - 8, width_px, -1).mean(axis=(0, 2))
-    centres = ((np.arange(_BITS) + 0.5) * width_px / _BITS).astype(int)
+    # The middle of the very columns that `draw_slate` gives to each cell: narrow cells have only one or two.
+    starts = -(-np.arange(_BITS + 1) * width_px // _BITS)
+    centres = (starts[:-1] + starts[1:] - 1) // 2
     contrast = row[centres] - (_DARK + _BRIGHT) / 2
     word = int("".join("1" if above else "0" for above in contrast > 0), 2)
     data = (word >> 8) & ((1 << (_NUMBER_BITS + 1)) - 1)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ingest.rendering.box import Box
 from ingest.rendering.defects import DEFECT_NAMES, GENERATORS, LINE_DEFECTS, Workpiece
-from ingest.rendering.geometry import BORE_RADIUS, Grid
+from ingest.rendering.geometry import BORE_RADIUS, Grid, marked
 from ingest.rendering.part import (
     Finish,
     PartTemplate,
@@ -248,8 +248,10 @@ def _compared(before: NDArray[np.float32], after: NDArray[np.float32], box: Box,
 
 def _places(grid: Grid, template: PartTemplate) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
     """Return where defects may lie: the face (H, W) bool, the outline's and all edges' (N, 2) x, y pixels."""
-    metal = (template.geometry.cover > 0.99).astype(np.uint8)  # noqa: PLR2004 - wholly covered
-    reach = 2 * int(7.0 * grid.unit_px) + 1
+    # Where the part is plain: a defect that hides in a hole's rim or in the type mark is one to argue about.
+    plain = (template.geometry.cover > 0.99) & (template.geometry.etched < 0.01) & ~marked(grid)  # noqa: PLR2004
+    metal = plain.astype(np.uint8)
+    reach = 2 * int(14.0 * grid.unit_px) + 1
     face = np.asarray(cv2.erode(metal, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))) > 0
     radius = grid.distance_to(0.0, 0.0)
     rim = np.abs(template.geometry.outline) < 0.7 / grid.unit_px

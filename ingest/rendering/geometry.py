@@ -154,6 +154,11 @@ def _opening(grid: Grid, x: float, y: float, radius: float) -> NDArray[np.float3
     return grid.inside(np.maximum(upper, lower))
 
 
+def marked(grid: Grid) -> NDArray[np.bool_]:
+    """Return where the cast type mark stands, (H, W)."""
+    return _mark(grid) > 0.01  # noqa: PLR2004 - its faintest edge
+
+
 def _mark(grid: Grid) -> NDArray[np.float32]:
     """Return 1 on the strokes of the cast type mark."""
     canvas = np.zeros(grid.x.shape, dtype=np.uint8)

@@ -1,0 +1,398 @@
+"""What the tests build lines from: settings, messages about parts, and a whole line around the alerting service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import redis.asyncio
+
+from alerting.plc_sim.gate_log import GateAction
+from alerting.plc_sim.simulator import GateSimulator
+from alerting.service import AlertingService
+from alerting.signals.base import GateSignals
+from alerting.signals.memory import MemoryGateSignals
+from shared.bus.base import Bus, Record, Subscription, TopicPartition
+from shared.bus.memory import MemoryBus
+from shared.clock import NS_PER_MS, NS_PER_S, ManualClock
+from shared.domain import (
+    Capture,
+    CaptureId,
+    Decision,
+    GateMode,
+    NotInspected,
+    Outcome,
+    PartAnnouncement,
+    Verdict,
+    VerdictStatus,
+)
+from shared.envelope import Headers
+from shared.errors import BusUnavailableError, StoreUnavailableError
+from shared.settings import LineSettings, Settings, from_dict
+from shared.store.base import Alert, LineCounters, PartRecord
+from shared.store.redis import RedisStore, RedisStoreSettings
+from shared.wire import DeadLetter, VerdictMessage, decode, encode
+
+LINE = "line-1"
+CAMERA = "camera"
+GATE_DELAY_MS = 1_500
+LEAD_MS = 200
+T0_NS = 1_700_000_000 * NS_PER_S
+"""Where a `ManualClock` starts."""
+REALLY_S = 60.0
+"""How long a test waits, on the real clock, for another thread before it fails."""
+
+
+def line_settings(
+    *,
+    cameras: Sequence[str] = (CAMERA,),
+    gate: GateMode = GateMode.PASS_ASSERTED,
+    detector: dict[str, object] | None = None,
+    lines: int = 1,
+) -> Settings:
+    """Return settings of `lines` equal lines."""
+    line = {
+        "gate": gate,
+        "gate_delay_ms": GATE_DELAY_MS,
+        "actuation_lead_ms": LEAD_MS,
+        "reject_at": 3.0,
+        "cameras": [{"name": name} for name in cameras],
+    }
+    values: dict[str, object] = {"lines": [{**line, "name": f"line-{index + 1}"} for index in range(lines)]}
+    return from_dict({**values, "detector": detector or {}})
+
+
+def one_line(*, cameras: Sequence[str] = (CAMERA,), gate: GateMode = GateMode.PASS_ASSERTED) -> LineSettings:
+    """Return the settings of one line."""
+    return line_settings(cameras=cameras, gate=gate).lines[0]
+
+
+def decide_by(captured_at_ns: int) -> int:
+    """Return by when the gate must know."""
+    return captured_at_ns + (GATE_DELAY_MS - LEAD_MS) * NS_PER_MS
+
+
+def announcement(
+    part_id: str = "p1",
+    *,
+    at_ns: int = T0_NS,
+    cameras: Sequence[str] = (CAMERA,),
+    line: str = LINE,
+    label: str | None = None,
+) -> PartAnnouncement:
+    """Return the announcement of a part captured at `at_ns`."""
+    return PartAnnouncement(line, part_id, tuple(cameras), at_ns, decide_by(at_ns), label)
+
+
+def capture(part_id: str = "p1", *, at_ns: int = T0_NS, camera: str = CAMERA, line: str = LINE) -> Capture:
+    """Return a capture of a part."""
+    return Capture(CaptureId(line, camera, 1, 1), part_id, at_ns, decide_by(at_ns))
+
+
+def inspected(
+    score: float | None, part_id: str = "p1", *, at_ns: int = T0_NS, camera: str = CAMERA, line: str = LINE
+) -> Verdict:
+    """Return the verdict of a detector that looked."""
+    return Verdict(
+        capture=capture(part_id, at_ns=at_ns, camera=camera, line=line),
+        status=VerdictStatus.INSPECTED,
+        raw_score=score,
+        score=score,
+        model_id="model",
+        calibration_id="calibration",
+        stamps_ns={"inferred": at_ns},
+    )
+
+
+def not_inspected(
+    part_id: str = "p1",
+    *,
+    reason: NotInspected = NotInspected.EXPIRED,
+    at_ns: int = T0_NS,
+    camera: str = CAMERA,
+    score: float | None = None,
+) -> Verdict:
+    """Return the verdict of a detector that did not look."""
+    return Verdict(capture(part_id, at_ns=at_ns, camera=camera), VerdictStatus.NOT_INSPECTED, reason, score, score)
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Let tasks and other threads run, without moving any clock, until `condition` holds."""
+    async with asyncio.timeout(REALLY_S):
+        while not condition():  # noqa: ASYNC110 - what is waited for happens in another thread, which sets no event
+            await asyncio.sleep(0)
+
+
+class CuttableBus:
+    """A bus behind a network that can be cut: nothing is published, polled or committed while it is `away`."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self.away = False
+        self.delivered = 0
+        """How many records were polled through the network."""
+
+    def check(self) -> None:
+        """Raise while the network is cut."""
+        if self.away:
+            raise BusUnavailableError("the broker does not answer")
+
+    async def ensure_topics(self, partitions: Mapping[str, int]) -> None:
+        """Create topics."""
+        self.check()
+        await self._bus.ensure_topics(partitions)
+
+    async def publish(
+        self, topic: str, value: bytes, *, key: bytes | None, partition: int, headers: Headers = ()
+    ) -> None:
+        """Publish through the network."""
+        self.check()
+        await self._bus.publish(topic, value, key=key, partition=partition, headers=headers)
+
+    async def subscribe(self, topics: Sequence[str], *, group: str, member: str) -> Subscription:
+        """Join a group."""
+        return _CuttableSubscription(self, await self._bus.subscribe(topics, group=group, member=member))
+
+    async def close(self) -> None:
+        """Close the bus."""
+        await self._bus.close()
+
+
+class _CuttableSubscription:
+    def __init__(self, bus: CuttableBus, inner: Subscription) -> None:
+        self._bus = bus
+        self._inner = inner
+
+    async def poll(self, *, max_records: int, timeout_s: float) -> list[Record]:
+        self._bus.check()
+        records = await self._inner.poll(max_records=max_records, timeout_s=timeout_s)
+        self._bus.delivered += len(records)
+        return records
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        self._bus.check()
+        await self._inner.commit(offsets)
+
+    def assignment(self) -> frozenset[TopicPartition]:
+        return self._inner.assignment()
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+class CuttableStore(RedisStore):
+    """The embedded store behind a network that can be cut, whole or for single operations."""
+
+    def __init__(self, client: redis.asyncio.Redis, settings: RedisStoreSettings, address: str) -> None:
+        super().__init__(client, settings, address)
+        self.away = False
+        self.fails_once: set[str] = set()
+        """Names of operations whose next call fails."""
+
+    @classmethod
+    def embedded(cls) -> CuttableStore:
+        """Return a store in this process's memory."""
+        store = cls.from_url("memory://", RedisStoreSettings())
+        assert isinstance(store, cls)
+        return store
+
+    def _check(self, operation: str) -> None:
+        if self.away or operation in self.fails_once:
+            self.fails_once.discard(operation)
+            raise StoreUnavailableError("the store does not answer")
+
+    async def announce(self, part: PartAnnouncement) -> PartRecord:
+        """Count a part."""
+        self._check("announce")
+        return await super().announce(part)
+
+    async def claim(self, decision: Decision) -> Decision:
+        """Fix a decision."""
+        self._check("claim")
+        return await super().claim(decision)
+
+    async def settle(self, decision: Decision, *, latency_ms: float | None, unconfirmed: bool = False) -> bool:
+        """Record a decision."""
+        self._check("settle")
+        return await super().settle(decision, latency_ms=latency_ms, unconfirmed=unconfirmed)
+
+    async def published(self, line: str, part_id: str) -> None:
+        """Mark a decision as published."""
+        self._check("published")
+        await super().published(line, part_id)
+
+    async def count(self, line: str, **increments: int) -> None:
+        """Add to counters."""
+        self._check("count")
+        await super().count(line, **increments)
+
+    async def put_picture(self, line: str, part_id: str, camera: str, jpeg: bytes) -> None:
+        """Keep a picture."""
+        self._check("put_picture")
+        await super().put_picture(line, part_id, camera, jpeg)
+
+    async def alert(self, alert: Alert) -> None:
+        """Append an alert."""
+        self._check("alert")
+        await super().alert(alert)
+
+    async def set_state(self, line: str, fields: Mapping[str, str]) -> None:
+        """Merge fields."""
+        self._check("set_state")
+        await super().set_state(line, fields)
+
+
+class Plant:
+    """A line with its bus, store, photo-eye and gate around the alerting service, on a clock turned by hand."""
+
+    def __init__(
+        self,
+        *,
+        cameras: Sequence[str] = (CAMERA,),
+        mode: GateMode = GateMode.PASS_ASSERTED,
+        signals: Callable[[GateSimulator], GateSignals] = MemoryGateSignals,
+    ) -> None:
+        self.clock = ManualClock()
+        self.settings = line_settings(cameras=cameras, gate=mode)
+        self.topics = self.settings.topics
+        self.cameras = tuple(cameras)
+        self.bus = CuttableBus(MemoryBus(self.clock))
+        self.store = CuttableStore.embedded()
+        self.plc = GateSimulator(mode, self.clock, heartbeat_timeout_ms=600_000)
+        self.signals = signals(self.plc)
+        self._captured_ns: dict[str, int] = {}
+        self._stop = asyncio.Event()
+        self._serving: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start a service on the bus, the store and the gate as they are."""
+        await self.bus.ensure_topics(self.settings.plan.partitions(self.topics))
+        service = AlertingService(
+            self.settings, bus=self.bus, store=self.store, clock=self.clock, signals=lambda _line: self.signals
+        )
+        self._stop = asyncio.Event()
+        self._serving = asyncio.create_task(service.run(self._stop))
+        await self.run(0.1)
+
+    async def kill(self) -> None:
+        """End the service as a crash would: nothing is finished, committed or closed in order."""
+        # Again and again: fakeredis swallows a cancellation that meets a command on its way.
+        while self._serving is not None and not self._serving.done():
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+            await asyncio.wait({self._serving}, timeout=0)
+            await asyncio.sleep(0)
+
+    async def stop(self, *, within_s: float = 10.0) -> None:
+        """Stop the service in order; it must have ended after `within_s`."""
+        self.begin_stop()
+        assert self._serving is not None
+        for _ in range(round(within_s / 0.1)):
+            if self._serving.done():
+                break
+            await self.run(0.1)
+        assert self._serving.done(), "the service did not stop"
+        await self._serving
+
+    def begin_stop(self) -> None:
+        """Ask the service to stop."""
+        self._stop.set()
+
+    async def run(self, seconds: float) -> None:
+        """Let the line run; a service that died meanwhile fails the test with its own error."""
+        for _ in range(max(1, round(seconds / 0.05))):
+            await self.clock.advance(min(seconds, 0.05))
+            self.plc.tick()
+        if self._serving is not None and self._serving.done() and not self._stop.is_set():
+            self._serving.result()
+            raise AssertionError("the service ended by itself")
+
+    def see(self, part_id: str) -> int:
+        """Let a part pass the photo-eye; return when it was captured."""
+        now_ns = self.clock.utc_ns()
+        self._captured_ns[part_id] = now_ns
+        self.plc.photo_eye(part_id, now_ns + GATE_DELAY_MS * NS_PER_MS)
+        return now_ns
+
+    async def announce(self, part_id: str, *, label: str | None = None) -> None:
+        """Publish a part's announcement; its first time passes the photo-eye."""
+        at_ns = self._captured_ns.get(part_id) or self.see(part_id)
+        await self.put(
+            self.topics.captures, encode(announcement(part_id, at_ns=at_ns, cameras=self.cameras, label=label))
+        )
+
+    async def say(self, part_id: str, score: float | None, *, camera: str = CAMERA, overlay: bytes = b"") -> None:
+        """Publish a verdict with a score, or NOT_INSPECTED for None."""
+        at_ns = self._captured_ns.get(part_id) or self.see(part_id)
+        if score is None:
+            verdict = not_inspected(part_id, at_ns=at_ns, camera=camera)
+        else:
+            verdict = inspected(score, part_id, at_ns=at_ns, camera=camera)
+        await self.put(self.topics.verdicts, encode(VerdictMessage(verdict), overlay))
+
+    async def put(self, topic: str, value: bytes) -> None:
+        """Publish bytes."""
+        await self.bus.publish(topic, value, key=None, partition=0)
+
+    async def counters(self) -> LineCounters:
+        """Return the ledger's counts."""
+        return await self.store.counters(LINE)
+
+    def actions(self) -> dict[str, GateAction]:
+        """Return what the gate did with each part, which it did once."""
+        outcomes = self.plc.outcomes()
+        done = {outcome.part_id: outcome.action for outcome in outcomes}
+        assert len(done) == len(outcomes), "a part was decided twice at the gate"
+        return done
+
+    async def decisions(self) -> dict[str, Decision]:
+        """Return the recorded decision of each part, which has one."""
+        found = await self.store.decisions(LINE, newest=1_000)
+        decided = {decision.part_id: decision for decision in found}
+        assert len(decided) == len(found), "a part was recorded twice"
+        return decided
+
+    async def outcomes(self) -> dict[str, Outcome]:
+        """Return the recorded outcome of each part."""
+        return {part_id: decision.outcome for part_id, decision in (await self.decisions()).items()}
+
+    async def assert_balanced(self) -> None:
+        """Fail unless each announced part is settled once, and the PLC counted the same."""
+        ours, theirs = await self.counters(), self.plc.counters()
+        assert ours.announced == ours.settled
+        assert (ours.announced, ours.passed, ours.rejected, ours.defaulted) == (
+            theirs.parts,
+            theirs.passed,
+            theirs.rejected,
+            theirs.defaulted,
+        )
+
+    async def published(self) -> list[Decision]:
+        """Return every decision on the bus, repeated ones too."""
+        return [decode(Decision, record.value)[0] for record in await read_all(self.bus, self.topics.decisions)]
+
+    async def dead_letters(self) -> list[DeadLetter]:
+        """Return the dead letters."""
+        return [decode(DeadLetter, record.value)[0] for record in await read_all(self.bus, self.topics.dead_letters)]
+
+
+async def read_all(bus: Bus, topic: str) -> list[Record]:
+    """Return every record that a topic still holds."""
+    subscription = await bus.subscribe([topic], group=f"reader-of-{topic}", member="reader")
+    found: list[Record] = []
+    while records := await subscription.poll(max_records=1_000, timeout_s=0):
+        found += records
+    await subscription.close()
+    return found
+
+
+@asynccontextmanager
+async def running(plant: Plant) -> AsyncIterator[Plant]:
+    """Serve a plant while the test runs, and end it with the test."""
+    await plant.start()
+    try:
+        yield plant
+    finally:
+        await plant.kill()
+        await plant.store.close()

@@ -1,0 +1,166 @@
+from dataclasses import dataclass
+
+import pytest
+
+from detector.batching import Batcher, CostModel
+from shared.clock import NS_PER_MS
+
+
+@dataclass(frozen=True, eq=False)
+class Waiting:
+    """A frame that waits: its camera, its deadline and its arrival in milliseconds."""
+
+    camera: str
+    due_ms: float
+    arrived_ms: float = 0.0
+    size_bytes: int = 100
+
+    @property
+    def due_ns(self) -> int:
+        """By when the verdict must be out."""
+        return round(self.due_ms * NS_PER_MS)
+
+    @property
+    def arrived_ns(self) -> int:
+        """When the frame came."""
+        return round(self.arrived_ms * NS_PER_MS)
+
+
+def costs(**known_ms: float) -> CostModel:
+    """Return a cost model that has seen one batch of each given size: `b4=10` is 10 ms for four."""
+    model = CostModel()
+    for size, cost_ms in known_ms.items():
+        model.observe(int(size[1:]), round(cost_ms * NS_PER_MS))
+    return model
+
+
+def batcher(
+    cost: CostModel | None = None, *, max_batch: int = 4, linger_ms: float = 0, max_bytes: int = 10_000
+) -> Batcher[Waiting]:
+    """Return an empty batcher."""
+    return Batcher(
+        max_batch=max_batch, max_bytes=max_bytes, linger_ns=round(linger_ms * NS_PER_MS), cost=cost or costs(b1=10)
+    )
+
+
+def test_an_unknown_size_costs_in_proportion() -> None:
+    """Before a size was seen it is scaled from a smaller one; before any was seen it is 50 ms a frame."""
+    assert CostModel().p99_ns(3) == 150 * NS_PER_MS
+    assert costs(b2=10).p99_ns(6) == 30 * NS_PER_MS
+    assert costs(b4=10).p99_ns(1) == 10 * NS_PER_MS
+
+
+def test_the_99th_percentile_is_the_nearest_rank() -> None:
+    """Of 200 costs the third highest binds; the median does not move for one pause."""
+    model = CostModel()
+    for cost_ns in (*([10] * 197), 300, 400, 500):
+        model.observe(1, cost_ns)
+    assert model.p99_ns(1) == 300
+    assert model.median_ns(1) == 10
+
+
+def test_a_size_that_was_once_slow_costs_no_more_than_its_frames_alone() -> None:
+    """One long pause in a batch of four would otherwise keep batches of four from ever being tried again."""
+    model = costs(b4=60_000)
+    for _ in range(200):
+        model.observe(1, 10 * NS_PER_MS)
+    assert model.p99_ns(4) == 40 * NS_PER_MS
+
+
+def test_a_free_engine_takes_what_is_there() -> None:
+    """Without linger the first frame goes at once."""
+    queue = batcher()
+    assert queue.closes_in_ns(0) is None
+    queue.add(Waiting("a", 1_000))
+    assert queue.closes_in_ns(0) == 0
+
+
+def test_a_lingering_batch_closes_when_it_is_full() -> None:
+    """There is nothing more to wait for."""
+    queue = batcher(linger_ms=500)
+    for _ in range(3):
+        queue.add(Waiting("a", 1_000))
+    assert queue.closes_in_ns(0) == 500 * NS_PER_MS
+    queue.add(Waiting("a", 1_000))
+    assert queue.closes_in_ns(0) == 0
+
+
+def test_a_lingering_batch_closes_when_the_most_urgent_frame_must_go() -> None:
+    """The slack is the time to the deadline less what this batch takes."""
+    queue = batcher(costs(b1=10), linger_ms=500)
+    queue.add(Waiting("a", 1_000))
+    queue.add(Waiting("b", 100))
+    assert queue.closes_in_ns(0) == (100 - 20) * NS_PER_MS
+    assert queue.closes_in_ns(90 * NS_PER_MS) == 0
+
+
+def test_cameras_take_turns() -> None:
+    """A camera with many frames does not fill a batch while another one waits; the most urgent camera begins."""
+    queue = batcher(max_batch=4)
+    for number in range(10):
+        queue.add(Waiting("flood", 1_000 + number))
+    queue.add(Waiting("b", 2_000))
+    queue.add(Waiting("c", 900))
+    assert [frame.camera for frame in queue.take(0)] == ["c", "flood", "b", "flood"]
+    assert len(queue) == 8
+
+
+def test_a_batch_is_no_larger_than_its_most_urgent_frame_has_time_for() -> None:
+    """A frame with 25 ms left goes with one neighbour at 10 ms a frame, not with three."""
+    queue = batcher(costs(b1=10), max_batch=4)
+    queue.add(Waiting("a", 25))
+    for _ in range(3):
+        queue.add(Waiting("b", 1_000))
+    assert len(queue.take(0)) == 2
+
+
+def test_frames_without_time_come_out_at_once() -> None:
+    """A frame whose deadline is nearer than one inference is expired; the others stay."""
+    queue = batcher(costs(b1=10))
+    late, good = Waiting("a", 9), Waiting("a", 11)
+    queue.add(late)
+    queue.add(good)
+    assert queue.take_expired(0) == [late]
+    assert queue.take(0) == [good]
+
+
+def test_a_cost_that_was_once_far_too_high_is_corrected() -> None:
+    """With every frame beyond hope by the learned cost, the last one is tried: the model learns that it is fast."""
+    cost = costs(b1=10_000)
+    queue = batcher(cost)
+    queue.add(Waiting("a", 500))
+    queue.add(Waiting("a", 600))
+    assert [frame.due_ms for frame in queue.take_expired(0)] == [500]
+    assert [frame.due_ms for frame in queue.take(0)] == [600]
+    cost.observe(1, 10 * NS_PER_MS)
+    queue.add(Waiting("a", 700))
+    assert queue.take_expired(0) == []
+
+
+def test_a_frame_past_its_deadline_is_no_probe() -> None:
+    """Nothing is gained by inspecting what nobody waits for."""
+    queue = batcher(costs(b1=10_000))
+    queue.add(Waiting("a", 5))
+    assert len(queue.take_expired(6 * NS_PER_MS)) == 1
+    assert len(queue) == 0
+
+
+def test_the_queue_is_bounded_by_bytes() -> None:
+    """It is full from its limit on, and not full again once a batch was taken."""
+    queue = batcher(max_bytes=350)
+    filled = []
+    for _ in range(4):
+        queue.add(Waiting("a", 1_000))
+        filled.append(queue.full)
+    queue.take(0)
+    assert [*filled, queue.full] == [False, False, False, True, False]
+    assert len(queue) == 0
+
+
+@pytest.mark.parametrize("max_batch", [1, 4])
+def test_an_empty_queue_gives_an_empty_batch(max_batch: int) -> None:
+    """Nothing waits, nothing closes, nothing is taken."""
+    queue = batcher(max_batch=max_batch)
+    assert queue.take(0) == []
+    assert queue.take_expired(0) == []
+    assert queue.closes_in_ns(0) is None

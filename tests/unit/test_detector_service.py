@@ -1,0 +1,440 @@
+"""The detector service on the in-process bus, with models that do what their names say."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from detector.model.base import Inspection
+from detector.service import DetectorService
+from ingest.encode import encode_pixels
+from shared.bus.base import Record, Subscription
+from shared.bus.memory import MemoryBus, MemoryBusLimits
+from shared.clock import ManualClock
+from shared.domain import AnomalyMap, Capture, CaptureId, NotInspected, Region, Verdict, VerdictStatus
+from shared.envelope import capture_headers
+from shared.wire import DeadLetter, Encoding, FrameMessage, VerdictMessage, decode, encode
+from tests.lines import CAMERA, LINE, CuttableBus, decide_by, eventually, line_settings, read_all
+
+GREY_LEVEL = 100
+Pixels = NDArray[np.uint8]
+
+
+class SteadyModel:
+    """Gives every picture the same score, and counts the batches."""
+
+    model_id = "steady"
+    calibration_id = "steady-1"
+    profile = "fake"
+    region_level = 0.5
+
+    def __init__(self, score: float = 0.5) -> None:
+        self.score = score
+        self.batches: list[int] = []
+
+    def inspect(self, pictures: Sequence[Pixels]) -> list[Inspection]:
+        """Answer."""
+        self.batches.append(len(pictures))
+        return [self.answer(picture) for picture in pictures]
+
+    def answer(self, picture: Pixels) -> Inspection:
+        """Answer one picture."""
+        values = np.full((8, 8), 0.4, dtype=np.float32)
+        region = Region(0, 0, picture.shape[1], picture.shape[0], picture.shape[0] * picture.shape[1], 0.7)
+        return Inspection(0.4, self.score, AnomalyMap(values), (region,))
+
+
+class ModelThatFailsOnWhite(SteadyModel):
+    """Raises, with an error nobody foresaw, on batches with an all-white picture."""
+
+    def answer(self, picture: Pixels) -> Inspection:
+        """Answer, or fail."""
+        if picture.min() == 255:
+            raise KeyError("white")
+        return super().answer(picture)
+
+
+class ModelWithoutNumberForWhite(SteadyModel):
+    """Gives an all-white picture a score that is no number."""
+
+    def answer(self, picture: Pixels) -> Inspection:
+        """Answer."""
+        found = super().answer(picture)
+        if picture.min() == 255:
+            return Inspection(float("nan"), float("nan"), AnomalyMap(found.anomaly_map.values * np.nan), ())
+        return found
+
+
+class ModelThatForgetsOne(SteadyModel):
+    """Answers one picture less than it was asked about."""
+
+    def inspect(self, pictures: Sequence[Pixels]) -> list[Inspection]:
+        """Answer all but the last."""
+        return super().inspect(pictures)[:-1]
+
+
+class HeldModel(SteadyModel):
+    """Answers only once it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+        self.entered = threading.Event()
+
+    def inspect(self, pictures: Sequence[Pixels]) -> list[Inspection]:
+        """Wait, then answer."""
+        self.entered.set()
+        assert self.go.wait(60)
+        return super().inspect(pictures)
+
+
+class Bench:
+    """A detector on a bus of its own."""
+
+    def __init__(self, model: SteadyModel, **detector: object) -> None:
+        self.clock = ManualClock()
+        self.settings = line_settings(cameras=("camera", "other"), detector={"max_batch": 4, **detector})
+        self.topics = self.settings.topics
+        self.memory = MemoryBus(self.clock, MemoryBusLimits(message_bytes=64 * 1024))
+        self.bus = CuttableBus(self.memory)
+        self.model = model
+        self.verdicts: list[Verdict] = []
+        self.overlays: list[bytes] = []
+        self.sequence = 0
+        self._reader: Subscription | None = None
+        self._stop = asyncio.Event()
+        self._serving: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start a service on the bus as it is."""
+        await self.bus.ensure_topics(self.settings.plan.partitions(self.topics))
+        service = DetectorService(self.settings, bus=self.bus, clock=self.clock, model=self.model)
+        self._stop = asyncio.Event()
+        self._serving = asyncio.create_task(service.run(self._stop))
+
+    async def kill(self) -> None:
+        """End the service as a crash would."""
+        if self._serving is not None:
+            self._serving.cancel()
+            await asyncio.gather(self._serving, return_exceptions=True)
+
+    async def stop(self) -> None:
+        """Stop in order, moving the clock as needed."""
+        self._stop.set()
+        assert self._serving is not None
+        await self.until(self._serving.done)
+        await self._serving
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Move the clock in small steps, but wait for the model's thread in between, until `condition` holds."""
+        async with asyncio.timeout(60):
+            while not condition():
+                await self.clock.advance(0.001)
+
+    def capture(self, camera: str = CAMERA) -> Capture:
+        """Return the next capture, exposed now."""
+        self.sequence += 1
+        now_ns = self.clock.utc_ns()
+        return Capture(CaptureId(LINE, camera, 1, self.sequence), f"p{self.sequence}", now_ns, decide_by(now_ns))
+
+    def frame(self, capture: Capture, *, level: int = GREY_LEVEL) -> tuple[FrameMessage, bytes]:
+        """Return a frame message with a JPEG payload."""
+        pixels = np.full((24, 32, 3), level, dtype=np.uint8)
+        return FrameMessage(capture, Encoding.JPEG, 32, 24, 3, {"exposed": 1}), encode_pixels(
+            pixels, Encoding.JPEG, jpeg_quality=95
+        )
+
+    async def put(self, value: bytes, capture: Capture | None) -> None:
+        """Publish a frame's bytes, with headers unless there is no capture."""
+        headers = () if capture is None else capture_headers(capture, "frame")
+        await self.memory.publish(self.topics.frames, value, key=b"k", partition=0, headers=headers)
+
+    async def send(self, *, level: int = GREY_LEVEL, camera: str = CAMERA) -> Capture:
+        """Publish a good frame."""
+        capture = self.capture(camera)
+        await self.put(encode(*self.frame(capture, level=level)), capture)
+        return capture
+
+    async def answers(self, count: int) -> dict[str, Verdict]:
+        """Return the verdict of each part once `count` new ones are out: one for each."""
+        found: list[Record] = []
+
+        async def read() -> None:
+            if self._reader is None:
+                self._reader = await self.memory.subscribe([self.topics.verdicts], group="reader", member="reader")
+            while len(found) < count:
+                found.extend(await self._reader.poll(max_records=100, timeout_s=0))
+                await asyncio.sleep(0)
+
+        await asyncio.wait_for(read(), 60)
+        messages = [decode(VerdictMessage, record.value) for record in found]
+        self.overlays = [bytes(overlay) for _, overlay in messages]
+        self.verdicts = [message.verdict for message, _ in messages]
+        verdicts = {verdict.capture.part_id: verdict for verdict in self.verdicts}
+        assert len(verdicts) == len(self.verdicts), "a frame got two verdicts"
+        return verdicts
+
+    async def letters(self, count: int) -> list[DeadLetter]:
+        """Return the dead letters once there are `count`."""
+        place = next(place for place in self.memory.stats() if place.topic == self.topics.dead_letters)
+        await eventually(lambda: self.memory.stats()[place].records >= count)
+        return [decode(DeadLetter, record.value)[0] for record in await read_all(self.memory, self.topics.dead_letters)]
+
+
+@asynccontextmanager
+async def bench(model: SteadyModel | None = None, **detector: object) -> AsyncIterator[Bench]:
+    """Serve a detector while the test runs."""
+    made = Bench(model or SteadyModel(), **detector)
+    await made.start()
+    try:
+        yield made
+    finally:
+        if isinstance(made.model, HeldModel):
+            made.model.go.set()
+        await made.kill()
+
+
+async def test_each_frame_gets_one_verdict() -> None:
+    """Frames of two cameras, one answer each, with the model's ids and the time of every hop."""
+    async with bench() as line:
+        for number in range(10):
+            await line.send(camera=("camera", "other")[number % 2])
+        verdicts = await line.answers(10)
+        assert len(verdicts) == 10
+        for verdict in verdicts.values():
+            assert verdict.status is VerdictStatus.INSPECTED
+            assert (verdict.score, verdict.raw_score) == (0.5, 0.4)
+            assert (verdict.model_id, verdict.calibration_id) == ("steady", "steady-1")
+            assert verdict.stamps_ns.keys() == {"exposed", "received", "batched", "inferred"}
+        assert max(line.model.batches) <= 4
+        assert line.overlays == [b""] * 10
+        await line.stop()
+
+
+async def test_suspicious_frames_carry_their_picture() -> None:
+    """From the configured score on, the verdict's payload is a JPEG with the regions."""
+    async with bench(SteadyModel(score=4.0)) as line:
+        await line.send()
+        verdicts = await line.answers(1)
+        assert next(iter(verdicts.values())).regions[0].width_px == 32
+        picture = cv2.imdecode(np.frombuffer(line.overlays[0], np.uint8), cv2.IMREAD_COLOR)
+        assert picture is not None
+        assert picture.shape == (24, 32, 3)
+
+
+async def test_a_cut_picture_takes_no_neighbour_with_it() -> None:
+    """A truncated JPEG is bad_image and a dead letter; the frames around it are inspected."""
+    async with bench() as line:
+        before = await line.send()
+        cut = line.capture()
+        message, payload = line.frame(cut)
+        await line.put(encode(message, payload[:-10]), cut)
+        after = await line.send()
+        verdicts = await line.answers(3)
+        assert verdicts[cut.part_id].reason is NotInspected.BAD_IMAGE
+        assert verdicts[cut.part_id].score is None
+        for good in (before, after):
+            assert verdicts[good.part_id].status is VerdictStatus.INSPECTED
+        (letter,) = await line.letters(1)
+        assert "cut" in letter.error
+        assert letter.place == "detector"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "width_px", "height_px", "channels", "payload"),
+    [
+        (Encoding.RAW, -1, -1, 1, b"x"),
+        (Encoding.RAW, 1 << 40, 1 << 40, 1, b""),
+        (Encoding.RAW, 0, 24, 1, b""),
+        (Encoding.JPEG, 32, 24, 2, b"\xff\xd8\xff\xd9"),
+        (Encoding.PNG, 32, 24, 3, b"\x89PNG\r\n\x1a\n" + bytes(40)),
+        (Encoding.JPEG, 32, 24, 3, b""),
+    ],
+)
+async def test_a_senseless_frame_does_not_end_the_service(
+    encoding: Encoding, width_px: int, height_px: int, channels: int, payload: bytes
+) -> None:
+    """Sizes and payloads that cannot be are bad images, whatever the decoder makes of them."""
+    async with bench() as line:
+        odd = line.capture()
+        await line.put(encode(FrameMessage(odd, encoding, width_px, height_px, channels), payload), odd)
+        good = await line.send()
+        verdicts = await line.answers(2)
+        assert verdicts[odd.part_id].reason is NotInspected.BAD_IMAGE
+        assert verdicts[good.part_id].status is VerdictStatus.INSPECTED
+
+
+async def test_random_bytes_with_headers_end_as_a_verdict() -> None:
+    """The headers still say whose frame it was: its part gets NOT_INSPECTED/poison, and the bytes are kept."""
+    async with bench() as line:
+        capture = line.capture()
+        await line.put(b"random bytes", capture)
+        good = await line.send()
+        verdicts = await line.answers(2)
+        assert verdicts[capture.part_id].reason is NotInspected.POISON
+        assert verdicts[capture.part_id].capture == capture
+        assert verdicts[good.part_id].status is VerdictStatus.INSPECTED
+        assert len(await line.letters(1)) == 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (),
+        (("ce_id", b"\xff\xfe"),),
+        (("ce_id", b"a/b/c/d"), ("ce_subject", b"p"), ("ce_capturedatns", b"1"), ("ce_decidebyns", b"2")),
+        (("ce_id", b"line-1/c/1/1"), ("ce_subject", b"p"), ("ce_capturedatns", b"9" * 60), ("ce_decidebyns", b"2")),
+        (("ce_id", b"other/c/1/1"), ("ce_subject", b"p"), ("ce_capturedatns", b"1"), ("ce_decidebyns", b"2")),
+    ],
+)
+async def test_random_bytes_without_usable_headers_are_only_buried(headers: tuple[tuple[str, bytes], ...]) -> None:
+    """Nobody can say whose frame it was: it goes to the dead letters, and the next frame is inspected."""
+    async with bench() as line:
+        await line.memory.publish(line.topics.frames, b"random", key=None, partition=0, headers=headers)
+        good = await line.send()
+        assert (await line.answers(1)).keys() == {good.part_id}
+        assert len(await line.letters(1)) == 1
+
+
+async def test_a_frame_of_an_unknown_line_is_buried() -> None:
+    """A frame of a line that the settings do not know gets no verdict, since nobody could publish it."""
+    async with bench() as line:
+        foreign = Capture(CaptureId("other", CAMERA, 1, 1), "p", 0, 0)
+        await line.put(encode(*line.frame(foreign)), foreign)
+        good = await line.send()
+        assert (await line.answers(1)).keys() == {good.part_id}
+
+
+async def test_an_expired_frame_is_answered_at_once() -> None:
+    """A frame that cannot make its deadline is NOT_INSPECTED/expired, without costing the model any time."""
+    async with bench() as line:
+        late = line.capture()
+        value = encode(*line.frame(late))
+        await line.clock.advance(1.29)
+        await line.put(value, late)
+        verdicts = await line.answers(1)
+        assert verdicts[late.part_id].reason is NotInspected.EXPIRED
+        assert line.model.batches == []
+
+
+@pytest.mark.parametrize("model", [ModelThatFailsOnWhite(), ModelWithoutNumberForWhite()])
+async def test_a_picture_that_breaks_the_model_is_poison_alone(model: SteadyModel) -> None:
+    """Whatever the model does on one picture, that one is poison and its neighbours in the batch are inspected."""
+    async with bench(model, linger_ms=20) as line:
+        before, white, after = await line.send(), await line.send(level=255), await line.send()
+        await line.clock.advance(0.03)
+        verdicts = await line.answers(3)
+        assert verdicts[white.part_id].reason is NotInspected.POISON
+        assert {verdicts[good.part_id].status for good in (before, after)} == {VerdictStatus.INSPECTED}
+        assert len(await line.letters(1)) == 1
+
+
+async def test_a_model_that_miscounts_inspects_nothing() -> None:
+    """Answers that cannot be matched to their pictures are no answers."""
+    async with bench(ModelThatForgetsOne()) as line:
+        await line.send()
+        await line.send()
+        assert {verdict.reason for verdict in (await line.answers(2)).values()} == {NotInspected.POISON}
+
+
+async def test_a_redelivered_frame_gets_the_same_verdict() -> None:
+    """Killed after the verdict but before the commit: the next detector says the same again."""
+    async with bench() as line:
+        sent = await line.send()
+        first = (await line.answers(1))[sent.part_id]
+        await line.kill()
+        await line.start()
+        again = (await line.answers(1))[sent.part_id]
+        assert (again.capture, again.status, again.score) == (first.capture, first.status, first.score)
+
+
+async def test_nothing_is_committed_before_its_verdict_is_out() -> None:
+    """While the model works, a kill loses nothing; once the verdict is on the bus, the frame is done for good."""
+    model = HeldModel()
+    async with bench(model) as line:
+        sent = await line.send()
+        await eventually(model.entered.is_set)
+        await line.clock.advance(0.5)
+        killing = asyncio.create_task(line.kill())
+        await asyncio.sleep(0)
+        model.go.set()
+        await killing
+        await line.start()
+        assert (await line.answers(1)).keys() == {sent.part_id}
+        await line.clock.advance(0.5)
+        await line.kill()
+        await line.start()
+        later = await line.send()
+        assert (await line.answers(1)).keys() == {later.part_id}
+
+
+async def test_verdicts_wait_for_a_bus_that_is_away() -> None:
+    """A verdict that cannot be published is published later; nothing is inspected twice."""
+    model = HeldModel()
+    async with bench(model) as line:
+        sent = await line.send()
+        await eventually(model.entered.is_set)
+        line.bus.away = True
+        model.go.set()
+        await eventually(lambda: bool(model.batches))
+        await line.clock.advance(0.5)
+        line.bus.away = False
+        await line.clock.advance(0.5)
+        assert (await line.answers(1)).keys() == {sent.part_id}
+        assert model.batches == [1]
+
+
+async def test_stopping_answers_what_came_before() -> None:
+    """Frames that wait at the stop get their verdicts, and are committed."""
+    model = HeldModel()
+    async with bench(model) as line:
+        for _ in range(9):
+            await line.send()
+        await eventually(model.entered.is_set)
+        model.go.set()
+        await line.stop()
+        assert len(await line.answers(9)) == 9
+        await line.start()
+        after = await line.send()
+        assert (await line.answers(1)).keys() == {after.part_id}
+
+
+async def test_cameras_share_a_busy_engine() -> None:
+    """A camera that floods the detector does not keep the other one waiting for more than a batch."""
+    model = HeldModel()
+    async with bench(model) as line:
+        first = await line.send()
+        await eventually(model.entered.is_set)
+        for _ in range(20):
+            await line.send()
+        other = await line.send(camera="other")
+        await line.clock.advance(0.1)
+        model.go.set()
+        verdicts = await line.answers(22)
+        order = [verdict.capture.part_id for verdict in line.verdicts]
+        assert len(verdicts) == 22
+        assert order[0] == first.part_id
+        assert order.index(other.part_id) <= 4
+
+
+async def test_a_full_queue_pauses_intake() -> None:
+    """Beyond its bytes the queue takes no more frames from the bus, until the engine took some."""
+    model = HeldModel()
+    async with bench(model, queue_mib=1) as line:
+        for _ in range(100):
+            capture = line.capture()
+            raw = FrameMessage(capture, Encoding.RAW, 160, 120, 3)
+            await line.put(encode(raw, bytes(160 * 120 * 3)), capture)
+        await eventually(model.entered.is_set)
+        await line.clock.advance(0.6)
+        fits = 1024 * 1024 // 57_600
+        assert fits <= line.bus.delivered <= fits + 3 * 4
+        model.go.set()
+        assert len(await line.answers(100)) == 100

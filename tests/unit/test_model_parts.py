@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+import torch
+
+from detector.model.backbone import build_tower, packaged_weights, read_checkpoint
+from detector.model.bank import Bank, choose_rows
+from detector.model.expected import expected_distances, leave_one_out
+from detector.model.features import inner_cells, patch_features
+from detector.model.preprocess import Placement, Size
+from detector.model.profiles import LITE
+from detector.model.scoring import find_regions, image_score, smooth_map
+from shared.errors import ModelCorruptError, ModelMissingError
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Keep torch to one core: its threads wait for each other when other tests run beside these."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_the_port_imports_no_torch() -> None:
+    """Services that only name the port do not pay for torch."""
+    code = "import sys, detector.model.base; sys.exit('torch' in sys.modules)"
+    root = Path(__file__).parents[2]
+    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+
+
+def test_the_bank_finds_the_nearest_row_by_cosine() -> None:
+    """A member is at distance 0, its opposite at 2, a right angle at 1."""
+    bank = Bank(torch.tensor([[1.0, 0.0]]))
+    patches = torch.tensor([[[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]]])
+    assert torch.allclose(bank.distances(patches), torch.tensor([[0.0, 2.0, 1.0]]))
+
+
+def test_the_coreset_covers_far_places_that_a_random_draw_would_miss() -> None:
+    """A lone patch far from seven clusters is always kept."""
+    generator = torch.Generator().manual_seed(0)
+    centres = torch.eye(8)
+    counts = [12] * 7 + [1]
+    patches = torch.cat([centres[i] + 0.001 * torch.randn(n, 8, generator=generator) for i, n in enumerate(counts)])
+    chosen = choose_rows(patches, 16, seed=1)
+    assert chosen.numel() == 16
+    assert 84 in chosen.tolist()
+
+
+def test_the_coreset_is_the_same_for_the_same_seed_and_never_repeats_a_row() -> None:
+    """Selection is repeatable and gives distinct rows."""
+    patches = torch.randn(3000, 20, generator=torch.Generator().manual_seed(3))
+    first = choose_rows(patches, 100, seed=7)
+    assert torch.equal(first, choose_rows(patches, 100, seed=7))
+    assert len(set(first.tolist())) == 100
+
+
+def test_fewer_patches_than_the_bank_holds_are_all_kept() -> None:
+    """A small set is its own coreset."""
+    assert choose_rows(torch.randn(5, 4), 10, seed=0).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_patch_features_have_unit_length_whatever_the_stages_sizes() -> None:
+    """Stages above, at and below the grid are brought to it."""
+    maps = [torch.randn(2, 4, 16, 16), torch.randn(2, 6, 8, 8), torch.randn(2, 8, 4, 4)]
+    features = patch_features(maps, Size(8, 8), 3)
+    assert features.shape == (2, 8, 8, 18)
+    assert torch.allclose(features.norm(dim=3), torch.ones(2, 8, 8), atol=1e-5)
+
+
+def test_patches_in_the_padding_are_not_of_the_picture() -> None:
+    """A patch counts when its middle is in the picture."""
+    placement = Placement(Size(100, 200), Size(100, 256))
+    assert inner_cells(placement, Size(32, 32), LITE) == Size(12, 32)
+
+
+def test_folding_the_norms_leaves_the_towers_function_alone() -> None:
+    """The stages equal those of the trunk as open_clip and timm build it."""
+    weights = read_checkpoint(packaged_weights(), LITE.tower)
+    tower = build_tower(LITE.tower, weights.tensors)
+    assert len(weights.tensors) == 294
+    import timm  # noqa: PLC0415 - only this test needs the reference
+
+    reference = timm.create_model("tf_efficientnet_lite0", num_classes=0).eval()
+    reference.load_state_dict(dict(weights.tensors))
+    batch = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        forward = cast("Callable[..., list[torch.Tensor]]", reference.forward_intermediates)
+        expected = forward(batch, indices=[1, 2, 3], intermediates_only=True)
+        stages = tower.stages(batch, (1, 2, 3))
+    for ours, theirs in zip(stages, expected, strict=True):
+        assert ours.shape == theirs.shape
+        assert torch.allclose(ours, theirs, atol=1e-4)
+
+
+def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
+    """The error says which file is not there."""
+    with pytest.raises(ModelMissingError, match=r"nothing\.pth"):
+        read_checkpoint(tmp_path / "nothing.pth", LITE.tower)
+
+
+def test_a_checkpoint_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+    """Random bytes are a ModelCorruptError."""
+    path = tmp_path / "noise.pth"
+    path.write_bytes(b"not a checkpoint")
+    with pytest.raises(ModelCorruptError, match=r"noise\.pth"):
+        read_checkpoint(path, LITE.tower)
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
+    """Too few tensors, or one of another shape, are told apart and named."""
+    path = tmp_path / "other.pth"
+    torch.save({"a": torch.zeros(3)}, path)
+    with pytest.raises(ModelCorruptError, match="holds 1 tensors"):
+        read_checkpoint(path, LITE.tower)
+    torch.save({str(index): torch.zeros(2) for index in range(300)}, path)
+    with pytest.raises(ModelCorruptError, match="shape"):
+        read_checkpoint(path, LITE.tower)
+
+
+def test_what_is_usual_differs_by_place_and_leaves_the_picture_itself_out() -> None:
+    """A rough place expects more, and one wild picture does not excuse itself."""
+    distances = np.full((10, 8, 8), 0.1, dtype=np.float32)
+    distances[:, :, 4:] = 0.3
+    inside = np.ones(distances.shape, dtype=np.bool_)
+    usual = expected_distances(distances, inside, 0.1)
+    assert usual[4, 7] > 1.5 * usual[4, 0] > 0.0
+    distances[0, 0, 0] = 5.0
+    without = leave_one_out(distances, inside, 0.1)
+    assert without[0, 0, 0] < without[1, 0, 0]
+
+
+def test_places_that_no_picture_covers_expect_the_overall_mean() -> None:
+    """Padding has no distances of its own."""
+    distances = np.full((4, 6, 6), 0.2, dtype=np.float32)
+    inside = np.zeros(distances.shape, dtype=np.bool_)
+    inside[:, :3] = True
+    distances[:, 3:] = 99.0
+    assert np.allclose(expected_distances(distances, inside, 0.1), 0.2, atol=1e-6)
+
+
+def test_the_map_covers_the_picture_without_the_padding() -> None:
+    """What is in the padding neither shows nor bleeds into the picture."""
+    distances = np.zeros((32, 32), dtype=np.float32)
+    distances[20:] = 9.0
+    values = smooth_map(distances, Size(256, 256), Placement(Size(75, 128), Size(150, 256)), LITE)
+    assert values.shape == (150, 256)
+    assert values.max() < 1e-6
+
+
+def test_the_image_score_is_the_mean_of_the_highest_pixels() -> None:
+    """The fifty highest decide; a map smaller than that is averaged whole."""
+    values = np.zeros((20, 20), dtype=np.float32)
+    values.ravel()[:50] = np.arange(1, 51)
+    assert image_score(values, 50) == pytest.approx(25.5)
+    assert image_score(np.ones((2, 2), dtype=np.float32), 50) == pytest.approx(1.0)
+
+
+def test_regions_are_boxes_in_pixels_of_the_picture_with_the_highest_peak_first() -> None:
+    """Two blobs of a half-size map become two boxes of double size."""
+    values = np.zeros((50, 60), dtype=np.float32)
+    values[10:20, 5:10] = 2.0
+    values[30:32, 40:50] = 3.0
+    regions = find_regions(values, 1.0, Size(100, 120), 16)
+    assert [(r.x_px, r.y_px, r.width_px, r.height_px) for r in regions] == [(80, 60, 20, 4), (10, 20, 10, 20)]
+    assert [r.area_px for r in regions] == [80, 200]
+    assert [r.peak for r in regions] == [3.0, 2.0]
+    assert find_regions(values, 5.0, Size(100, 120), 16) == ()
+
+
+def test_only_the_strongest_regions_are_kept() -> None:
+    """Beyond the limit the weakest are left out."""
+    values = np.zeros((40, 40), dtype=np.float32)
+    values[::4, ::4] = np.arange(1, 101, dtype=np.float32).reshape(10, 10)
+    regions = find_regions(values, 0.5, Size(40, 40), 16)
+    assert [region.peak for region in regions] == list(range(100, 84, -1))

@@ -1,0 +1,56 @@
+import asyncio
+
+import pytest
+import structlog
+
+from shared.clock import ManualClock
+from shared.errors import BusUnavailableError, LinewardenError, MessageTooLargeError, StoreError, StoreUnavailableError
+from shared.log import get_logger
+from shared.retry import insist
+
+
+class FlakyStep:
+    """Fails with each of `errors` in turn, then succeeds."""
+
+    def __init__(self, *errors: LinewardenError) -> None:
+        self._errors = list(errors)
+        self.calls = 0
+
+    async def __call__(self) -> str:
+        """Fail or succeed."""
+        self.calls += 1
+        if self._errors:
+            raise self._errors.pop(0)
+        return "done"
+
+
+async def test_a_step_is_repeated_until_it_succeeds() -> None:
+    """An outage of bus or store, and a store that refuses, are waited out at five tries a second; it is said once."""
+    clock = ManualClock()
+    step = FlakyStep(BusUnavailableError("away"), StoreUnavailableError("away"), StoreError("disk full"))
+    with structlog.testing.capture_logs() as logged:
+        insisting = asyncio.create_task(insist(step, clock=clock, log=get_logger("test"), what="publish"))
+        await clock.advance(0.59)
+        assert (step.calls, insisting.done()) == (3, False)
+        await clock.advance(0.01)
+    assert insisting.result() == "done"
+    assert [(entry["event"], entry["what"]) for entry in logged] == [("step.delayed", "publish")]
+
+
+async def test_an_error_that_stays_is_raised() -> None:
+    """A message that is too large never becomes smaller."""
+    step = FlakyStep(MessageTooLargeError("8 MiB"))
+    with pytest.raises(MessageTooLargeError):
+        await insist(step, clock=ManualClock(), log=get_logger("test"), what="publish")
+    assert step.calls == 1
+
+
+async def test_a_cancellation_ends_it() -> None:
+    """Stopping does not wait for an outage to end."""
+    clock = ManualClock()
+    step = FlakyStep(*[BusUnavailableError("away")] * 100)
+    insisting = asyncio.create_task(insist(step, clock=clock, log=get_logger("test"), what="publish"))
+    await clock.advance(1)
+    insisting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await insisting
