@@ -21,7 +21,7 @@ from ingest.sources.video import LIVE_SCHEMES
 from shared.domain import GateMode
 from shared.errors import ConfigError
 
-_TRAINING_PARTS: Final = 100
+_TRAINING_PARTS: Final = 200
 _WATCH_S: Final = 0.25
 
 

@@ -69,14 +69,18 @@ class LogSettings(_Section):
 
 
 class DetectorSettings(_Section):
-    """The model and how frames are batched for it. `linger_ms` is how long a free engine waits for more frames."""
+    """The model and how frames are batched for it.
+
+    `linger_ms` is how long a free engine waits for more frames. More than one of `threads` pays only where the engine
+    has the cores to itself: threads that wait for each other on a busy machine take many times as long.
+    """
 
     model: Path = Path("models/lite")
     member: Name = "detector-0"
     max_batch: Annotated[int, Field(ge=1, le=256)] = 8
     linger_ms: Annotated[float, Field(ge=0, le=1_000)] = 0.0
     queue_mib: Annotated[int, Field(ge=1, le=16_384)] = 128
-    threads: Annotated[int, Field(ge=1, le=256)] | None = None
+    threads: Annotated[int, Field(ge=1, le=256)] = 1
     overlay_from: Annotated[float, Field(ge=0, le=12)] = 1.0
 
 

@@ -13,8 +13,7 @@ from shared.settings import Settings
 
 def build(settings: Settings, adapters: Adapters) -> DetectorService:
     """Load the model; raises `ModelMissingError` or `ModelCorruptError`."""
-    if settings.detector.threads is not None:
-        torch.set_num_threads(settings.detector.threads)
+    torch.set_num_threads(settings.detector.threads)
     model = load(settings.detector.model)
     # The first batches of a size are slow; paid here, they miss no deadline.
     for size in (1, settings.detector.max_batch):

@@ -61,6 +61,7 @@ class TrainingFacts:
     weights_sha256: str
     seed: int
     folds: int
+    expected_floor: float
     created_utc: str
 
 

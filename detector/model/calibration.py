@@ -1,11 +1,11 @@
 """From raw scores to -log10 of the probability that a good picture scores at least as high.
 
 The body is the empirical survival of held-out good scores. Beyond the threshold u that the highest quarter of them
-(at least ten) exceed, excesses over u are exponential: the generalised Pareto law of Pickands (1975) and Balkema & de Haan (1974) with
-shape xi = 0, which is where the light tails of averaged distances lie. Its one parameter is itself estimated from k
-excesses of mean m, so the tail used is the predictive one, P(excess > x) = (1 + x / (k m))^-k: exact for exponential
-excesses (it is the ratio of a unit exponential to an independent mean of k of them) and tending to exp(-x / m) as k
-grows. With few pictures it promises less, instead of rejecting more good parts than it says.
+(at least ten) exceed, excesses over u are exponential: the generalised Pareto law of Pickands (1975) and Balkema &
+de Haan (1974) with shape xi = 0, where the light tails of averaged distances lie. Its one parameter is itself
+estimated from k excesses of mean m, so the tail used is the predictive one, P(excess > x) = (1 + x / (k m))^-k. It is
+exact for exponential excesses, being the ratio of a unit exponential to an independent mean of k of them, and tends to
+exp(-x / m) as k grows. With few pictures it promises less, instead of rejecting more good parts than it says.
 """
 
 from __future__ import annotations

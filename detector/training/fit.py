@@ -77,6 +77,7 @@ def train(
             weights_sha256=checkpoint.source_sha256,
             seed=seed,
             folds=_FOLDS,
+            expected_floor=held_out.floor,
             created_utc=datetime.fromtimestamp(created_ns // NS_PER_S, tz=UTC).isoformat(),
         ),
     )

@@ -63,14 +63,14 @@ def scratch(piece: Workpiece, rng: np.random.Generator, severity: float) -> Patc
     """Score a thin curved line: a bright or dark groove with one edge of the other tone."""
     unit_px = piece.grid.unit_px
     path = _path_on_face(piece, rng, length=float(rng.uniform(66.0, 100.0)) + 70.0 * severity, bend=1.1, jag=0.0)
-    width = 2.2 + 1.2 * severity
+    width = 2.6 + 1.2 * severity
     box = Box.around(path, 5.0 * unit_px, piece.face.shape)
     good = piece.within(box)
     groove = _stroke(path, box, width * unit_px, rng, taper=0.35)
     edge = _stroke(path + np.array([0.8, 0.9]) * width * unit_px, box, 0.6 * width * unit_px, rng, taper=0.35)
     under = float((good.radiance * groove).sum() / max(float(groove.sum()), 1e-6))
     bright = under < _SATURATING_RADIANCE and bool(rng.random() < 0.6)  # noqa: PLR2004 - a share
-    core = 1.75 + 0.7 * severity if bright else 0.50 - 0.22 * severity
+    core = 1.85 + 0.7 * severity if bright else 0.38 - 0.18 * severity
     rim = 0.72 if bright else 1.25
     gain = 1.0 + groove * np.float32(core - 1.0)
     gain *= 1.0 + np.clip(edge - groove, 0.0, 1.0) * np.float32(rim - 1.0)

@@ -7,7 +7,7 @@ from typing import Final
 
 from shared.bus.base import Bus, OffsetTracker, Record, Subscription, TopicPartition
 from shared.clock import Clock
-from shared.errors import BusError, StaleAssignmentError
+from shared.errors import BusError, MessageTooLargeError, StaleAssignmentError
 from shared.log import Logger
 from shared.retry import insist
 from shared.wire import DeadLetter, encode
@@ -64,7 +64,13 @@ class Intake:
         """Put a record that cannot be handled among the dead letters, with the reason."""
         self._log.warning("message.buried", topic=record.topic, offset=record.offset, error=error)
         letter = DeadLetter(record.topic, record.partition, record.offset, error, self._place)
-        value = encode(letter, record.value)
+        try:
+            await self._put_away(record, encode(letter, record.value))
+        except MessageTooLargeError:
+            # The original filled a message to the limit by itself: what remains is where it lies on its own topic.
+            await self._put_away(record, encode(letter))
+
+    async def _put_away(self, record: Record, value: bytes) -> None:
         await insist(
             lambda: self._bus.publish(self._dead_letters, value, key=record.key, partition=0, headers=record.headers),
             clock=self._clock,

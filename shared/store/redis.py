@@ -6,6 +6,7 @@ Keys, under the prefix: `lines` (set), and for each line `line:L:counters`, `lin
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -233,6 +234,10 @@ class RedisStore:
             yield
         except (redis_errors.RedisError, OSError, TimeoutError) as error:
             raise map_error(error, self._address) from error
+        # redis-py waits with asyncio.wait_for, which before Python 3.12 loses a cancellation that meets the answer.
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError
 
     def _prefixed(self, *parts: str) -> str:
         return ":".join((self._settings.key_prefix, *parts))
