@@ -54,7 +54,8 @@ def lite_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train the `lite` model on rendered good parts of the default conveyor, once for the whole session."""
     folder = tmp_path_factory.mktemp("lite")
     write_dataset(folder / "parts", ConveyorSettings(), train_good=80, test_good=0, test_each_defect=0)
-    # Torch is loaded only by the tests that need a model.
+    # Torch is loaded only by the tests that need a model; one thread, as in the detector.
+    importlib.import_module("torch").set_num_threads(1)
     fit = importlib.import_module("detector.training.fit")
     fit.train(folder / "parts").save(folder / "model")
     return folder / "model"

@@ -13,8 +13,13 @@ from shared.settings import LineSettings, Settings
 
 def build(settings: Settings, adapters: Adapters) -> AlertingService:
     """Return the service that owns the gates."""
-    return AlertingService(settings, bus=adapters.bus, store=adapters.store, clock=adapters.clock,
-        signals=lambda line: make_signals(line, adapters.clock),)
+    return AlertingService(
+        settings,
+        bus=adapters.bus,
+        store=adapters.store,
+        clock=adapters.clock,
+        signals=lambda line: make_signals(line, adapters.clock),
+    )
 
 
 def make_signals(line: LineSettings, clock: Clock) -> GateSignals:

@@ -36,6 +36,7 @@ from shared.domain import (
     VerdictStatus,
 )
 from shared.envelope import Headers, capture_headers
+from shared.lifecycle import Service
 from shared.settings import Settings, from_dict
 from shared.store.redis import RedisStore, RedisStoreSettings
 from shared.wire import DeadLetter, Encoding, FrameMessage, VerdictMessage, decode, encode
@@ -155,7 +156,7 @@ async def _running(bus: Bus) -> AsyncIterator[Line]:
     store = RedisStore.from_url("memory://", RedisStoreSettings())
     plc = GateSimulator(GateMode.PASS_ASSERTED, CLOCK)
     await bus.ensure_topics(settings.plan.partitions(settings.topics))
-    services = [
+    services: list[Service] = [
         DetectorService(settings, bus=bus, clock=CLOCK, model=BrightnessModel()),
         AlertingService(settings, bus=bus, store=store, clock=CLOCK, signals=lambda _: MemoryGateSignals(plc)),
     ]
