@@ -126,6 +126,7 @@ def train(
 def evaluate(
     folder: Annotated[Path, typer.Argument(help="An MVTec-layout folder with test and ground_truth.")],
     model: Annotated[Path, typer.Option(help="A model that `linewarden train` wrote.")],
+    reject_at: Annotated[float, typer.Option(help="The calibrated score that would reject.", min=0, max=12)] = 2.0,
     json_out: JsonOut = None,
 ) -> None:
     """Measure a model on labelled pictures that took no part in its training."""
@@ -133,7 +134,7 @@ def evaluate(
     from detector.evaluation.report import render as render_report
 
     console = Console()
-    evaluation = evaluate_model(folder, model, console)
+    evaluation = evaluate_model(folder, model, reject_at, console)
     console.print(render_report(evaluation))
     _write_json(json_out, json.loads(evaluation.to_json()))
 

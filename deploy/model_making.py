@@ -36,14 +36,14 @@ def train_model(folder: Path, *, profile: str, seed: int, out: Path, overwrite: 
     return trained.save(out, overwrite=overwrite)
 
 
-def evaluate_model(folder: Path, model: Path, console: Console) -> EvaluationReport:
+def evaluate_model(folder: Path, model: Path, reject_at: float, console: Console) -> EvaluationReport:
     """Measure a saved model on the test pictures of an MVTec-layout folder."""
     with needs_extra("detector"):
         from detector.evaluation.evaluate import evaluate
         from detector.model.artifact import load
     loaded = load(model)
     with progress_bar(console) as progress:
-        return evaluate(folder, loaded, on_progress=_bars(progress))
+        return evaluate(folder, loaded, on_progress=_bars(progress), threshold=reject_at)
 
 
 def render_dataset(

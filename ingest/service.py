@@ -11,7 +11,7 @@ from ingest.encode import encode_pixels
 from ingest.photo_eye.base import PhotoEye
 from ingest.sources.base import Shot, Source
 from shared.bus.base import Bus
-from shared.clock import NS_PER_S, Clock, wait_event
+from shared.clock import NS_PER_MS, Clock, wait_event
 from shared.domain import Capture, CaptureId, PartAnnouncement
 from shared.envelope import capture_headers
 from shared.errors import BusError, ConfigError, PictureError, SignalError, SourceUnavailableError
@@ -65,7 +65,7 @@ class IngestService:
 
         A camera that is away is tried again for ever; but if none at all answers at the start, that is an error.
         """
-        epoch = self._clock.utc_ns() // NS_PER_S
+        epoch = self._clock.utc_ns() // NS_PER_MS
         cameras = [self._prepare(line, camera, epoch) for line in self._settings.lines for camera in line.cameras]
         answers = await asyncio.gather(*(_try_to_open(source) for _, source in cameras))
         away = [answer for answer in answers if answer is not None]
