@@ -62,6 +62,7 @@ def make_store(settings: Settings) -> Store:
     kept = RedisStoreSettings(
         key_prefix=settings.store.key_prefix,
         part_retention_s=settings.store.retention_s,
-        picture_ttl_s=settings.store.picture_ttl_s,
+        picture_ttl_s=settings.store.pictures_s,
+        stream_length=settings.store.entries,
     )
     return RedisStore.from_url(settings.store.url.get_secret_value(), kept)

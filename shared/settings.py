@@ -47,7 +47,8 @@ class StoreSettings(_Section):
     url: SecretStr = SecretStr("memory://")
     key_prefix: Annotated[str, Field(min_length=1, max_length=60)] = "linewarden"
     part_retention_s: Annotated[int, Field(ge=10)] | None = None
-    picture_ttl_s: Annotated[int, Field(ge=1)] = 3_600
+    picture_ttl_s: Annotated[int, Field(ge=1)] | None = None
+    stream_length: Annotated[int, Field(ge=100)] | None = None
 
     @property
     def retention_s(self) -> int:
@@ -56,9 +57,22 @@ class StoreSettings(_Section):
         On Redis that must outlast the longest outage after which messages are redelivered; the embedded store and bus
         end together, so a minute will do.
         """
-        if self.part_retention_s is not None:
-            return self.part_retention_s
-        return 60 if self.url.get_secret_value() == "memory://" else 21_600
+        return self.part_retention_s or (60 if self.embedded else 21_600)
+
+    @property
+    def pictures_s(self) -> int:
+        """Return how long the picture of a reject is kept, in seconds: an hour, or a minute in this process."""
+        return self.picture_ttl_s or (60 if self.embedded else 3_600)
+
+    @property
+    def entries(self) -> int:
+        """Return how many decisions and how many alerts of a line are kept."""
+        return self.stream_length or (1_000 if self.embedded else 10_000)
+
+    @property
+    def embedded(self) -> bool:
+        """Return whether the store lives in this process, whose memory it shares."""
+        return self.url.get_secret_value() == "memory://"
 
 
 class LogSettings(_Section):

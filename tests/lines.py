@@ -184,8 +184,10 @@ class _CuttableSubscription:
 class CuttableStore(RedisStore):
     """The embedded store behind a network that can be cut, whole or for single operations."""
 
-    def __init__(self, client: redis.asyncio.Redis, settings: RedisStoreSettings, address: str) -> None:
-        super().__init__(client, settings, address)
+    def __init__(
+        self, client: redis.asyncio.Redis, settings: RedisStoreSettings, address: str, *, sweeps: bool = False
+    ) -> None:
+        super().__init__(client, settings, address, sweeps=sweeps)
         self.away = False
         self.fails_once: set[str] = set()
         """Names of operations whose next call fails."""

@@ -87,11 +87,15 @@ def labelled_counts(decision: Decision) -> list[str]:
 class RedisStore:
     """The live state of lines in Redis."""
 
-    def __init__(self, client: redis.asyncio.Redis, settings: RedisStoreSettings, address: str) -> None:
+    def __init__(
+        self, client: redis.asyncio.Redis, settings: RedisStoreSettings, address: str, *, sweeps: bool = False
+    ) -> None:
+        """Serve `client`; `sweeps` asks it to drop what has expired, for one that does not do so by itself."""
         # redis-py types every reply as bytes or text or None; with decode_responses off they are bytes.
         self._client: Any = client
         self._settings = settings
         self._address = address
+        self._sweeps = sweeps
         self._announce = client.register_script(scripts.ANNOUNCE)
         self._claim = client.register_script(scripts.CLAIM)
         self._settle = client.register_script(scripts.SETTLE)
@@ -101,7 +105,8 @@ class RedisStore:
     def from_url(cls, url: str, settings: RedisStoreSettings) -> RedisStore:
         """Connect lazily to `redis://` or `rediss://`; `memory://` is a store inside this process."""
         if url == "memory://":
-            return cls(fakeredis.FakeAsyncRedis(protocol=2), settings, "memory")
+            # fakeredis drops expired keys only when it is asked for the number of keys.
+            return cls(fakeredis.FakeAsyncRedis(protocol=2), settings, "memory", sweeps=True)
         if not url.startswith(("redis://", "rediss://", "unix://")):
             raise ConfigError(f"store address {redact(url)!r} is not redis://HOST:PORT/DB or memory://")
         # Once more at once, for a connection that a restart has cut. By default redis-py tries a frozen server eleven
@@ -153,7 +158,10 @@ class RedisStore:
             *counts,
         ]
         with self._mapped():
-            return bool(await self._settle(keys=keys, args=args))
+            first = bool(await self._settle(keys=keys, args=args))
+            if self._sweeps:
+                await self._client.dbsize()
+        return first
 
     async def published(self, line: str, part_id: str) -> None:
         """Mark the part as published, where it is still kept."""
