@@ -112,10 +112,6 @@ class PartTable:
         """Return when the next part falls due."""
         return min((part.due_ns for part in self._open.values()), default=None)
 
-    def uncounted(self) -> list[OpenPart]:
-        """Return the parts that the store has not counted yet."""
-        return [part for part in self._open.values() if not part.counted]
-
     def _opened(self, announcement: PartAnnouncement, *, utc_ns: int, now_ns: int) -> OpenPart:
         part = OpenPart(
             announcement=announcement,

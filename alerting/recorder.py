@@ -53,8 +53,9 @@ class Recorder:
         """Record one part; every step may be repeated without a second effect."""
         decision = settlement.decision
         await self._insist(lambda: self._count(settlement), "announce")
-        if await self._insist(lambda: self._settle(settlement), "settle"):
-            await self._show(settlement)
+        # Shown before it is settled: a crash between the two may show a reject twice, and never hides one.
+        await self._show(settlement)
+        await self._insist(lambda: self._settle(settlement), "settle")
         await self._insist(lambda: self._publish(decision), "publish")
         await self._insist(lambda: self._store.published(decision.line, decision.part_id), "mark")
         self._done(settlement.part.tokens)

@@ -33,7 +33,7 @@ app.add_typer(dev, name="dev")
 
 Config = Annotated[Path, typer.Option("--config", help="The line's settings, a TOML file.")]
 JsonOut = Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")]
-Seed = Annotated[int, typer.Option(help="The seed of everything random.", min=0)]
+Seed = Annotated[int, typer.Option(help="The seed of everything random.", min=0, max=2**32 - 1)]
 
 
 @app.command()
@@ -60,6 +60,7 @@ def demo(
     from deploy.demo import demo as run_demo
 
     _logging(log_level)
+    _check_json(json_out)
     options = DemoOptions(
         source=source,
         parts=parts,
@@ -87,6 +88,7 @@ def run(
     """Run one role, or all of them, until Ctrl-C (a second one ends at once) or until the sources end."""
     from deploy.running import run_role
 
+    _check_json(json_out)
     results = run_role(config, role)
     console = Console()
     for result in results:
@@ -99,6 +101,7 @@ def report(config: Config, json_out: JsonOut = None) -> None:
     """Print the result table of each line in the settings, from the store and the PLC, while it runs or afterwards."""
     from deploy.running import report_lines
 
+    _check_json(json_out)
     results = report_lines(config)
     console = Console()
     for result in results:
@@ -133,6 +136,7 @@ def evaluate(
     from deploy.model_making import evaluate_model
     from detector.evaluation.report import render as render_report
 
+    _check_json(json_out)
     console = Console()
     evaluation = evaluate_model(folder, model, reject_at, console)
     console.print(render_report(evaluation))
@@ -187,6 +191,7 @@ def bench_soak(
     from deploy.soak import soak
 
     _logging("warning")
+    _check_json(json_out)
     console = Console()
     outcome = soak(minutes=minutes, fps=fps, model=model, console=console)
     console.print(outcome.table())
@@ -229,14 +234,20 @@ def _logging(level: str) -> None:
     configure(from_dict({"log": {"level": level}}, origin="--log-level").log.level, json=False)
 
 
-def _write_json(path: Path | None, figures: object) -> None:
+def _check_json(path: Path | None) -> None:
+    """Refuse a file that cannot be written before the work, not after it."""
     if path is None:
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        path.open("a", encoding="utf-8").close()
     except OSError as error:
         raise ConfigError(f"cannot write {str(path)!r}: {error.strerror}", "Give a file that can be written.") from None
+
+
+def _write_json(path: Path | None, figures: object) -> None:
+    if path is not None:
+        path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

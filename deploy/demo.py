@@ -15,11 +15,12 @@ from deploy.adapters import Adapters
 from deploy.model_making import progress_bar, render_dataset, train_model
 from deploy.playback import play_folder
 from deploy.result import RunResult
-from deploy.simulated_line import LINE, SimulatedLine, run_line
+from deploy.simulated_line import LINE, SimulatedLine, check_servers, run_line
 from ingest.sources.pictures import find_pictures
 from ingest.sources.video import LIVE_SCHEMES
 from shared.domain import GateMode
 from shared.errors import ConfigError
+from shared.redaction import redact_address
 
 _TRAINING_PARTS: Final = 200
 _WATCH_S: Final = 0.25
@@ -52,10 +53,25 @@ def demo(options: DemoOptions, console: Console) -> RunResult:
             finally:
                 progress.update(bar, completed=(await adapters.store.counters(LINE)).settled)
 
-    with model_for(options.source, options.model, options.seed, console) as model, _camera(options) as camera:
+    check_source(options.source)
+    check_servers(options.bus, options.store)
+    with _camera(options) as camera, model_for(options.source, options.model, options.seed, console) as model:
         console.print(f"Inspecting {options.parts} parts at {options.rate_hz:g} a second, gate {options.gate}.")
         line = SimulatedLine("demo", camera, model, bus=options.bus, store=options.store, gate=options.gate)
         return run_line(line, show_progress)
+
+
+def check_source(source: str) -> None:
+    """Refuse a source that cannot be one, before anything is trained for it."""
+    if source == "rendered" or source.startswith(LIVE_SCHEMES):
+        return
+    path = Path(source)
+    if not source.strip() or not path.exists():
+        raise ConfigError(
+            f"source {redact_address(source)!r} does not exist", "Give rendered, a folder, a video file or rtsp://."
+        )
+    if path.is_dir():
+        find_pictures(path)
 
 
 @contextmanager
@@ -79,14 +95,11 @@ def model_for(source: str, model: Path | None, seed: int, console: Console) -> I
                 console=console,
             )
         elif folder.is_dir():
-            find_pictures(folder)
             console.print(f"Training the lite model on the good pictures of {folder.name}.")
-        elif source.startswith(LIVE_SCHEMES) or folder.is_file():
+        else:
             raise ConfigError(
                 "a stream or a video file has no good pictures to train on", "Give a trained model with --model."
             )
-        else:
-            raise ConfigError(f"source {source!r} does not exist", "Give rendered, a folder, a video file or rtsp://.")
         out = Path(scratch) / "model"
         train_model(folder, profile="lite", seed=seed, out=out, overwrite=False, console=console)
         yield out

@@ -55,14 +55,19 @@ def render_dataset(
     settings = ConveyorSettings(seed=seed)
     with progress_bar(console) as progress:
         bar = progress.add_task("render", total=good + test_good + test_each_defect * len(settings.defects))
-        write_dataset(
-            folder,
-            settings,
-            train_good=good,
-            test_good=test_good,
-            test_each_defect=test_each_defect,
-            on_progress=lambda done: progress.update(bar, completed=done),
-        )
+        try:
+            write_dataset(
+                folder,
+                settings,
+                train_good=good,
+                test_good=test_good,
+                test_each_defect=test_each_defect,
+                on_progress=lambda done: progress.update(bar, completed=done),
+            )
+        except OSError as error:
+            raise ConfigError(
+                f"cannot write to {str(folder)!r}: {error.strerror}", "Give a folder that can be written."
+            ) from None
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from deploy.adapters import adapters_for
 from deploy.app import Role, build, run
 from deploy.result import RunResult, result_of
 from shared import log
+from shared.errors import ConfigError
 from shared.lifecycle import stop_on_signals
 from shared.settings import Settings, load
 
@@ -22,7 +23,12 @@ def run_role(config: Path, role: Role) -> list[RunResult]:
 
 def report_lines(config: Path) -> list[RunResult]:
     """Return the figures of all lines as they stand."""
-    return asyncio.run(_report(load(config)))
+    settings = load(config)
+    if settings.store.embedded:
+        raise ConfigError(
+            "the store memory:// lives in the process that runs the line", "Read its table there, or use redis://."
+        )
+    return asyncio.run(_report(settings))
 
 
 async def _run(settings: Settings, role: Role) -> list[RunResult]:

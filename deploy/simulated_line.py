@@ -11,13 +11,13 @@ from typing import Any, Final
 
 from alerting.plc_sim.server import PlcServer
 from alerting.plc_sim.simulator import GateSimulator
-from deploy.adapters import Adapters, adapters_for
+from deploy.adapters import Adapters, adapters_for, make_bus, make_store
 from deploy.app import Role, build, run
 from deploy.result import RunResult, result_of
 from shared.clock import NS_PER_S, Clock, SystemClock
 from shared.domain import GateMode
 from shared.lifecycle import stop_on_signals
-from shared.settings import from_dict
+from shared.settings import Settings, from_dict
 
 LINE: Final = "line-1"
 Watch = Callable[[Adapters], Awaitable[None]]
@@ -38,6 +38,21 @@ class SimulatedLine:
 def run_line(line: SimulatedLine, watch: Watch) -> RunResult:
     """Run to the end of the source, or to Ctrl-C, with `watch` beside it; return the figures."""
     return asyncio.run(_run(line, watch))
+
+
+def check_servers(bus: str, store: str) -> None:
+    """Return if both answer; raises like `adapters_for`. No topic is created."""
+    asyncio.run(_check(from_dict({"bus": {"url": bus}, "store": {"url": store}})))
+
+
+async def _check(settings: Settings) -> None:
+    bus, kept = make_bus(settings, SystemClock()), make_store(settings)
+    try:
+        await bus.ensure_topics({})
+        await kept.ping()
+    finally:
+        await bus.close()
+        await kept.close()
 
 
 @asynccontextmanager

@@ -25,6 +25,7 @@ from pymodbus.exceptions import (
 )
 
 from shared.errors import ConfigError, SignalError, SignalTimeoutError, SignalUnreachableError
+from shared.redaction import redact_address
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -65,11 +66,11 @@ def parse_modbus_url(url: str) -> ModbusAddress:
     options = dict(parse_qsl(parts.query))
     try:
         port, unit = parts.port or DEFAULT_PORT, int(options.pop("unit", "1"))
-    except ValueError as error:
-        raise ConfigError(f"{url!r} is not a Modbus address: {error}", remedy) from error
+    except ValueError:
+        raise ConfigError(f"{redact_address(url)!r} is not a Modbus address", remedy) from None
     plain = parts.scheme == "modbus" and parts.username is None and parts.path in {"", "/"} and not options
     if not plain or parts.hostname is None or not 0 <= unit <= _MAX_UNIT:
-        raise ConfigError(f"{url!r} is not a Modbus address", remedy)
+        raise ConfigError(f"{redact_address(url)!r} is not a Modbus address", remedy)
     return ModbusAddress(parts.hostname, port, unit)
 
 

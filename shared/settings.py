@@ -119,7 +119,7 @@ class CameraSettings(_Section):
     jpeg_quality: Annotated[int, Field(ge=50, le=100)] = 95
     slate: bool = False
     stall_ms: Annotated[int, Field(ge=100)] = 3_000
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     defect_rate: Annotated[float, Field(ge=0, le=1)] = 0.15
     width_px: Annotated[int, Field(ge=64, le=8_192)] = 640
     height_px: Annotated[int, Field(ge=64, le=8_192)] = 480

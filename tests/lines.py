@@ -117,6 +117,11 @@ def not_inspected(
     return Verdict(capture(part_id, at_ns=at_ns, camera=camera), VerdictStatus.NOT_INSPECTED, reason, score, score)
 
 
+def decided(part_id: str, outcome: Outcome, *, at_ns: int = T0_NS) -> Decision:
+    """Return a decision about a part."""
+    return Decision(LINE, part_id, outcome, "because", 2.0, (), at_ns, decide_by(at_ns), at_ns)
+
+
 async def eventually(condition: Callable[[], bool]) -> None:
     """Let tasks and other threads run, without moving any clock, until `condition` holds."""
     async with asyncio.timeout(REALLY_S):

@@ -16,7 +16,7 @@ from ingest.sources.rendered import RenderedSource
 from ingest.sources.video import LIVE_SCHEMES, VideoSource
 from shared.clock import Clock
 from shared.errors import ConfigError
-from shared.redaction import redact
+from shared.redaction import redact_address
 from shared.settings import CameraSettings, LineSettings, Settings
 
 
@@ -50,7 +50,7 @@ def make_source(camera: CameraSettings, clock: Clock) -> Source:
         )
     if "://" in address:
         raise ConfigError(
-            f"camera {camera.name!r}: no source is known for {redact(address)!r}",
+            f"camera {camera.name!r}: no source is known for {redact_address(address)!r}",
             "Use rendered, a folder of pictures, a video file, or rtsp://.",
         )
     return FolderSource(Path(address), rate_hz=camera.rate_hz, limit=camera.limit, seed=camera.seed, clock=clock)

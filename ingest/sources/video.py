@@ -19,7 +19,7 @@ from ingest.sources.pacing import Pacer
 from shared.clock import Clock
 from shared.errors import DataError, PictureError, SourceError, SourceUnavailableError
 from shared.log import get_logger
-from shared.redaction import redact
+from shared.redaction import redact_address
 
 LIVE_SCHEMES: Final = ("rtsp://", "rtsps://")
 # Without `nobuffer`: it throws away the pictures that the probing looked at (docs/adr/0007).
@@ -36,7 +36,8 @@ _OPEN_S: Final = 3.0
 
 def map_error(error: BaseException, address: str) -> SourceError:
     """Return our error for one of FFmpeg's."""
-    text = redact(str(error))
+    # Only what FFmpeg says is wrong: its whole message repeats the address, with the password.
+    text = getattr(error, "strerror", None) or type(error).__name__
     match error:
         case av.error.HTTPUnauthorizedError() | av.error.HTTPForbiddenError():
             return SourceUnavailableError(f"camera {address} refuses the login", "Correct user and password.")
@@ -59,7 +60,7 @@ class VideoSource:
         self, url: str, *, rate_hz: float, limit: int | None, slate: bool, stall_ms: int, clock: Clock
     ) -> None:
         self._url = url
-        self._address = redact(url)
+        self._address = redact_address(url)
         self._live = url.startswith(LIVE_SCHEMES)
         self._pacer = None if self._live else Pacer(clock, rate_hz)
         self._limit = limit

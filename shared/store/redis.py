@@ -22,7 +22,7 @@ from redis.backoff import NoBackoff
 from shared.domain import Decision, Outcome, PartAnnouncement
 from shared.errors import ConfigError, StoreError, StoreUnavailableError
 from shared.latency import bucket_of
-from shared.redaction import redact
+from shared.redaction import redact, redact_address
 from shared.store import scripts
 from shared.store.base import Alert, LineCounters, PartRecord
 
@@ -108,7 +108,7 @@ class RedisStore:
             # fakeredis drops expired keys only when it is asked for the number of keys.
             return cls(fakeredis.FakeAsyncRedis(protocol=2), settings, "memory", sweeps=True)
         if not url.startswith(("redis://", "rediss://", "unix://")):
-            raise ConfigError(f"store address {redact(url)!r} is not redis://HOST:PORT/DB or memory://")
+            raise ConfigError(f"store address {redact_address(url)!r} is not redis://HOST:PORT/DB or memory://")
         # Once more at once, for a connection that a restart has cut. By default redis-py tries a frozen server eleven
         # times, which takes longer than any gate waits.
         retry = Retry(NoBackoff(), 1, supported_errors=(redis_errors.ConnectionError,))
@@ -116,9 +116,11 @@ class RedisStore:
             client = redis.asyncio.Redis.from_url(
                 url, protocol=2, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S, retry=retry
             )
-        except ValueError as error:
-            raise ConfigError(f"store address {redact(url)!r} cannot be read: {redact(str(error))}") from None
-        return cls(client, settings, redact(url))
+        except ValueError:
+            raise ConfigError(
+                f"store address {redact_address(url)!r} cannot be read", "Write it as redis://HOST:PORT/DB."
+            ) from None
+        return cls(client, settings, redact_address(url))
 
     async def ping(self) -> None:
         """Return if Redis answers."""

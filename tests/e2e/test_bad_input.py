@@ -139,3 +139,39 @@ def test_an_unknown_option_is_refused_with_the_usage() -> None:
     assert done.returncode == 2
     assert "--prats" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("section", "address"),
+    [
+        ("[bus]\nurl = {!r}", f"kafka://u:{SECRET} x@127.0.0.1:9"),
+        ("[bus]\nurl = {!r}", f"u:{SECRET}@127.0.0.1:9"),
+        ("[bus]\nurl = {!r}", "kafka://127.0.0.1:99999"),
+        ("[bus]\nurl = {!r}", "kafka://127.0.0.1:abc"),
+        ("[store]\nurl = {!r}", f"redis://u:{SECRET} x@127.0.0.1:9/0"),
+        ("[store]\nurl = {!r}", f"u:{SECRET}@127.0.0.1:9/0"),
+        ("[[lines]]\n[lines.signal]\nurl = {!r}", f"modbus://u:{SECRET} x@127.0.0.1:9"),
+    ],
+)
+def test_an_address_that_is_none_is_refused_without_its_password(config: Path, section: str, address: str) -> None:
+    """Odd passwords, missing schemes and impossible ports end in one line that does not repeat the password."""
+    config.write_text(section.format(address), encoding="utf-8")
+    assert "127.0.0.1" in refused(linewarden("run", "--config", config, "--role", "alerting"))
+
+
+def test_servers_that_are_not_there_are_named_before_anything_is_trained() -> None:
+    """The demo looks at its servers first."""
+    done = linewarden("demo", "--bus", "kafka://127.0.0.1:9", "--store", "memory://")
+    assert "127.0.0.1:9" in refused(done)
+    assert "Training" not in done.stdout
+
+
+def test_a_folder_that_cannot_be_written_is_named() -> None:
+    """Rendering into a place where nothing can be written is refused."""
+    assert "/proc/x" in refused(linewarden("render", "/proc/x", "--good", "1"))
+
+
+def test_a_report_on_a_store_that_lives_elsewhere_is_refused(config: Path) -> None:
+    """An embedded store ends with its process: a report on it would show zeros."""
+    config.write_text("", encoding="utf-8")
+    assert "memory://" in refused(linewarden("report", "--config", config))

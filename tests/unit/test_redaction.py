@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.redaction import redact
+from shared.redaction import redact, redact_address
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,17 @@ secrets = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_cha
 def test_any_password_is_hidden(secret: str, scheme: str) -> None:
     """Whatever characters it is made of, short of quotes and blanks."""
     assert redact(f"lost {scheme}://user:{secret}@host now") == f"lost {scheme}://***@host now"
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("redis://u:s3c ret@127.0.0.1:1/0", "redis://***@127.0.0.1:1/0"),
+        ("u:s3cret@127.0.0.1:1/0", "***@127.0.0.1:1/0"),
+        ("rtsp://u:a@b/c'd@camera/line", "rtsp://***@camera/line"),
+        ("kafka://broker:9092", "kafka://broker:9092"),
+    ],
+)
+def test_a_known_address_is_shown_without_its_user_part_however_it_is_written(address: str, shown: str) -> None:
+    """Spaces, quotes, @ and / in a password, or a missing scheme, hide nothing of it from being cut out."""
+    assert redact_address(address) == shown

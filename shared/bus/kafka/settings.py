@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import urlsplit
 
 from shared.errors import ConfigError
-from shared.redaction import redact
+from shared.redaction import redact_address
 
 _OVERHEAD_BYTES = 64 * 1024
+
+_LAST_PORT: Final = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +28,9 @@ class KafkaBusSettings:
     def from_url(cls, url: str, *, max_message_bytes: int, replication_factor: int = 1) -> KafkaBusSettings:
         """Read `kafka://host:port[,host:port...]`; raises `ConfigError` for anything else."""
         parts = urlsplit(url)
-        if parts.scheme != "kafka" or not parts.netloc or "@" in parts.netloc:
+        if parts.scheme != "kafka" or "@" in url or not all(map(_is_server, parts.netloc.split(","))):
             raise ConfigError(
-                f"bus address {redact(url)!r} is not kafka://HOST:PORT", "Give host and port of a broker."
+                f"bus address {redact_address(url)!r} is not kafka://HOST:PORT", "Give host and port of a broker."
             )
         return cls(bootstrap=parts.netloc, max_message_bytes=max_message_bytes, replication_factor=replication_factor)
 
@@ -45,3 +48,8 @@ class KafkaBusSettings:
     def max_record_bytes(self) -> int:
         """Return how large a message may be with its key, headers and framing."""
         return self.max_message_bytes + _OVERHEAD_BYTES
+
+
+def _is_server(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    return bool(host) and port.isascii() and port.isdigit() and 1 <= int(port) <= _LAST_PORT
