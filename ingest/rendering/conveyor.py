@@ -43,7 +43,7 @@ _VISIBLE_LEVELS = 5.0
 _CLEAR_LEVELS = 12.0
 _ATTEMPTS = 8
 # Severity 0 is what an attentive inspector just sees; a line is shown what inspectors agree on.
-_FAINTEST = 0.4
+_FAINTEST = 0.55
 # Streams of random numbers that never touch: what is drawn for one purpose cannot shift what is drawn for another.
 _STATION, _LABEL, _SHOT, _DEFECT = range(4)
 
