@@ -47,6 +47,10 @@ def demo(
     store: Annotated[str, typer.Option(help="`memory://` or redis://HOST:PORT/DB.")] = "memory://",
     model: Annotated[Path | None, typer.Option(help="A trained model; without one the demo trains its own.")] = None,
     gate: Annotated[GateMode, typer.Option(help="Which way the gate rests.")] = GateMode.PASS_ASSERTED,
+    reject_at: Annotated[
+        float,
+        typer.Option(help="The calibrated score that rejects; with N good pictures little above log10(N) is known."),
+    ] = 2.0,
     seed: Seed = 0,
     json_out: JsonOut = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
@@ -70,6 +74,7 @@ def demo(
         model=model,
         seed=seed,
         gate=gate,
+        reject_at=reject_at,
     )
     console = Console()
     result = run_demo(options, console)

@@ -38,6 +38,7 @@ class DemoOptions:
     model: Path | None = None
     seed: int = 0
     gate: GateMode = GateMode.PASS_ASSERTED
+    reject_at: float = 2.0
 
 
 def demo(options: DemoOptions, console: Console) -> RunResult:
@@ -57,7 +58,9 @@ def demo(options: DemoOptions, console: Console) -> RunResult:
     check_servers(options.bus, options.store)
     with _camera(options) as camera, model_for(options.source, options.model, options.seed, console) as model:
         console.print(f"Inspecting {options.parts} parts at {options.rate_hz:g} a second, gate {options.gate}.")
-        line = SimulatedLine("demo", camera, model, bus=options.bus, store=options.store, gate=options.gate)
+        line = SimulatedLine(
+            "demo", camera, model, bus=options.bus, store=options.store, gate=options.gate, reject_at=options.reject_at
+        )
         return run_line(line, show_progress)
 
 

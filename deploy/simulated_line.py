@@ -33,6 +33,7 @@ class SimulatedLine:
     bus: str = "memory://"
     store: str = "memory://"
     gate: GateMode = GateMode.PASS_ASSERTED
+    reject_at: float = 2.0
 
 
 def run_line(line: SimulatedLine, watch: Watch) -> RunResult:
@@ -79,6 +80,7 @@ async def _run(line: SimulatedLine, watch: Watch) -> RunResult:
                     {
                         "name": LINE,
                         "gate": line.gate,
+                        "reject_at": line.reject_at,
                         "cameras": [line.camera],
                         "signal": {"url": plc.url, "photo_eye": True},
                     }
