@@ -242,7 +242,10 @@ def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:
     code = (
         "import pathlib, signal, sys\n"
         "from deploy.servers.child import ChildProcess\n"
-        "print(ChildProcess(['sleep', '600'], pathlib.Path(sys.argv[1])).pid, flush=True)\n"
+        "pid = ChildProcess(['sleep', '600'], pathlib.Path(sys.argv[1])).pid\n"
+        # The death signal is armed once the child has become its program.
+        "while pathlib.Path(f'/proc/{pid}/comm').read_text() != 'sleep\\n': pass\n"
+        "print(pid, flush=True)\n"
         "signal.pause()\n"
     )
     argv = [sys.executable, "-c", code, str(tmp_path / "child.log")]
