@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from detector.evaluation.datasets import GOOD, list_test_files, read_samples, resize_mask
 from detector.evaluation.metrics import PixelCounts, aupro, rank_pixels, rank_scores
 from detector.evaluation.report import MASK_RULE, DefectReport, EvaluationReport
+from detector.pictures.labelled import GOOD, resize_mask
+from detector.pictures.sets import list_test, read_test
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from detector.evaluation.datasets import Sample
+    from detector.evaluation.gallery import Gallery
     from detector.model.base import Inspection, Model
+    from detector.pictures.labelled import Sample
 
+DEFAULT_THRESHOLD = 2.0
 _BATCH = 8
 _SIZES_NAMED = 4
 
@@ -52,25 +55,29 @@ def evaluate(
     model: Model,
     on_progress: Callable[[str, int, int], None] | None = None,
     *,
-    threshold: float = 3.0,
+    threshold: float = DEFAULT_THRESHOLD,
+    gallery: Gallery | None = None,
 ) -> EvaluationReport:
     """Inspect every test picture of a set in the MVTec-AD layout; DataError names what the folder lacks.
 
-    A picture is rejected when its calibrated score is at least `threshold`. Nothing is fitted or normalised here.
+    A picture is rejected when its calibrated score is at least `threshold`. Nothing is fitted or normalised here. The
+    worst pictures are kept in the `gallery`, if one is given.
     """
-    files = list_test_files(folder)
+    total = len(list_test(folder))
     tallies: defaultdict[str, _Tally] = defaultdict(_Tally)
     sizes: set[tuple[int, int]] = set()
     done = 0
-    for batch in _batches(read_samples(files)):
+    for batch in _batches(read_test(folder)):
         inspections = model.inspect([sample.picture for sample in batch])
         for sample, inspection in zip(batch, inspections, strict=True):
             tallies[sample.file.defect].add(sample, inspection, threshold)
+            if gallery is not None:
+                gallery.add(sample, inspection, rejected=inspection.score >= threshold)
             height, width = inspection.anomaly_map.values.shape
             sizes.add((height, width))
         done += len(batch)
         if on_progress is not None:
-            on_progress("evaluate", done, len(files))
+            on_progress("evaluate", done, total)
     return _summarise(folder.resolve().name, model, tallies, sizes, threshold)
 
 

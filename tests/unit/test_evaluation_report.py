@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from detector.evaluation.datasets import list_test_files, read_samples, resize_mask
 from detector.evaluation.evaluate import evaluate
+from detector.evaluation.gallery import Gallery
+from detector.evaluation.page import html_page
 from detector.evaluation.report import render
 from detector.model.base import Inspection
+from detector.pictures.labelled import resize_mask
+from detector.pictures.sets import list_test, read_test
 from shared.domain import AnomalyMap
 from shared.errors import DataError
 
@@ -99,7 +102,7 @@ def test_a_single_missing_mask_is_named(tmp_path: Path) -> None:
     write_set(tmp_path)
     (tmp_path / "ground_truth" / "hole" / "000_mask.png").unlink()
     with pytest.raises(DataError, match=r"000\.png has no mask"):
-        list_test_files(tmp_path)
+        list_test(tmp_path)
 
 
 def test_a_mask_of_another_size_is_named(tmp_path: Path) -> None:
@@ -107,14 +110,14 @@ def test_a_mask_of_another_size_is_named(tmp_path: Path) -> None:
     write_set(tmp_path)
     cv2.imwrite(str(tmp_path / "ground_truth" / "stain" / "000_mask.png"), np.zeros((5, 5), dtype=np.uint8))
     with pytest.raises(DataError, match="000_mask"):
-        list(read_samples(list_test_files(tmp_path)))
+        list(read_test(tmp_path))
 
 
 def test_a_set_without_defects_is_refused(tmp_path: Path) -> None:
     """There is nothing to evaluate without both kinds."""
     (tmp_path / "test" / "good").mkdir(parents=True)
     with pytest.raises(DataError, match="good or defective"):
-        list_test_files(tmp_path)
+        list_test(tmp_path)
 
 
 def test_masks_are_resized_by_the_nearest_pixel() -> None:
@@ -125,3 +128,25 @@ def test_masks_are_resized_by_the_nearest_pixel() -> None:
     assert small.dtype == np.bool_
     assert small[:, 5:].all()
     assert not small[:, :5].any()
+
+
+def test_the_page_shows_the_worst_misses_and_alarms_first(tmp_path: Path) -> None:
+    """The stain that scored lowest comes before the holes, and each picture is in the file itself."""
+    gallery = Gallery(region_level=0.5, each=2)
+    report = evaluate(write_set(tmp_path), DarkSpotModel(), threshold=3.0, gallery=gallery)
+    assert [(exhibit.defect, exhibit.wrong) for exhibit in gallery.misses()] == [("stain", True), ("hole", False)]
+    assert [exhibit.wrong for exhibit in gallery.alarms()] == [False, False]
+    page = html_page(report, gallery)
+    assert page.index("stain / 000.png") < page.index("hole / ")
+    assert page.count("data:image/jpeg;base64,") == 3 * 4
+    assert "<strong>missed</strong>" in page
+    assert 'src="http' not in page
+
+
+def test_the_page_escapes_names(tmp_path: Path) -> None:
+    """A folder's name is no markup."""
+    folder = write_set(tmp_path / "<b>set")
+    gallery = Gallery(region_level=0.5)
+    page = html_page(evaluate(folder, DarkSpotModel(), gallery=gallery), gallery)
+    assert "&lt;b&gt;set" in page
+    assert "<b>" not in page

@@ -39,6 +39,19 @@ def read_grey(path: Path) -> NDArray[np.uint8]:
     return _decode(path, cv2.IMREAD_GRAYSCALE)
 
 
+def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
+    """Write a picture (H, W, 3) uint8 RGB; DataError names a file whose suffix or place does not do."""
+    done = False
+    if path.suffix.lower() in SUFFIXES:
+        done, encoded = cv2.imencode(path.suffix, picture[..., ::-1])
+    if not done:
+        raise DataError(f"{path} is not a picture file's name", f"End it in one of: {', '.join(sorted(SUFFIXES))}.")
+    try:
+        path.write_bytes(encoded.tobytes())
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {error.strerror}", "Give a file that can be written.") from error
+
+
 def files_sha256(paths: Iterable[Path]) -> str:
     """Return one sha256 over the names and contents of files, in the order given."""
     whole = hashlib.sha256()
