@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from detector.model.threshold import advise_threshold
+from shared.errors import DataError
+
+
+def test_the_true_rate_lies_in_the_range_nine_times_in_ten() -> None:
+    """Whatever the scores' law: here, the uniform one, for which the true rate is known."""
+    rng = np.random.default_rng(0)
+    pictures, rate = 399, 0.05
+    advice = advise_threshold(pictures, rate)
+    kept = int(rate * (pictures + 1))
+    true_rates = 1.0 - np.sort(rng.random((4000, pictures)), axis=1)[:, pictures - kept]
+    inside = ((true_rates >= advice.lowest_rate) & (true_rates <= advice.highest_rate)).mean()
+    assert inside == pytest.approx(0.9, abs=0.02)
+    assert advice.threshold == pytest.approx(1.301, abs=1e-3)
+
+
+def test_too_few_pictures_are_refused_with_what_would_do() -> None:
+    """Twenty pictures say nothing about one part in a hundred, and not even enough about a half."""
+    with pytest.raises(DataError, match=r"143 held-out.*1\.00%.*Train with about 1000.*ask for 7\.0% or more"):
+        advise_threshold(143, 0.01)
+    with pytest.raises(DataError, match="Train with about 200"):
+        advise_threshold(12, 0.05)
+
+
+def test_more_pictures_narrow_the_range() -> None:
+    """The uncertainty is of the pictures, not of the wish."""
+    few, many = advise_threshold(200, 0.1), advise_threshold(20_000, 0.1)
+    assert many.highest_rate - many.lowest_rate < 0.2 * (few.highest_rate - few.lowest_rate)
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0, -0.1, float("nan")])
+def test_a_rate_that_is_no_share_is_refused(rate: float) -> None:
+    """A rate lies between 0 and 1."""
+    with pytest.raises(DataError, match="no share"):
+        advise_threshold(1000, rate)
