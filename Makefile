@@ -7,8 +7,11 @@ BIN := $(VENV)/bin
 # Wheels are linked from uv's cache where that lies on the same disk: a second checkout installs in seconds.
 INSTALL = $(BIN)/uv pip install --quiet --python $(VENV) --constraints requirements.lock
 FIGURES ?= runs
+# anomalib is no dependency: it lives in an environment of its own, and only `make compare` makes it.
+PEERS := .venv-anomalib
+SETS ?= ../shared/data/magnetic_tile ../shared/data/deeppcb ../shared/data/hazelnut_toy
 
-.PHONY: demo test lint bench lock clean
+.PHONY: demo test lint bench compare lock clean
 
 demo: $(VENV)/.run
 	$(BIN)/linewarden demo $(DEMO)
@@ -26,11 +29,14 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.run
 	$(BIN)/linewarden bench soak --minutes 6 --json $(FIGURES)/soak.json
 
+compare: $(VENV)/.run $(PEERS)/.run
+	$(BIN)/linewarden compare $(SETS) --peers $(PEERS)/bin/python --json $(FIGURES)/compare.json
+
 lock:
 	$(BIN)/uv pip compile pyproject.toml --all-extras --generate-hashes --no-header --python-version 3.11 -o requirements.lock
 
 clean:
-	rm -rf $(VENV) runs dist
+	rm -rf $(VENV) $(PEERS) runs dist
 
 $(BIN)/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
@@ -47,3 +53,9 @@ $(VENV)/.dev: $(BIN)/uv pyproject.toml requirements.lock
 	@echo "Installing linewarden with its tests' tools."
 	$(INSTALL) --editable '.[all,dev]'
 	@touch $@ $(VENV)/.run
+
+$(PEERS)/.run: $(BIN)/uv deploy/peers/requirements.txt
+	@echo "Installing anomalib beside linewarden; torch comes from uv's cache."
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(PEERS)
+	$(BIN)/uv pip install --quiet --python $(PEERS) --requirements deploy/peers/requirements.txt
+	@touch $@

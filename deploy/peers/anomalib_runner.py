@@ -1,0 +1,88 @@
+"""Runs anomalib's PatchCore and PaDiM on prepared tensors. Started by the interpreter of anomalib's own environment.
+
+    python anomalib_runner.py FOLDER METHOD SEED
+
+FOLDER holds train.npy and test.npy, (N, 3, H, W) float32 as the trunk wants them, and trunk.safetensors, the trunk's
+tensors under timm's names. METHOD is `patchcore` or `padim`. Written to FOLDER: METHOD-maps.npy (N, H, W) float32 and
+METHOD-scores.npy (N,) float32.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+_TRUNK = "tf_efficientnet_lite0"
+_BATCH = 4
+# As many patches and features as usual for so small a trunk: stages 8 and 16 px wide, and 4, 8 and 16 px.
+_PATCHCORE_LAYERS = ["blocks.2", "blocks.4"]
+_PATCHCORE_CORESET = 1000
+_PADIM_LAYERS = ["blocks.1", "blocks.2", "blocks.4"]
+_PADIM_FEATURES = 100
+
+
+def main(folder: Path, method: str, seed: int) -> None:
+    """Train on train.npy, and write the maps and scores of test.npy."""
+    torch.set_num_threads(1)
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - anomalib draws from the global state
+    torch.manual_seed(seed)
+    model = {"patchcore": _patchcore, "padim": _padim}[method]()
+    _fill_trunk(model, load_file(folder / "trunk.safetensors"))
+    with torch.no_grad():
+        model.train()
+        for batch in _batches(folder / "train.npy"):
+            model(batch)
+        if method == "patchcore":
+            patches = sum(len(part) for part in model.embedding_store)
+            # It keeps the whole part of share x patches: half a patch more, and rounding costs none.
+            model.subsample_embedding(min(1.0, (_PATCHCORE_CORESET + 0.5) / patches))
+        else:
+            model.fit()
+        model.eval()
+        found = [model(batch) for batch in _batches(folder / "test.npy")]
+    np.save(folder / f"{method}-maps.npy", torch.cat([out.anomaly_map[:, 0] for out in found]).numpy())
+    np.save(folder / f"{method}-scores.npy", torch.cat([out.pred_score.flatten() for out in found]).numpy())
+
+
+def _patchcore() -> Any:
+    from anomalib.models.image.patchcore.torch_model import PatchcoreModel
+
+    return PatchcoreModel(layers=_PATCHCORE_LAYERS, backbone=_TRUNK, pre_trained=False)
+
+
+def _padim() -> Any:
+    from anomalib.models.image.padim.torch_model import PadimModel
+
+    return PadimModel(layers=_PADIM_LAYERS, backbone=_TRUNK, pre_trained=False, n_features=_PADIM_FEATURES)
+
+
+def _fill_trunk(model: Any, tensors: dict[str, torch.Tensor]) -> None:
+    """Give the trunk the same weights; every tensor that it has must be among them."""
+    trunk = model.feature_extractor.feature_extractor
+    wanted = trunk.state_dict()
+    missing = sorted(set(wanted) - set(tensors))
+    if missing:
+        raise SystemExit(f"trunk.safetensors lacks {missing[0]}")
+    trunk.load_state_dict({name: tensors[name] for name in wanted})
+
+
+def _batches(pictures: Path) -> Iterator[torch.Tensor]:
+    array: NDArray[np.float32] = np.load(pictures, mmap_mode="r")
+    for start in range(0, len(array), _BATCH):
+        yield torch.from_numpy(np.array(array[start : start + _BATCH]))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
