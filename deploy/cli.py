@@ -64,7 +64,7 @@ def demo(
     from deploy.demo import demo as run_demo
 
     _logging(log_level)
-    _check_json(json_out)
+    _check_writable(json_out)
     options = DemoOptions(
         source=source,
         parts=parts,
@@ -93,7 +93,7 @@ def run(
     """Run one role, or all of them, until Ctrl-C (a second one ends at once) or until the sources end."""
     from deploy.running import run_role
 
-    _check_json(json_out)
+    _check_writable(json_out)
     results = run_role(config, role)
     console = Console()
     for result in results:
@@ -106,7 +106,7 @@ def report(config: Config, json_out: JsonOut = None) -> None:
     """Print the result table of each line in the settings, from the store and the PLC, while it runs or afterwards."""
     from deploy.running import report_lines
 
-    _check_json(json_out)
+    _check_writable(json_out)
     results = report_lines(config)
     console = Console()
     for result in results:
@@ -135,17 +135,74 @@ def evaluate(
     folder: Annotated[Path, typer.Argument(help="An MVTec-layout folder with test and ground_truth.")],
     model: Annotated[Path, typer.Option(help="A model that `linewarden train` wrote.")],
     reject_at: Annotated[float, typer.Option(help="The calibrated score that would reject.", min=0, max=12)] = 2.0,
+    html: Annotated[Path | None, typer.Option(help="Also write a page with the worst misses and false alarms.")] = None,
     json_out: JsonOut = None,
 ) -> None:
     """Measure a model on labelled pictures that took no part in its training."""
     from deploy.model_making import evaluate_model
     from detector.evaluation.report import render as render_report
 
-    _check_json(json_out)
+    _check_writable(json_out)
+    _check_writable(html)
     console = Console()
-    evaluation = evaluate_model(folder, model, reject_at, console)
+    evaluation = evaluate_model(folder, model, reject_at, console, html)
     console.print(render_report(evaluation))
     _write_json(json_out, json.loads(evaluation.to_json()))
+
+
+@app.command()
+def threshold(
+    model: Annotated[Path, typer.Argument(help="A model that `linewarden train` wrote.")],
+    false_rejects: Annotated[float, typer.Option(help="The share of good parts that may be rejected.")] = 0.05,
+) -> None:
+    """Say at which score a model rejects a wanted share of good parts, and how sure that is."""
+    from deploy.model_making import advise
+
+    advice = advise(model, false_rejects)
+    Console().print(
+        f"reject_at = {advice.threshold:.2f} rejects {advice.wanted_rate:.2%} of good parts; from {advice.pictures} "
+        f"held-out pictures the true rate lies between {advice.lowest_rate:.2%} and {advice.highest_rate:.2%} (90 %)."
+    )
+
+
+@app.command("compare")
+def compare_systems(
+    folders: Annotated[list[Path], typer.Argument(help="Sets of pictures with test and ground_truth.")],
+    profile: Annotated[str, typer.Option(help="Which of this system's profiles.")] = "lite",
+    seeds: Annotated[int, typer.Option(help="How often each system is trained, each time anew.", min=1)] = 3,
+    peers: Annotated[Path, typer.Option(help="A Python that has anomalib; `make compare` makes one.")] = Path(
+        ".venv-anomalib/bin/python"
+    ),
+    json_out: JsonOut = None,
+) -> None:
+    """Measure this system beside anomalib's PatchCore and PaDiM: the same pictures, trunk weights, size and metrics."""
+    from deploy.model_making import needs_extra
+
+    with needs_extra("detector"):
+        from deploy.comparison import compare
+        from detector.model.profiles import profile_named
+    _check_writable(json_out)
+    console = Console()
+    side_px = max(profile_named(profile).sides_px)
+    comparison = compare(folders, profile=profile, side_px=side_px, seeds=seeds, peers=peers, console=console)
+    console.print(comparison.table())
+    _write_json(json_out, comparison.to_json())
+
+
+@app.command("synth-preview")
+def synth_preview(
+    folder: Annotated[Path, typer.Argument(help="A set of pictures; its good ones are spoilt.")],
+    out: Annotated[Path, typer.Option(help="The contact sheet, a .png or .jpg file.")] = Path("synth-preview.png"),
+    generator: Annotated[list[str] | None, typer.Option(help="A generator to show; without one, all of them.")] = None,
+    columns: Annotated[int, typer.Option(help="Defects of each kind.", min=1, max=32)] = 6,
+    seed: Seed = 0,
+) -> None:
+    """Show the defects that training makes from good pictures, a row for each generator."""
+    from deploy.model_making import preview_defects
+
+    _check_writable(out)
+    preview_defects(folder, out=out, seed=seed, generators=generator or (), columns=columns)
+    Console().print(f"Contact sheet written to {out}.")
 
 
 @app.command()
@@ -196,7 +253,7 @@ def bench_soak(
     from deploy.soak import soak
 
     _logging("warning")
-    _check_json(json_out)
+    _check_writable(json_out)
     console = Console()
     outcome = soak(minutes=minutes, fps=fps, model=model, console=console)
     console.print(outcome.table())
@@ -239,7 +296,7 @@ def _logging(level: str) -> None:
     configure(from_dict({"log": {"level": level}}, origin="--log-level").log.level, json=False)
 
 
-def _check_json(path: Path | None) -> None:
+def _check_writable(path: Path | None) -> None:
     """Refuse a file that cannot be written before the work, not after it."""
     if path is None:
         return

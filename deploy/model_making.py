@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,9 @@ from shared.errors import ConfigError
 
 if TYPE_CHECKING:
     from detector.evaluation.report import EvaluationReport
+    from detector.model.threshold import ThresholdAdvice
+
+_PREVIEWED = 24
 
 
 def progress_bar(console: Console) -> Progress:
@@ -36,14 +39,22 @@ def train_model(folder: Path, *, profile: str, seed: int, out: Path, overwrite: 
     return trained.save(out, overwrite=overwrite)
 
 
-def evaluate_model(folder: Path, model: Path, reject_at: float, console: Console) -> EvaluationReport:
-    """Measure a saved model on the test pictures of an MVTec-layout folder."""
+def evaluate_model(
+    folder: Path, model: Path, reject_at: float, console: Console, html: Path | None = None
+) -> EvaluationReport:
+    """Measure a saved model on a set's labelled pictures, and write the page `html` of what it got most wrong."""
     with needs_extra("detector"):
         from detector.evaluation.evaluate import evaluate
+        from detector.evaluation.gallery import Gallery
+        from detector.evaluation.page import html_page
         from detector.model.artifact import load
     loaded = load(model)
+    gallery = Gallery(loaded.region_level) if html is not None else None
     with progress_bar(console) as progress:
-        return evaluate(folder, loaded, on_progress=_bars(progress), threshold=reject_at)
+        report = evaluate(folder, loaded, on_progress=_bars(progress), threshold=reject_at, gallery=gallery)
+    if html is not None and gallery is not None:
+        html.write_text(html_page(report, gallery), encoding="utf-8")
+    return report
 
 
 def render_dataset(
@@ -68,6 +79,29 @@ def render_dataset(
             raise ConfigError(
                 f"cannot write to {str(folder)!r}: {error.strerror}", "Give a folder that can be written."
             ) from None
+
+
+def preview_defects(folder: Path, *, out: Path, seed: int, generators: Sequence[str], columns: int) -> None:
+    """Write a contact sheet of defects made in a set's good pictures."""
+    with needs_extra("detector"):
+        from detector.pictures.files import read_picture, write_picture
+        from detector.pictures.sets import list_good
+        from detector.training.synthesis.generators import GENERATORS
+        from detector.training.synthesis.preview import contact_sheet
+    paths = list_good(folder)
+    spread = paths[:: max(1, len(paths) // _PREVIEWED)][:_PREVIEWED]
+    pictures = [read_picture(path) for path in spread]
+    write_picture(
+        out, contact_sheet(pictures, seed=seed, names=tuple(generators) or tuple(GENERATORS), columns=columns)
+    )
+
+
+def advise(model: Path, false_rejects: float) -> ThresholdAdvice:
+    """Return the threshold of a saved model for a wanted false-reject rate."""
+    with needs_extra("detector"):
+        from detector.model.artifact import load
+        from detector.model.threshold import advise_threshold
+    return advise_threshold(load(model).calibration.pictures, false_rejects)
 
 
 @contextmanager

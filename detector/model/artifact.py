@@ -1,8 +1,8 @@
 """A trained model as a folder: tensors, one readable file of numbers, a model card, and their checksums.
 
-    model.safetensors   trunk.* the tower's weights, bank.rows the good patches,
-                        expected their usual distances
-    model.toml          format version, profile, canvas, calibration, region level, what it was trained on
+    model.safetensors   tower.* the tower's weights; for each view bank.N the good patches, expected.N their
+                        usual distances
+    model.toml          format version, profile, views, calibration, region level, what it was trained on
     README.md           the model card
     checksums.txt       sha256 of the three, in the form that `sha256sum -c` reads
 
@@ -25,13 +25,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from detector.model.backbone import build_tower
+from detector.model.backbone.tower import build_tower
 from detector.model.bank import Bank
 from detector.model.calibration import Calibration
 from detector.model.card import model_card
+from detector.model.lens import Lens
 from detector.model.patch_model import PatchModel
-from detector.model.preprocess import Size
 from detector.model.profiles import Profile
+from detector.model.view import View
 from shared.errors import ConfigError, ModelCorruptError, ModelMissingError
 
 if TYPE_CHECKING:
@@ -40,21 +41,24 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _TENSORS = "model.safetensors"
 _NUMBERS = "model.toml"
 _CARD = "README.md"
 _CHECKSUMS = "checksums.txt"
 _FILES = (_CARD, _TENSORS, _NUMBERS)
-_TRUNK = "trunk."
-_BANK = "bank.rows"
-_EXPECTED = "expected"
+_TOWER = "tower."
+_BANK = "bank."
+_EXPECTED = "expected."
 _TRAIN_AGAIN = "Train it again with `linewarden train`."
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingFacts:
-    """What a model was trained on; for people and audits, inspection reads none of it."""
+    """What a model was trained on; for people and audits, inspection reads none of it.
+
+    `merit` is how well the views found made defects in held-out good pictures, see `Choice`.
+    """
 
     pictures: int
     data_sha256: str
@@ -62,7 +66,17 @@ class TrainingFacts:
     seed: int
     folds: int
     expected_floor: float
+    merit: float
     created_utc: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainedView:
+    """A lens, the rows (K, D) of its bank and the usual distances (h, w) float32."""
+
+    lens: Lens
+    bank_rows: torch.Tensor
+    expected: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,10 +84,9 @@ class TrainedModel:
     """Everything that training found, before it is written."""
 
     settings: Profile
-    canvas: Size
-    trunk: Mapping[str, torch.Tensor]
-    bank_rows: torch.Tensor
-    expected: NDArray[np.float32]
+    tower: Mapping[str, torch.Tensor]
+    views: tuple[TrainedView, ...]
+    map_lens: Lens
     calibration: Calibration
     region_level: float
     facts: TrainingFacts
@@ -116,35 +129,38 @@ def load(folder: Path) -> PatchModel:
         raise ModelCorruptError(f"{folder / _TENSORS} cannot be read: {error}", _TRAIN_AGAIN) from error
     try:
         settings = _profile(numbers["settings"])
-        canvas = Size(**numbers["canvas"])
+        map_lens = Lens(**numbers["map_lens"])
         calibration = _calibration(numbers["calibration"])
         region_level = float(numbers["region_level"])
-        rows = tensors.pop(_BANK)
-        expected = tensors.pop(_EXPECTED).numpy()
+        views = tuple(
+            View(Lens(**lens), Bank(tensors.pop(f"{_BANK}{index}")), tensors.pop(f"{_EXPECTED}{index}").numpy())
+            for index, lens in enumerate(numbers["views"])
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise ModelCorruptError(f"the model in {folder} lacks or misstates {error}", _TRAIN_AGAIN) from error
-    trunk = {name.removeprefix(_TRUNK): tensor for name, tensor in tensors.items()}
+    weights = {name.removeprefix(_TOWER): tensor for name, tensor in tensors.items()}
     return PatchModel(
         model_id=_model_id(settings.name, sums),
         settings=settings,
-        canvas=canvas,
-        tower=build_tower(settings.tower, trunk),
-        bank=Bank(rows),
-        expected=expected,
+        tower=build_tower(settings.tower, weights),
+        views=views,
+        map_lens=map_lens,
         calibration=calibration,
         region_level=region_level,
     )
 
 
 def _contents(trained: TrainedModel) -> dict[str, bytes]:
-    tensors = {f"{_TRUNK}{name}": tensor.contiguous() for name, tensor in trained.trunk.items()}
-    tensors[_BANK] = trained.bank_rows.contiguous()
-    tensors[_EXPECTED] = torch.from_numpy(trained.expected)
+    tensors = {f"{_TOWER}{name}": tensor.contiguous() for name, tensor in trained.tower.items()}
+    for index, view in enumerate(trained.views):
+        tensors[f"{_BANK}{index}"] = view.bank_rows.contiguous()
+        tensors[f"{_EXPECTED}{index}"] = torch.from_numpy(view.expected)
     numbers = {
         "format_version": FORMAT_VERSION,
         "region_level": trained.region_level,
         "settings": asdict(trained.settings),
-        "canvas": asdict(trained.canvas),
+        "map_lens": asdict(trained.map_lens),
+        "views": [asdict(view.lens) for view in trained.views],
         "calibration": asdict(trained.calibration),
         "training": asdict(trained.facts),
     }

@@ -1,47 +1,35 @@
-"""Patch features: what the tower says of each cell of one grid over the canvas."""
+"""Patch features: what the tower says of each cell of one grid over the picture."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch.nn import functional
 
-from detector.model.preprocess import Placement, Size, to_batch
+from detector.model.lens import Size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
-    from detector.model.backbone import Tower
+    from detector.model.backbone.tower import Tower
+    from detector.model.lens import Lens
     from detector.model.profiles import Profile
 
 
-def grid_for(canvas: Size, profile: Profile) -> Size:
-    """Return the patch grid's size, in patches."""
-    return Size(canvas.height_px // profile.grid_stride_px, canvas.width_px // profile.grid_stride_px)
-
-
-def inner_cells(placement: Placement, grid: Size, profile: Profile) -> Size:
-    """Return how many of the grid's rows and columns have their middle in the picture rather than in the padding."""
-    half = profile.grid_stride_px // 2
-    rows = (placement.content.height_px + half - 1) // profile.grid_stride_px
-    columns = (placement.content.width_px + half - 1) // profile.grid_stride_px
-    return Size(min(max(rows, 1), grid.height_px), min(max(columns, 1), grid.width_px))
-
-
-def extract(
-    tower: Tower, pictures: Sequence[NDArray[np.uint8]], canvas: Size, profile: Profile
-) -> tuple[torch.Tensor, list[Placement]]:
-    """Return the patch features (B, grid height, grid width, D) float32 of a batch, and where each picture lies."""
-    batch, placements = to_batch(pictures, canvas, profile)
+def extract(tower: Tower, picture: NDArray[np.uint8], lens: Lens, profile: Profile) -> torch.Tensor:
+    """Return the patch features (rows, columns, D) float32 of one picture."""
+    canvas = lens.look(picture, profile)
+    stride = profile.grid_stride_px
+    grid = Size(canvas.shape[0] // stride, canvas.shape[1] // stride)
     with torch.inference_mode():
         # The rows are already (H, W, C) in memory: the permuted view is channels-last without a copy.
-        maps = tower.stages(torch.from_numpy(batch).permute(0, 3, 1, 2), profile.stages)
-        return patch_features(maps, grid_for(canvas, profile), profile.neighbourhood), placements
+        maps = tower.stages(torch.from_numpy(canvas)[None].permute(0, 3, 1, 2), profile.stages)
+        return patch_features(maps, grid, profile.neighbourhood)[0]
 
 
 def patch_features(maps: Sequence[torch.Tensor], grid: Size, neighbourhood: int) -> torch.Tensor:

@@ -9,25 +9,27 @@ from shared.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How a model looks at a picture and what it keeps of the good ones. Lengths are pixels of the canvas.
+    """How a model looks at a picture and what it keeps of the good ones.
 
-    The canvas is what the tower sees: `canvas_side_px` squared in area, in the aspect ratio of the training pictures.
-    `mean` and `std` are of channels in 0..1, RGB. `stages` index the tower's feature maps; `grid_stride_px` is the
-    canvas pixels between two patches.
+    `sides_px` are the magnifications to choose from: the side of the square of the pictures' median area, in the
+    tower's pixels. The map is made at `map_side_px` likewise; `blur_sigma_px` is in its pixels, and `top_share` is the
+    part of them whose mean is the picture's score. `mean` and `std` are of channels in 0..1, RGB. `stages` index the
+    tower's feature maps; `grid_stride_px` is the tower's pixels between two patches.
     """
 
     name: str
     tower: str
-    canvas_side_px: int
-    canvas_multiple_px: int
+    sides_px: tuple[int, ...]
+    multiple_px: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     stages: tuple[int, ...]
     grid_stride_px: int
     neighbourhood: int
     bank_size: int
+    map_side_px: int
     blur_sigma_px: float
-    top_pixels: int
+    top_share: float
     max_regions: int
 
 
@@ -35,23 +37,32 @@ class Profile:
 LITE = Profile(
     name="lite",
     tower="linewarden-lite",
-    canvas_side_px=256,
-    canvas_multiple_px=16,
+    sides_px=(256,),
+    multiple_px=16,
     mean=(127 / 255,) * 3,
     std=(128 / 255,) * 3,
     stages=(2, 3),
     grid_stride_px=8,
     neighbourhood=1,
     bank_size=2048,
+    map_side_px=256,
     blur_sigma_px=3.0,
-    top_pixels=50,
+    top_share=0.001,
     max_regions=16,
 )
 
-# Three and a half times the work of `lite`, for thin and faint defects, where there are some 200 good pictures.
-LITE_384 = replace(LITE, name="lite-384", canvas_side_px=384, neighbourhood=3, bank_size=4096, blur_sigma_px=4.0)
+# Up to eight times the work of `lite`, for thin, faint and large defects at once.
+LITE_PYRAMID = replace(
+    LITE,
+    name="lite-pyramid",
+    sides_px=(256, 384, 512),
+    neighbourhood=3,
+    bank_size=6144,
+    blur_sigma_px=2.0,
+    top_share=0.003,
+)
 
-PROFILES = {profile.name: profile for profile in (LITE, LITE_384)}
+PROFILES = {profile.name: profile for profile in (LITE, LITE_PYRAMID)}
 
 
 def profile_named(name: str) -> Profile:

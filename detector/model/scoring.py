@@ -10,31 +10,30 @@ import numpy as np
 from shared.domain import Region
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    from detector.model.preprocess import Placement, Size
-    from detector.model.profiles import Profile
+    from detector.model.lens import Size
 
 
-def smooth_map(
-    distances: NDArray[np.float32], canvas: Size, placement: Placement, profile: Profile
-) -> NDArray[np.float32]:
-    """Return the anomaly map of the picture alone, (content height, content width) float32.
+def combine(grids: Sequence[NDArray[np.float32]], size: Size, sigma_px: float) -> NDArray[np.float32]:
+    """Return the anomaly map (height, width) float32 of a picture from its views' grids, each (rows, columns) float32.
 
-    `distances`, relative to what is usual, is (grid height, grid width) float32 over the whole canvas. What lies in the
-    padding is cut off before the blur, so that it never bleeds into the picture.
+    Every grid covers the picture alone, so that no padding bleeds into the map. The map is their mean, blurred.
     """
-    size = (canvas.width_px, canvas.height_px)
-    full = cv2.resize(distances, size, interpolation=cv2.INTER_LINEAR)
-    content = np.ascontiguousarray(full[: placement.content.height_px, : placement.content.width_px])
-    blurred = cv2.GaussianBlur(content, (0, 0), profile.blur_sigma_px, borderType=cv2.BORDER_REFLECT)
+    target = (size.width_px, size.height_px)
+    total = np.zeros((size.height_px, size.width_px), dtype=np.float32)
+    for grid in grids:
+        total += cv2.resize(grid, target, interpolation=cv2.INTER_LINEAR)
+    blurred = cv2.GaussianBlur(total / np.float32(len(grids)), (0, 0), sigma_px, borderType=cv2.BORDER_REFLECT)
     return np.asarray(blurred, dtype=np.float32)
 
 
-def image_score(values: NDArray[np.float32], top_pixels: int) -> float:
-    """Return the mean of the map's `top_pixels` highest values."""
+def image_score(values: NDArray[np.float32], top_share: float) -> float:
+    """Return the mean of the highest `top_share` (0 to 1) of the map's values, of one at least."""
     flat = values.ravel()
-    count = min(top_pixels, flat.size)
+    count = max(1, round(top_share * flat.size))
     return float(np.partition(flat, flat.size - count)[flat.size - count :].mean(dtype=np.float64))
 
 

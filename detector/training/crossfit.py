@@ -9,17 +9,15 @@ import numpy as np
 import torch
 
 from detector.model.bank import Bank, choose_rows
-from detector.model.expected import expected_distances, leave_one_out
-from detector.model.features import inner_cells
-from detector.model.preprocess import Size
-from detector.model.scoring import image_score, smooth_map
+from detector.model.expected import expected_distances, fitted, leave_one_out, on_one_grid
+from detector.model.scoring import combine, image_score
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from detector.model.preprocess import Placement
+    from detector.model.lens import Size
     from detector.model.profiles import Profile
 
 # How far the place of a patch can be trusted, from parts in a fixture to parts that lie anyhow: see `expected`.
@@ -28,74 +26,74 @@ _REACH_DEVIATIONS = 5.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class GoodPatches:
-    """The patch features (N, grid height, grid width, D) float32 of all good pictures, and where each one lies."""
-
-    features: torch.Tensor
-    placements: Sequence[Placement]
-    canvas: Size
-    settings: Profile
-
-    def inside(self) -> NDArray[np.bool_]:
-        """Return which patches lie in the picture rather than in the padding, (N, grid height, grid width)."""
-        count, rows, columns, _ = self.features.shape
-        inside = np.zeros((count, rows, columns), dtype=np.bool_)
-        for mask, placement in zip(inside, self.placements, strict=True):
-            cells = inner_cells(placement, Size(rows, columns), self.settings)
-            mask[: cells.height_px, : cells.width_px] = True
-        return inside
-
-    def bank(self, pictures: NDArray[np.int64], seed: int) -> Bank:
-        """Return a bank of some pictures' patches."""
-        rows = self.features[torch.from_numpy(pictures)][torch.from_numpy(self.inside()[pictures])]
-        return Bank(rows[choose_rows(rows, self.settings.bank_size, seed)])
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class HeldOut:
     """What cross-fitting found: for each good picture, (N,) float64, its image score and its map's highest value.
 
-    Neither the bank nor the usual distances that a picture was scored with have seen it. `expected` are the usual
-    distances of all pictures, (grid height, grid width) float32, and `floor` is how far they trust a patch's place.
+    Neither the banks nor the usual distances that a picture was scored with have seen it. `expected` are the usual
+    distances of all pictures for each view, (h, w) float32, and `floor` is how far they trust a patch's place.
     """
 
     scores: NDArray[np.float64]
     peaks: NDArray[np.float64]
-    expected: NDArray[np.float32]
+    expected: tuple[NDArray[np.float32], ...]
     floor: float
 
 
-def cross_fit(good: GoodPatches, *, folds: int, seed: int, on_fold: Callable[[int, int], None]) -> HeldOut:
-    """Compare every picture with a bank of the other folds' pictures.
+def bank_of(features: Sequence[torch.Tensor], size: int, seed: int) -> Bank:
+    """Return a bank of at most `size` patches that stand for all of some pictures', each (rows, columns, D)."""
+    rows = torch.cat([picture.reshape(-1, picture.shape[-1]) for picture in features])
+    return Bank(rows[choose_rows(rows, size, seed)])
+
+
+def held_out_distances(
+    features: Sequence[torch.Tensor], *, folds: int, bank_size: int, seed: int, on_fold: Callable[[int], None]
+) -> list[NDArray[np.float32]]:
+    """Return each picture's distances, (rows, columns) float32, from a bank of the other folds' pictures.
 
     A fold is a run of neighbours in the order of the file names: pictures taken one after the other look alike, and
-    a random split would compare a part with its own twin. Of the trusts in a patch's place, the one is kept under which
-    good parts reach the least far beyond the usual; four candidates for hundreds of scores bias these little.
+    a random split would compare a part with its own twin.
     """
-    everyone = np.arange(good.features.shape[0])
-    distances = np.empty(good.features.shape[:3], dtype=np.float32)
+    everyone = np.arange(len(features))
+    distances: list[NDArray[np.float32]] = []
     for done, members in enumerate(np.array_split(everyone, folds), start=1):
-        bank = good.bank(np.setdiff1d(everyone, members), seed)
-        for index in members.tolist():
-            distances[index] = bank.distances(good.features[index]).numpy()
-        on_fold(done, folds)
-    return min((_relate(good, distances, floor) for floor in _FLOORS), key=_reach)
+        others = np.setdiff1d(everyone, members)
+        bank = bank_of([features[index] for index in others.tolist()], bank_size, seed)
+        distances += [bank.distances(features[index]).numpy() for index in members.tolist()]
+        on_fold(done)
+    return distances
 
 
-def _relate(good: GoodPatches, distances: NDArray[np.float32], floor: float) -> HeldOut:
-    """Score the pictures by their held-out distances, (N, grid height, grid width), relative to what is usual."""
-    inside = good.inside()
-    relative = distances / leave_one_out(distances, inside, floor)
-    maps = [
-        smooth_map(values, good.canvas, placement, good.settings)
-        for values, placement in zip(relative, good.placements, strict=True)
-    ]
+def cross_fit(distances: Sequence[Sequence[NDArray[np.float32]]], sizes: Sequence[Size], settings: Profile) -> HeldOut:
+    """Score the good pictures by their held-out distances in each view; `sizes` are those of their maps.
+
+    Of the trusts in a patch's place, the one is kept under which good parts reach the least far beyond the usual;
+    four candidates for hundreds of scores bias these little.
+    """
+    return min((_relate(distances, sizes, settings, floor) for floor in _FLOORS), key=_reach)
+
+
+def _relate(
+    distances: Sequence[Sequence[NDArray[np.float32]]], sizes: Sequence[Size], settings: Profile, floor: float
+) -> HeldOut:
+    gridded = [on_one_grid(view) for view in distances]
+    usual = [leave_one_out(view, floor) for view in gridded]
+    scores, peaks = [], []
+    for index, size in enumerate(sizes):
+        relative = [_against(view[index], others[index]) for view, others in zip(distances, usual, strict=True)]
+        values = combine(relative, size, settings.blur_sigma_px)
+        scores.append(image_score(values, settings.top_share))
+        peaks.append(float(values.max()))
     return HeldOut(
-        scores=np.array([image_score(values, good.settings.top_pixels) for values in maps], dtype=np.float64),
-        peaks=np.array([values.max() for values in maps], dtype=np.float64),
-        expected=expected_distances(distances, inside, floor),
+        scores=np.asarray(scores, dtype=np.float64),
+        peaks=np.asarray(peaks, dtype=np.float64),
+        expected=tuple(expected_distances(view, floor) for view in gridded),
         floor=floor,
     )
+
+
+def _against(distances: NDArray[np.float32], usual: NDArray[np.float32]) -> NDArray[np.float32]:
+    rows, columns = distances.shape
+    return np.asarray(distances / fitted(usual, (rows, columns)), dtype=np.float32)
 
 
 def _reach(held_out: HeldOut) -> float:

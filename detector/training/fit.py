@@ -1,4 +1,4 @@
-"""Train a model on good pictures: features once, a bank, and a calibration on held-out scores."""
+"""Train a model on good pictures: choose the views, a bank for each, and a calibration on held-out scores."""
 
 from __future__ import annotations
 
@@ -6,30 +6,34 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from detector.model.artifact import TrainedModel, TrainingFacts
-from detector.model.backbone import build_tower, packaged_weights, read_checkpoint
+from detector.model.artifact import TrainedModel, TrainedView, TrainingFacts
+from detector.model.backbone.tower import build_tower
+from detector.model.backbone.weights import read_weights
 from detector.model.calibration import MINIMUM_PICTURES, fit_calibration
-from detector.model.features import extract
-from detector.model.preprocess import Size, canvas_for
+from detector.model.lens import lens_for
 from detector.model.profiles import profile_named
-from detector.training.crossfit import GoodPatches, cross_fit
-from detector.training.pictures import files_sha256, list_pictures, read_picture
+from detector.pictures.files import files_sha256
+from detector.training.choose import choose_lenses
+from detector.training.crossfit import bank_of, cross_fit, held_out_distances
+from detector.training.goods import read_goods
 from shared.clock import NS_PER_S, SystemClock
 from shared.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
-    from detector.model.backbone import Tower
-    from detector.model.preprocess import Placement
+    import torch
+    from numpy.typing import NDArray
+
+    from detector.model.backbone.tower import Tower
+    from detector.model.lens import Lens
     from detector.model.profiles import Profile
+    from detector.training.goods import Goods
     from shared.clock import Clock
 
 _FOLDS = 5
-_BATCH = 8
 _REGION_QUANTILE = 0.98
 
 
@@ -39,73 +43,72 @@ def train(
     profile: str = "lite",
     seed: int = 0,
     on_progress: Callable[[str, int, int], None] | None = None,
-    weights: Path | None = None,
+    weights: str | None = None,
     clock: Clock | None = None,
 ) -> TrainedModel:
-    """Train on `<folder>/train/good` and return the model, unsaved.
+    """Train on a set's good pictures and return the model, unsaved.
 
-    `weights` is a local checkpoint of the tower instead of the packaged one. `on_progress` is told the step's name,
+    `weights` names other weights than the packaged ones, see `read_weights`. `on_progress` is told the step's name,
     how much of it is done and how much there is. DataError names what the folder lacks or the file that is no picture.
     """
     report = on_progress or _silent
     settings = profile_named(profile)
-    paths = list_pictures(folder / "train" / "good")
-    if len(paths) < MINIMUM_PICTURES:
+    goods = read_goods(folder, lambda done, total: report("read", done, total))
+    if len(goods.paths) < MINIMUM_PICTURES:
         raise DataError(
-            f"{folder / 'train' / 'good'} holds {len(paths)} pictures",
+            f"{folder} holds {len(goods.paths)} good pictures to train on",
             f"Training and calibration need at least {MINIMUM_PICTURES} good ones, better 100.",
         )
-    checkpoint = read_checkpoint(weights or packaged_weights(), settings.tower)
-    tower = build_tower(settings.tower, checkpoint.tensors)
-    canvas = _measure(paths, settings, report)
-    good = _read_features(tower, paths, canvas, settings, report)
-    held_out = cross_fit(good, folds=_FOLDS, seed=seed, on_fold=lambda done, all_: report("calibrate", done, all_))
-    bank = good.bank(np.arange(len(paths)), seed)
-    report("bank", 1, 1)
+    source = read_weights(settings.tower, weights)
+    tower = build_tower(settings.tower, source.tensors)
+    choice = choose_lenses(tower, goods, settings, seed, lambda done, total: report("choose views", done, total))
+    banks: list[torch.Tensor] = []
+    distances: list[list[NDArray[np.float32]]] = []
+    for lens in choice.lenses:
+        bank, held_out = _fit_view(tower, goods, lens, settings, seed=seed, report=report)
+        banks.append(bank)
+        distances.append(held_out)
+    map_lens = lens_for(goods.sizes, settings.map_side_px, settings.multiple_px, level_light=False)
+    held = cross_fit(distances, [map_lens.content(size) for size in goods.sizes], settings)
     created_ns = (clock or SystemClock()).utc_ns()
     return TrainedModel(
         settings=settings,
-        canvas=canvas,
-        trunk=checkpoint.tensors,
-        bank_rows=bank.rows,
-        expected=held_out.expected,
-        calibration=fit_calibration(held_out.scores),
-        region_level=float(np.quantile(held_out.peaks, _REGION_QUANTILE)),
+        tower=source.tensors,
+        views=tuple(
+            TrainedView(lens, bank, expected)
+            for lens, bank, expected in zip(choice.lenses, banks, held.expected, strict=True)
+        ),
+        map_lens=map_lens,
+        calibration=fit_calibration(held.scores),
+        region_level=float(np.quantile(held.peaks, _REGION_QUANTILE)),
         facts=TrainingFacts(
-            pictures=len(paths),
-            data_sha256=files_sha256(paths),
-            weights_sha256=checkpoint.source_sha256,
+            pictures=len(goods.paths),
+            data_sha256=files_sha256(goods.paths),
+            weights_sha256=source.source_sha256,
             seed=seed,
             folds=_FOLDS,
-            expected_floor=held_out.floor,
+            expected_floor=held.floor,
+            merit=choice.merit,
             created_utc=datetime.fromtimestamp(created_ns // NS_PER_S, tz=UTC).isoformat(),
         ),
     )
 
 
-def _measure(paths: Sequence[Path], settings: Profile, report: Callable[[str, int, int], None]) -> Size:
-    """Read every picture once for its size: a file that is no picture is found before any work is done."""
-    sizes = []
-    for done, path in enumerate(paths, start=1):
-        height, width = read_picture(path).shape[:2]
-        sizes.append(Size(height, width))
-        report("read", done, len(paths))
-    return canvas_for(sizes, settings)
-
-
-def _read_features(
-    tower: Tower, paths: Sequence[Path], canvas: Size, settings: Profile, report: Callable[[str, int, int], None]
-) -> GoodPatches:
-    """Extract the features of all pictures, a batch of them in memory at a time."""
-    parts: list[torch.Tensor] = []
-    placements: list[Placement] = []
-    for start in range(0, len(paths), _BATCH):
-        pictures = [read_picture(path) for path in paths[start : start + _BATCH]]
-        features, placed = extract(tower, pictures, canvas, settings)
-        parts.append(features)
-        placements += placed
-        report("features", len(placements), len(paths))
-    return GoodPatches(torch.cat(parts), placements, canvas, settings)
+def _fit_view(
+    tower: Tower, goods: Goods, lens: Lens, settings: Profile, *, seed: int, report: Callable[[str, int, int], None]
+) -> tuple[torch.Tensor, list[NDArray[np.float32]]]:
+    """Return one view's bank rows and its held-out distances; its features are gone when the next view's are made."""
+    name = f"{lens.side_px} px"
+    total = len(goods.paths)
+    features = goods.features(tower, lens, settings, lambda done: report(f"features at {name}", done, total))
+    held_out = held_out_distances(
+        features,
+        folds=_FOLDS,
+        bank_size=settings.bank_size,
+        seed=seed,
+        on_fold=lambda done: report(f"calibrate at {name}", done, _FOLDS),
+    )
+    return bank_of(features, settings.bank_size, seed).rows, held_out
 
 
 def _silent(_step: str, _done: int, _total: int) -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from detector.evaluation.metrics import PixelCounts, aupro, rank_pixels
 from detector.model.calibration import HIGHEST_SCORE, fit_calibration
-from detector.model.preprocess import Size
+from detector.model.lens import Size
 from detector.model.scoring import find_regions
 
 _RAW = st.floats(min_value=0.0, max_value=1e3, allow_nan=False, width=32)

@@ -91,7 +91,12 @@ def test_a_spoilt_part_scores_high_and_its_region_holds_the_spot(model: PatchMod
     assert region.x_px <= 54 < region.x_px + region.width_px
     assert region.y_px <= 40 < region.y_px + region.height_px
     peak = np.unravel_index(bad.anomaly_map.values.argmax(), bad.anomaly_map.values.shape)
-    assert np.hypot(peak[0] * 72 / bad.anomaly_map.values.shape[0] - 40, peak[1] * 96 / 288 - 54) < 10
+    assert (
+        np.hypot(
+            peak[0] * 72 / bad.anomaly_map.values.shape[0] - 40, peak[1] * 96 / bad.anomaly_map.values.shape[1] - 54
+        )
+        < 10
+    )
 
 
 def test_a_batch_of_mixed_sizes_equals_its_pictures_one_by_one(model: PatchModel) -> None:
@@ -156,10 +161,10 @@ def test_a_folder_without_a_model_says_how_to_make_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("format_version = 1", "format_version = 2", "format 2"),
+        ("format_version = 2", "format_version = 3", "format 3"),
         ("region_level", "region_lewel", "region_level"),
         ("blur_sigma_px", "blur", "blur"),
-        ("[canvas]", "[canvas", "cannot be read"),
+        ("[map_lens]", "[map_lens", "cannot be read"),
     ],
 )
 def test_a_model_of_another_format_is_refused(

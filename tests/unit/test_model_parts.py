@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from detector.model.backbone import build_tower, packaged_weights, read_checkpoint
+from detector.model.backbone.tower import build_tower
+from detector.model.backbone.weights import read_weights
 from detector.model.bank import Bank, choose_rows
-from detector.model.expected import expected_distances, leave_one_out
-from detector.model.features import inner_cells, patch_features
-from detector.model.preprocess import Placement, Size
+from detector.model.expected import expected_distances, leave_one_out, on_one_grid
+from detector.model.features import patch_features
+from detector.model.lens import Size
 from detector.model.profiles import LITE
-from detector.model.scoring import find_regions, image_score, smooth_map
+from detector.model.scoring import combine, find_regions, image_score
 from shared.errors import ModelCorruptError, ModelMissingError
 
 
@@ -75,21 +76,15 @@ def test_patch_features_have_unit_length_whatever_the_stages_sizes() -> None:
     assert torch.allclose(features.norm(dim=3), torch.ones(2, 8, 8), atol=1e-5)
 
 
-def test_patches_in_the_padding_are_not_of_the_picture() -> None:
-    """A patch counts when its middle is in the picture."""
-    placement = Placement(Size(100, 200), Size(100, 256))
-    assert inner_cells(placement, Size(32, 32), LITE) == Size(12, 32)
-
-
 def test_folding_the_norms_leaves_the_towers_function_alone() -> None:
     """The stages equal those of the trunk as open_clip and timm build it."""
-    weights = read_checkpoint(packaged_weights(), LITE.tower)
+    weights = read_weights(LITE.tower)
     tower = build_tower(LITE.tower, weights.tensors)
     assert len(weights.tensors) == 294
     import timm  # noqa: PLC0415 - only this test needs the reference
 
     reference = timm.create_model("tf_efficientnet_lite0", num_classes=0).eval()
-    reference.load_state_dict(dict(weights.tensors))
+    reference.load_state_dict({name.removeprefix("trunk."): tensor for name, tensor in weights.tensors.items()})
     batch = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         forward = cast("Callable[..., list[torch.Tensor]]", reference.forward_intermediates)
@@ -103,7 +98,7 @@ def test_folding_the_norms_leaves_the_towers_function_alone() -> None:
 def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
     """The error says which file is not there."""
     with pytest.raises(ModelMissingError, match=r"nothing\.pth"):
-        read_checkpoint(tmp_path / "nothing.pth", LITE.tower)
+        read_weights(LITE.tower, str(tmp_path / "nothing.pth"))
 
 
 def test_a_checkpoint_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
@@ -111,7 +106,7 @@ def test_a_checkpoint_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "noise.pth"
     path.write_bytes(b"not a checkpoint")
     with pytest.raises(ModelCorruptError, match=r"noise\.pth"):
-        read_checkpoint(path, LITE.tower)
+        read_weights(LITE.tower, str(path))
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
@@ -119,48 +114,47 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.pth"
     torch.save({"a": torch.zeros(3)}, path)
     with pytest.raises(ModelCorruptError, match="holds 1 tensors"):
-        read_checkpoint(path, LITE.tower)
+        read_weights(LITE.tower, str(path))
     torch.save({str(index): torch.zeros(2) for index in range(300)}, path)
     with pytest.raises(ModelCorruptError, match="shape"):
-        read_checkpoint(path, LITE.tower)
+        read_weights(LITE.tower, str(path))
 
 
 def test_what_is_usual_differs_by_place_and_leaves_the_picture_itself_out() -> None:
     """A rough place expects more, and one wild picture does not excuse itself."""
     distances = np.full((10, 8, 8), 0.1, dtype=np.float32)
     distances[:, :, 4:] = 0.3
-    inside = np.ones(distances.shape, dtype=np.bool_)
-    usual = expected_distances(distances, inside, 0.1)
+    usual = expected_distances(distances, 0.1)
     assert usual[4, 7] > 1.5 * usual[4, 0] > 0.0
     distances[0, 0, 0] = 5.0
-    without = leave_one_out(distances, inside, 0.1)
+    without = leave_one_out(distances, 0.1)
     assert without[0, 0, 0] < without[1, 0, 0]
 
 
-def test_places_that_no_picture_covers_expect_the_overall_mean() -> None:
-    """Padding has no distances of its own."""
-    distances = np.full((4, 6, 6), 0.2, dtype=np.float32)
-    inside = np.zeros(distances.shape, dtype=np.bool_)
-    inside[:, :3] = True
-    distances[:, 3:] = 99.0
-    assert np.allclose(expected_distances(distances, inside, 0.1), 0.2, atol=1e-6)
+def test_pictures_of_other_sizes_are_brought_to_one_grid() -> None:
+    """Places are relative: the rough right half stays the right half."""
+    narrow, wide = np.full((6, 8), 0.1, dtype=np.float32), np.full((12, 16), 0.1, dtype=np.float32)
+    narrow[:, 4:], wide[:, 8:] = 0.3, 0.3
+    grid = on_one_grid([narrow, narrow, wide])
+    assert grid.shape == (3, 6, 8)
+    assert np.allclose(grid[2, :, :3], 0.1)
+    assert np.allclose(grid[2, :, 5:], 0.3)
 
 
-def test_the_map_covers_the_picture_without_the_padding() -> None:
-    """What is in the padding neither shows nor bleeds into the picture."""
-    distances = np.zeros((32, 32), dtype=np.float32)
-    distances[20:] = 9.0
-    values = smooth_map(distances, Size(256, 256), Placement(Size(75, 128), Size(150, 256)), LITE)
-    assert values.shape == (150, 256)
-    assert values.max() < 1e-6
+def test_the_map_is_the_mean_of_the_views_whatever_their_grids() -> None:
+    """A coarse and a fine view that agree leave what they agree on; one that is silent halves it."""
+    coarse, fine = np.full((4, 6), 2.0, dtype=np.float32), np.full((16, 24), 2.0, dtype=np.float32)
+    assert np.allclose(combine([coarse, fine], Size(64, 96), 2.0), 2.0, atol=1e-5)
+    silent = np.zeros((8, 8), dtype=np.float32)
+    assert np.allclose(combine([coarse, silent], Size(64, 96), 2.0), 1.0, atol=1e-5)
 
 
 def test_the_image_score_is_the_mean_of_the_highest_pixels() -> None:
-    """The fifty highest decide; a map smaller than that is averaged whole."""
+    """The highest share decides; at least one pixel does."""
     values = np.zeros((20, 20), dtype=np.float32)
     values.ravel()[:50] = np.arange(1, 51)
-    assert image_score(values, 50) == pytest.approx(25.5)
-    assert image_score(np.ones((2, 2), dtype=np.float32), 50) == pytest.approx(1.0)
+    assert image_score(values, 0.125) == pytest.approx(25.5)
+    assert image_score(values, 1e-6) == pytest.approx(50.0)
 
 
 def test_regions_are_boxes_in_pixels_of_the_picture_with_the_highest_peak_first() -> None:

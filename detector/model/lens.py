@@ -1,0 +1,113 @@
+"""How a picture of any size is shown to the tower, and how large its map is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from shared.errors import PictureError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from detector.model.profiles import Profile
+
+_GREY_DIMENSIONS = 2
+_COLOUR_DIMENSIONS = 3
+_CHANNELS = 3
+# A picture far larger than the training ones is shrunk to this many times their area: time and memory stay bounded.
+_LARGEST_AREA = 4.0
+# Shade is what changes over an eighth of the picture.
+_SHADE_SHARE = 1 / 8
+_DARKEST_SHADE = 10.0
+_LEVEL_MEAN, _LEVEL_DEVIATION = 110.0, 35.0
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A height and a width in pixels."""
+
+    height_px: int
+    width_px: int
+
+    @property
+    def side_px(self) -> float:
+        """The side of the square of the same area."""
+        return math.sqrt(self.height_px * self.width_px)
+
+
+@dataclass(frozen=True, slots=True)
+class Lens:
+    """One magnification for all pictures of a product, so that a scratch is as wide in each of them.
+
+    A picture as large as the training pictures' median comes to about `side_px` squared in area, whatever its aspect
+    ratio; its sides become multiples of `multiple_px`, so that the tower's cells cover it without a rest. With
+    `level_light`, shades and the picture's contrast are evened out first: see `level`.
+    """
+
+    side_px: int
+    multiple_px: int
+    magnification: float
+    level_light: bool
+
+    def content(self, picture: Size) -> Size:
+        """Return how large a picture is in the tower's eyes."""
+        factor = min(self.magnification, math.sqrt(_LARGEST_AREA) * self.side_px / picture.side_px)
+        rows, columns = (
+            max(1, round(side * factor / self.multiple_px)) for side in (picture.height_px, picture.width_px)
+        )
+        return Size(rows * self.multiple_px, columns * self.multiple_px)
+
+    def look(self, picture: NDArray[np.uint8], settings: Profile) -> NDArray[np.float32]:
+        """Return the tower's input (H, W, 3) float32, RGB, normalised as the tower wants."""
+        content = self.content(Size(picture.shape[0], picture.shape[1]))
+        shrinks = picture.shape[0] >= content.height_px
+        target = (content.width_px, content.height_px)
+        small = cv2.resize(picture, target, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        if small.ndim == _GREY_DIMENSIONS:
+            small = np.repeat(small[:, :, None], _CHANNELS, axis=2)
+        pixels = level(np.asarray(small, dtype=np.uint8)) if self.level_light else small.astype(np.float32)
+        pixels -= np.asarray(settings.mean, dtype=np.float32) * 255.0
+        pixels /= np.asarray(settings.std, dtype=np.float32) * 255.0
+        return pixels
+
+
+def lens_for(pictures: Sequence[Size], side_px: int, multiple_px: int, *, level_light: bool) -> Lens:
+    """Return the lens that brings the median of the pictures' areas to `side_px` squared."""
+    median = math.sqrt(float(np.median([size.height_px * size.width_px for size in pictures])))
+    return Lens(side_px, multiple_px, side_px / median, level_light)
+
+
+def level(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return a picture (H, W, 3), 0..255 float32, without its shades and at one contrast.
+
+    Each pixel's difference from the local mean brightness m is taken relative to m, a flat-field correction with the
+    picture as its own field, and the result has the same mean and standard deviation for every picture.
+    """
+    pixels = picture.astype(np.float32)
+    grey = pixels.mean(axis=2)
+    sigma = max(1.0, _SHADE_SHARE * math.sqrt(grey.size))
+    shade = cv2.GaussianBlur(grey, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)[..., None]
+    relative = (pixels - shade) / np.maximum(shade, _DARKEST_SHADE)
+    contrast = float(relative.std()) + 1e-3
+    return np.asarray(np.clip(relative * (_LEVEL_DEVIATION / contrast) + _LEVEL_MEAN, 0, 255), dtype=np.float32)
+
+
+def check_picture(picture: NDArray[np.uint8], index: int = 0) -> Size:
+    """Return the picture's size, or raise PictureError unless it is (H, W, 3) or (H, W), uint8 and not empty."""
+    if picture.dtype != np.uint8:
+        raise PictureError(f"picture {index} of the batch is {picture.dtype}, not uint8", "Convert it to 8 bits.")
+    grey = picture.ndim == _GREY_DIMENSIONS
+    colour = picture.ndim == _COLOUR_DIMENSIONS and picture.shape[2] == _CHANNELS
+    if not (grey or colour) or 0 in picture.shape:
+        raise PictureError(
+            f"picture {index} of the batch has the shape {picture.shape}",
+            "Give (height, width, 3) RGB or (height, width) grey.",
+        )
+    return Size(int(picture.shape[0]), int(picture.shape[1]))

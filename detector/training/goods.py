@@ -1,0 +1,66 @@
+"""The good pictures of a set, in bounded numbers, and their features through a lens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from detector.model.features import extract
+from detector.model.lens import Size
+from detector.pictures.files import read_picture
+from detector.pictures.sets import list_good
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    import torch
+
+    from detector.model.backbone.tower import Tower
+    from detector.model.lens import Lens
+    from detector.model.profiles import Profile
+
+# Features of so many pictures at 512 x 512 fill 1 GiB.
+MOST_PICTURES = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Goods:
+    """The files of good pictures that training uses, and the size of each picture."""
+
+    paths: tuple[Path, ...]
+    sizes: tuple[Size, ...]
+
+    def features(
+        self, tower: Tower, lens: Lens, settings: Profile, on_done: Callable[[int], None]
+    ) -> list[torch.Tensor]:
+        """Return every picture's patch features, (rows, columns, D) float32 each; one picture in memory at a time."""
+        found = []
+        for done, path in enumerate(self.paths, start=1):
+            found.append(extract(tower, read_picture(path), lens, settings))
+            on_done(done)
+        return found
+
+
+def read_goods(folder: Path, on_read: Callable[[int, int], None]) -> Goods:
+    """Read a set's good pictures once for their sizes: a file that is no picture is found before any work is done.
+
+    Of more than `MOST_PICTURES`, as many are taken, spread evenly over the order of their names.
+    """
+    everything = list_good(folder)
+    paths = evenly(everything, MOST_PICTURES)
+    sizes = []
+    for done, path in enumerate(paths, start=1):
+        height, width = read_picture(path).shape[:2]
+        sizes.append(Size(height, width))
+        on_read(done, len(paths))
+    return Goods(tuple(paths), tuple(sizes))
+
+
+def evenly(paths: Sequence[Path], most: int) -> list[Path]:
+    """Return at most `most` of the paths, spread evenly over all of them."""
+    if len(paths) <= most:
+        return list(paths)
+    return [paths[int(index)] for index in np.linspace(0, len(paths) - 1, most).round()]

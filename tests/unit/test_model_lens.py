@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from detector.model.lens import Lens, Size, check_picture, lens_for, level
+from detector.model.profiles import LITE, profile_named
+from shared.errors import ConfigError, PictureError
+
+PLAIN = Lens(side_px=64, multiple_px=16, magnification=1.0, level_light=False)
+
+
+def test_all_pictures_of_a_product_have_one_magnification() -> None:
+    """The median picture comes to the wanted area; a wider one is wider, not smaller."""
+    lens = lens_for([Size(480, 640)] * 5, 256, 16, level_light=False)
+    assert lens.content(Size(480, 640)) == Size(224, 288)
+    assert lens.content(Size(480, 1280)) == Size(224, 592)
+
+
+def test_sides_are_whole_multiples_and_at_least_one() -> None:
+    """The tower's cells cover a picture without a rest, however thin it is."""
+    assert PLAIN.content(Size(70, 90)) == Size(64, 96)
+    assert PLAIN.content(Size(1, 60)) == Size(16, 64)
+
+
+def test_a_picture_far_larger_than_the_trained_ones_is_shrunk() -> None:
+    """Time and memory stay bounded at four times the area."""
+    content = PLAIN.content(Size(4000, 4000))
+    assert content == Size(128, 128)
+
+
+def test_the_pixels_are_normalised_as_the_checkpoint_wants() -> None:
+    """Black, the mean grey and white become about -1, 0 and 1."""
+    for grey, wanted in ((0, -127 / 128), (127, 0.0), (255, 1.0)):
+        seen = PLAIN.look(np.full((64, 64, 3), grey, dtype=np.uint8), LITE)
+        assert seen.shape == (64, 64, 3)
+        assert np.allclose(seen, wanted, atol=1e-6)
+
+
+def test_a_grey_picture_is_the_same_as_its_three_equal_channels() -> None:
+    """(H, W) and (H, W, 3) with equal channels look alike, levelled or not."""
+    grey = np.random.default_rng(0).integers(0, 256, (50, 70), dtype=np.uint8)
+    colour = np.repeat(grey[:, :, None], 3, axis=2)
+    for lens in (PLAIN, Lens(64, 16, 1.0, level_light=True)):
+        assert np.array_equal(lens.look(grey, LITE), lens.look(colour, LITE))
+
+
+def test_levelling_takes_exposure_and_shade_away_and_leaves_a_scratch() -> None:
+    """The same plate at half the light, or with a shade across it, looks the same; what is thin stays."""
+    rng = np.random.default_rng(1)
+    plate = np.repeat(rng.normal(120, 6, (128, 128, 1)), 3, axis=2)
+    plate[60:62, 20:100] -= 40
+    shade = np.linspace(0.6, 1.4, 128)[None, :, None]
+    bright, dark, shaded = (
+        level(np.clip(picture, 0, 255).astype(np.uint8)) for picture in (plate, plate * 0.5, plate * shade)
+    )
+    inner = np.s_[16:-16, 16:-16]
+    assert np.abs(bright - dark)[inner].mean() < 5
+    assert np.abs(bright - shaded)[inner].mean() < 10
+    for seen in (bright, dark, shaded):
+        assert seen[60:62, 30:90].mean() < seen[40:50, 30:90].mean() - 50
+
+
+@pytest.mark.parametrize("shape", [(10, 10, 4), (10,), (1, 10, 10, 3), (0, 10, 3), (10, 10, 1)])
+def test_other_shapes_are_refused_by_their_place_in_the_batch(shape: tuple[int, ...]) -> None:
+    """A shape that is neither colour nor grey is a PictureError that names the picture."""
+    with pytest.raises(PictureError, match="picture 2 of the batch"):
+        check_picture(np.zeros(shape, dtype=np.uint8), 2)
+
+
+def test_other_types_are_refused() -> None:
+    """A float picture is a PictureError that names its type."""
+    picture = np.zeros((8, 8, 3), dtype=np.float32)
+    with pytest.raises(PictureError, match="float32"):
+        check_picture(picture)  # type: ignore[arg-type]
+
+
+def test_an_unknown_profile_lists_the_known_ones() -> None:
+    """The error names what there is."""
+    with pytest.raises(ConfigError, match="lite, lite-pyramid"):
+        profile_named("heavy")
