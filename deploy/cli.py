@@ -50,7 +50,7 @@ def demo(
     reject_at: Annotated[
         float,
         typer.Option(help="The calibrated score that rejects; with N good pictures little above log10(N) is known."),
-    ] = 1.7,
+    ] = 2.0,
     seed: Seed = 0,
     json_out: JsonOut = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",

@@ -15,7 +15,7 @@ from deploy.adapters import Adapters
 from deploy.model_making import progress_bar, render_dataset, train_model
 from deploy.playback import play_folder
 from deploy.result import RunResult
-from deploy.simulated_line import LINE, REJECT_AT, SimulatedLine, check_servers, run_line
+from deploy.simulated_line import LINE, SimulatedLine, check_servers, run_line
 from ingest.sources.pictures import find_pictures
 from ingest.sources.video import LIVE_SCHEMES
 from shared.domain import GateMode
@@ -38,7 +38,7 @@ class DemoOptions:
     model: Path | None = None
     seed: int = 0
     gate: GateMode = GateMode.PASS_ASSERTED
-    reject_at: float = REJECT_AT
+    reject_at: float = 2.0
 
 
 def demo(options: DemoOptions, console: Console) -> RunResult:

@@ -20,8 +20,6 @@ from shared.lifecycle import stop_on_signals
 from shared.settings import Settings, from_dict
 
 LINE: Final = "line-1"
-# The score that one good part in fifty reaches: a missed defect costs the rendered line as much as a false reject.
-REJECT_AT: Final = 1.7
 Watch = Callable[[Adapters], Awaitable[None]]
 
 
@@ -35,7 +33,7 @@ class SimulatedLine:
     bus: str = "memory://"
     store: str = "memory://"
     gate: GateMode = GateMode.PASS_ASSERTED
-    reject_at: float = REJECT_AT
+    reject_at: float = 2.0
 
 
 def run_line(line: SimulatedLine, watch: Watch) -> RunResult:
