@@ -55,10 +55,7 @@ _TRAIN_AGAIN = "Train it again with `linewarden train`."
 
 @dataclass(frozen=True, slots=True)
 class TrainingFacts:
-    """What a model was trained on; for people and audits, inspection reads none of it.
-
-    `merit` is how well the views found made defects in held-out good pictures, see `Choice`.
-    """
+    """What a model was trained on; for people and audits, inspection reads none of it."""
 
     pictures: int
     data_sha256: str
@@ -66,7 +63,6 @@ class TrainingFacts:
     seed: int
     folds: int
     expected_floor: float
-    merit: float
     created_utc: str
 
 

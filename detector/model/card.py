@@ -12,8 +12,7 @@ def model_card(numbers: dict[str, Any]) -> str:
     return f"""# A linewarden model of good parts
 
 - Profile `{settings["name"]}`, tower `{settings["tower"]}`. It looks at a picture at
-  {_views(numbers["views"])}, chosen by defects made in held-out good
-  pictures (mean of image AUROC and pixel AP there: {training["merit"]:.3f}).
+  {_views(numbers["views"])}.
 - Trained on {training["pictures"]} pictures of good parts (sha256 of the set {training["data_sha256"][:12]}),
   seed {training["seed"]}, {training["created_utc"]}. It has seen no defect.
 - Frozen trunk weights: sha256 {training["weights_sha256"][:12]}.

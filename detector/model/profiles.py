@@ -12,15 +12,16 @@ class Profile:
     """How a model looks at a picture and what it keeps of the good ones.
 
     `sides_px` are the magnifications to choose from: the side of the square of the pictures' median area, in the
-    tower's pixels. The map is made at `map_side_px` likewise; `blur_sigma_px` is in its pixels, and `top_share` is the
-    part of them whose mean is the picture's score. `mean` and `std` are of channels in 0..1, RGB. `stages` index the
-    tower's feature maps; `grid_stride_px` is the tower's pixels between two patches.
+    tower's pixels; `level_light` is that of the lens. The map is made at `map_side_px` likewise; `blur_sigma_px` is in
+    its pixels, and `top_share` is the part of them whose mean is the picture's score. `mean` and `std` are of channels
+    in 0..1, RGB. `stages` index the tower's feature maps; `grid_stride_px` is the tower's pixels between two patches.
     """
 
     name: str
     tower: str
     sides_px: tuple[int, ...]
     multiple_px: int
+    level_light: bool
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     stages: tuple[int, ...]
@@ -39,6 +40,7 @@ LITE = Profile(
     tower="linewarden-lite",
     sides_px=(256,),
     multiple_px=16,
+    level_light=True,
     mean=(127 / 255,) * 3,
     std=(128 / 255,) * 3,
     stages=(2, 3),

@@ -1,4 +1,4 @@
-"""Choosing the views, magnifications and light, by defects made in held-out good pictures."""
+"""Choosing the magnifications of a model's views by defects made in held-out good pictures."""
 
 from __future__ import annotations
 
@@ -33,15 +33,7 @@ if TYPE_CHECKING:
 _TRIED_PICTURES = 48
 _BANK_PICTURES = 64
 # A further view must be worth its time.
-_PRICE_OF_A_VIEW = 0.01
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The chosen lenses, and how well they tell made defects from good: the mean of image AUROC and pixel AP."""
-
-    lenses: tuple[Lens, ...]
-    merit: float
+_PRICE_OF_A_VIEW = 0.005
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,19 +46,18 @@ class _Trial:
 
 def choose_lenses(
     tower: Tower, goods: Goods, settings: Profile, seed: int, on_done: Callable[[int, int], None]
-) -> Choice:
-    """Return the profile's magnifications, some or all, and the light, that find made defects best.
+) -> tuple[Lens, ...]:
+    """Return the profile's magnifications, some or all, that find made defects best.
 
     Banks of half of the pictures look at the other half, as they are and spoilt. No defect that anybody labelled takes
     part. Every candidate sees the same trials.
     """
     options = [
-        lens_for(goods.sizes, side, settings.multiple_px, level_light=level)
-        for level in (False, True)
+        lens_for(goods.sizes, side, settings.multiple_px, level_light=settings.level_light)
         for side in settings.sides_px
     ]
-    if len(goods.paths) < 2 * len(options):
-        return Choice(tuple(option for option in options if not option.level_light), float("nan"))
+    if len(options) == 1:
+        return tuple(options)
     map_lens = lens_for(goods.sizes, settings.map_side_px, settings.multiple_px, level_light=False)
     trials = list(_trials(goods, seed))
     sizes = [map_lens.content(Size(*trial.mask.shape)) for trial in trials]
@@ -74,20 +65,17 @@ def choose_lenses(
     for done, lens in enumerate(options, start=1):
         grids[lens] = _grids(tower, goods, lens, settings, trials, seed=seed)
         on_done(done, len(options))
-    best = Choice((), -1.0)
-    for lenses in _candidates(options):
+
+    def worth(lenses: tuple[Lens, ...]) -> float:
         merit = _merit([grids[lens] for lens in lenses], trials, sizes, settings)
-        if merit - _PRICE_OF_A_VIEW * len(lenses) > best.merit - _PRICE_OF_A_VIEW * len(best.lenses):
-            best = Choice(lenses, merit)
-    return best
+        return merit - _PRICE_OF_A_VIEW * len(lenses)
+
+    return max(_subsets(options), key=worth)
 
 
-def _candidates(options: Sequence[Lens]) -> Iterator[tuple[Lens, ...]]:
-    """Yield every set of magnifications under either light."""
-    for level in (False, True):
-        sides = [option for option in options if option.level_light is level]
-        for count in range(1, len(sides) + 1):
-            yield from combinations(sides, count)
+def _subsets(options: Sequence[Lens]) -> Iterator[tuple[Lens, ...]]:
+    for count in range(1, len(options) + 1):
+        yield from combinations(options, count)
 
 
 def _trials(goods: Goods, seed: int) -> Iterator[_Trial]:
@@ -116,6 +104,7 @@ def _grids(
 def _merit(
     grids: Sequence[Sequence[NDArray[np.float32]]], trials: Sequence[_Trial], sizes: Sequence[Size], settings: Profile
 ) -> float:
+    """Return how well views tell made defects from good: the mean of image AUROC and pixel AP."""
     scores, values, marks = [], [], []
     for index, (trial, size) in enumerate(zip(trials, sizes, strict=True)):
         found = combine([view[index] for view in grids], size, settings.blur_sigma_px)

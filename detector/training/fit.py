@@ -61,10 +61,10 @@ def train(
         )
     source = read_weights(settings.tower, weights)
     tower = build_tower(settings.tower, source.tensors)
-    choice = choose_lenses(tower, goods, settings, seed, lambda done, total: report("choose views", done, total))
+    lenses = choose_lenses(tower, goods, settings, seed, lambda done, total: report("choose views", done, total))
     banks: list[torch.Tensor] = []
     distances: list[list[NDArray[np.float32]]] = []
-    for lens in choice.lenses:
+    for lens in lenses:
         bank, held_out = _fit_view(tower, goods, lens, settings, seed=seed, report=report)
         banks.append(bank)
         distances.append(held_out)
@@ -75,8 +75,7 @@ def train(
         settings=settings,
         tower=source.tensors,
         views=tuple(
-            TrainedView(lens, bank, expected)
-            for lens, bank, expected in zip(choice.lenses, banks, held.expected, strict=True)
+            TrainedView(lens, bank, expected) for lens, bank, expected in zip(lenses, banks, held.expected, strict=True)
         ),
         map_lens=map_lens,
         calibration=fit_calibration(held.scores),
@@ -88,7 +87,6 @@ def train(
             seed=seed,
             folds=_FOLDS,
             expected_floor=held.floor,
-            merit=choice.merit,
             created_utc=datetime.fromtimestamp(created_ns // NS_PER_S, tz=UTC).isoformat(),
         ),
     )
