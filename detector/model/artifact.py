@@ -1,7 +1,7 @@
 """A trained model as a folder: tensors, one readable file of numbers, a model card, and their checksums.
 
     model.safetensors   tower.* the tower's weights; for each view bank.N the good patches, expected.N their
-                        usual distances
+                        usual distances; refiner.N.* the refiners' weights
     model.toml          format version, profile, views, calibration, region level, what it was trained on
     README.md           the model card
     checksums.txt       sha256 of the three, in the form that `sha256sum -c` reads
@@ -32,6 +32,8 @@ from detector.model.card import model_card
 from detector.model.lens import Lens
 from detector.model.patch_model import PatchModel
 from detector.model.profiles import Profile
+from detector.model.refinement import Refinement, Scale
+from detector.model.refiner import Refiner, Shape
 from detector.model.view import View
 from shared.errors import ConfigError, ModelCorruptError, ModelMissingError
 
@@ -50,6 +52,7 @@ _FILES = (_CARD, _TENSORS, _NUMBERS)
 _TOWER = "tower."
 _BANK = "bank."
 _EXPECTED = "expected."
+_REFINER = "refiner."
 _TRAIN_AGAIN = "Train it again with `linewarden train`."
 
 
@@ -82,6 +85,7 @@ class TrainedModel:
     settings: Profile
     tower: Mapping[str, torch.Tensor]
     views: tuple[TrainedView, ...]
+    refinement: Refinement | None
     map_lens: Lens
     calibration: Calibration
     region_level: float
@@ -132,6 +136,7 @@ def load(folder: Path) -> PatchModel:
             View(Lens(**lens), Bank(tensors.pop(f"{_BANK}{index}")), tensors.pop(f"{_EXPECTED}{index}").numpy())
             for index, lens in enumerate(numbers["views"])
         )
+        refinement = _refinement(numbers["refinement"], tensors) if "refinement" in numbers else None
     except (KeyError, TypeError, ValueError) as error:
         raise ModelCorruptError(f"the model in {folder} lacks or misstates {error}", _TRAIN_AGAIN) from error
     weights = {name.removeprefix(_TOWER): tensor for name, tensor in tensors.items()}
@@ -140,6 +145,7 @@ def load(folder: Path) -> PatchModel:
         settings=settings,
         tower=build_tower(settings.tower, weights),
         views=views,
+        refinement=refinement,
         map_lens=map_lens,
         calibration=calibration,
         region_level=region_level,
@@ -151,7 +157,7 @@ def _contents(trained: TrainedModel) -> dict[str, bytes]:
     for index, view in enumerate(trained.views):
         tensors[f"{_BANK}{index}"] = view.bank_rows.contiguous()
         tensors[f"{_EXPECTED}{index}"] = torch.from_numpy(view.expected)
-    numbers = {
+    numbers: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "region_level": trained.region_level,
         "settings": asdict(trained.settings),
@@ -160,6 +166,9 @@ def _contents(trained: TrainedModel) -> dict[str, bytes]:
         "calibration": asdict(trained.calibration),
         "training": asdict(trained.facts),
     }
+    if trained.refinement is not None:
+        tensors |= _refiner_tensors(trained.refinement)
+        numbers["refinement"] = _refinement_numbers(trained.refinement)
     return {
         _TENSORS: save_tensors(tensors),
         _NUMBERS: tomli_w.dumps(numbers).encode(),
@@ -222,6 +231,38 @@ def _read_numbers(folder: Path) -> dict[str, Any]:
             "Update the program, or train the model again with this one.",
         )
     return numbers
+
+
+def _refiner_tensors(refinement: Refinement) -> dict[str, torch.Tensor]:
+    return {
+        f"{_REFINER}{index}.{name}": tensor.contiguous()
+        for index, refiner in enumerate(refinement.refiners)
+        for name, tensor in refiner.state_dict().items()
+    }
+
+
+def _refinement_numbers(refinement: Refinement) -> dict[str, Any]:
+    return {
+        "view": refinement.view,
+        "bank": asdict(refinement.bank),
+        "logits": asdict(refinement.logits),
+        "shapes": [asdict(refiner.shape) for refiner in refinement.refiners],
+    }
+
+
+def _refinement(table: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Refinement:
+    """Return what was saved, and take its tensors out of `tensors`."""
+    refiners = []
+    for index, shape in enumerate(table["shapes"]):
+        prefix = f"{_REFINER}{index}."
+        state = {name.removeprefix(prefix): tensors.pop(name) for name in list(tensors) if name.startswith(prefix)}
+        refiner = Refiner(Shape(tuple(shape["channels"]), shape["patch"], shape["width"]))
+        try:
+            refiner.load_state_dict(state)
+        except RuntimeError as error:
+            raise ValueError(f"the tensors of refiner {index}") from error
+        refiners.append(refiner.eval().requires_grad_(requires_grad=False))
+    return Refinement(table["view"], tuple(refiners), Scale(**table["bank"]), Scale(**table["logits"]))
 
 
 def _profile(table: dict[str, Any]) -> Profile:

@@ -26,6 +26,13 @@ class Bank:
         nearest = (flat @ self.rows.T).amax(dim=1)
         return (1.0 - nearest).clamp_min_(0.0).reshape(patches.shape[:-1])
 
+    def differences(self, patches: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return `distances`, (...), and each patch less its nearest row, (..., D) float32."""
+        flat = patches.reshape(-1, patches.shape[-1])
+        nearest = (flat @ self.rows.T).max(dim=1)
+        distances = (1.0 - nearest.values).clamp_min_(0.0).reshape(patches.shape[:-1])
+        return distances, (flat - self.rows[nearest.indices]).reshape(patches.shape)
+
 
 def choose_rows(patches: torch.Tensor, size: int, seed: int) -> torch.Tensor:
     """Return the sorted indices, (<= size,) int64, of the patches (M, D) that stand for all of them.

@@ -16,6 +16,7 @@ def model_card(numbers: dict[str, Any]) -> str:
 - Trained on {training["pictures"]} pictures of good parts (sha256 of the set {training["data_sha256"][:12]}),
   seed {training["seed"]}, {training["created_utc"]}. It has seen no defect.
 - Frozen trunk weights: sha256 {training["weights_sha256"][:12]}.
+- {_refinement(numbers)}
 - Keeps {settings["bank_size"]} patches a view at most; a patch is as anomalous as its nearest neighbour there is far,
   in multiples of what is usual at its place.
 
@@ -38,3 +39,12 @@ def _log10_floor(pictures: int) -> str:
 def _views(lenses: list[dict[str, Any]]) -> str:
     sides = " and ".join(f"{lens['side_px']} pixels a side" for lens in lenses)
     return f"{sides}, its light levelled" if lenses[0]["level_light"] else sides
+
+
+def _refinement(numbers: dict[str, Any]) -> str:
+    if "refinement" not in numbers:
+        return "It has no refiner and no prompt: this tower has no trained text side, and the bank alone judges."
+    return (
+        "Two refiners, learnt from defects made in good pictures, sharpen the map. This tower has no trained text "
+        "side: they stand in for CLIP-ADA's learnable prompt."
+    )

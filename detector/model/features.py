@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,15 +22,30 @@ if TYPE_CHECKING:
     from detector.model.profiles import Profile
 
 
-def extract(tower: Tower, picture: NDArray[np.uint8], lens: Lens, profile: Profile) -> torch.Tensor:
-    """Return the patch features (rows, columns, D) float32 of one picture."""
-    canvas = lens.look(picture, profile)
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What the tower sees of one picture: refining levels (1, C_l, h_l, w_l), patches (rows, columns, D) float32."""
+
+    levels: tuple[torch.Tensor, ...]
+    patches: torch.Tensor
+
+
+def see(tower: Tower, canvas: NDArray[np.float32], profile: Profile) -> Seen:
+    """Return what the tower sees of its input (H, W, 3) float32; there are levels where the profile refines."""
     stride = profile.grid_stride_px
     grid = Size(canvas.shape[0] // stride, canvas.shape[1] // stride)
+    wanted = sorted({*profile.stages, *profile.refine_stages})
     with torch.inference_mode():
         # The rows are already (H, W, C) in memory: the permuted view is channels-last without a copy.
-        maps = tower.stages(torch.from_numpy(canvas)[None].permute(0, 3, 1, 2), profile.stages)
-        return patch_features(maps, grid, profile.neighbourhood)[0]
+        found = tower.stages(torch.from_numpy(canvas)[None].permute(0, 3, 1, 2), wanted)
+        maps = dict(zip(wanted, found, strict=True))
+        patches = patch_features([maps[stage] for stage in profile.stages], grid, profile.neighbourhood)[0]
+    return Seen(tuple(maps[stage] for stage in profile.refine_stages), patches)
+
+
+def extract(tower: Tower, picture: NDArray[np.uint8], lens: Lens, profile: Profile) -> torch.Tensor:
+    """Return the patch features (rows, columns, D) float32 of one picture."""
+    return see(tower, lens.look(picture, profile), profile).patches
 
 
 def patch_features(maps: Sequence[torch.Tensor], grid: Size, neighbourhood: int) -> torch.Tensor:

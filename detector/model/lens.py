@@ -66,13 +66,21 @@ class Lens:
 
     def look(self, picture: NDArray[np.uint8], settings: Profile) -> NDArray[np.float32]:
         """Return the tower's input (H, W, 3) float32, RGB, normalised as the tower wants."""
+        return self.tune(self.shrink(picture), settings)
+
+    def shrink(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the picture in colour at its size in the tower's eyes, (H, W, 3) uint8."""
         content = self.content(Size(picture.shape[0], picture.shape[1]))
         shrinks = picture.shape[0] >= content.height_px
         target = (content.width_px, content.height_px)
         small = cv2.resize(picture, target, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
         if small.ndim == _GREY_DIMENSIONS:
             small = np.repeat(small[:, :, None], _CHANNELS, axis=2)
-        pixels = level(np.asarray(small, dtype=np.uint8)) if self.level_light else small.astype(np.float32)
+        return np.asarray(small, dtype=np.uint8)
+
+    def tune(self, small: NDArray[np.uint8], settings: Profile) -> NDArray[np.float32]:
+        """Return what `shrink` gave, levelled if need be and normalised as the tower wants, (H, W, 3) float32."""
+        pixels = level(small) if self.level_light else small.astype(np.float32)
         pixels -= np.asarray(settings.mean, dtype=np.float32) * 255.0
         pixels /= np.asarray(settings.std, dtype=np.float32) * 255.0
         return pixels

@@ -15,6 +15,9 @@ class Profile:
     tower's pixels; `level_light` is that of the lens. The map is made at `map_side_px` likewise; `blur_sigma_px` is in
     its pixels, and `top_share` is the part of them whose mean is the picture's score. `mean` and `std` are of channels
     in 0..1, RGB. `stages` index the tower's feature maps; `grid_stride_px` is the tower's pixels between two patches.
+
+    With `refine_stages`, a refiner of `refine_width` channels reads these stages; it learns from `refine_pictures`
+    spoilt pictures of 256 x 256, or as many pixels, and has the two shares in the map and in the picture's score.
     """
 
     name: str
@@ -30,6 +33,11 @@ class Profile:
     bank_size: int
     map_side_px: int
     blur_sigma_px: float
+    refine_stages: tuple[int, ...]
+    refine_width: int
+    refine_pictures: int
+    refined_share_of_place: float
+    refined_share_of_score: float
     top_share: float
     max_regions: int
 
@@ -49,6 +57,11 @@ LITE = Profile(
     bank_size=2048,
     map_side_px=256,
     blur_sigma_px=3.0,
+    refine_stages=(),
+    refine_width=32,
+    refine_pictures=0,
+    refined_share_of_place=0.75,
+    refined_share_of_score=0.25,
     top_share=0.001,
     max_regions=16,
 )
@@ -61,6 +74,8 @@ LITE_PYRAMID = replace(
     neighbourhood=3,
     bank_size=6144,
     blur_sigma_px=2.0,
+    refine_stages=(1, 2, 3),
+    refine_pictures=1500,
     top_share=0.003,
 )
 

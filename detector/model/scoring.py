@@ -17,17 +17,19 @@ if TYPE_CHECKING:
     from detector.model.lens import Size
 
 
-def combine(grids: Sequence[NDArray[np.float32]], size: Size, sigma_px: float) -> NDArray[np.float32]:
-    """Return the anomaly map (height, width) float32 of a picture from its views' grids, each (rows, columns) float32.
-
-    Every grid covers the picture alone, so that no padding bleeds into the map. The map is their mean, blurred.
-    """
+def combine(grids: Sequence[NDArray[np.float32]], size: Size) -> NDArray[np.float32]:
+    """Return the mean of a picture's views, each (rows, columns), at the map's size, (height, width) float32."""
     target = (size.width_px, size.height_px)
     total = np.zeros((size.height_px, size.width_px), dtype=np.float32)
     for grid in grids:
         total += cv2.resize(grid, target, interpolation=cv2.INTER_LINEAR)
-    blurred = cv2.GaussianBlur(total / np.float32(len(grids)), (0, 0), sigma_px, borderType=cv2.BORDER_REFLECT)
-    return np.asarray(blurred, dtype=np.float32)
+    return np.asarray(total / len(grids), dtype=np.float32)
+
+
+def blurred(values: NDArray[np.float32], sigma_px: float) -> NDArray[np.float32]:
+    """Return a map (height, width) float32 after a Gaussian blur that mirrors its border."""
+    smooth = cv2.GaussianBlur(values, (0, 0), sigma_px, borderType=cv2.BORDER_REFLECT)
+    return np.asarray(smooth, dtype=np.float32)
 
 
 def image_score(values: NDArray[np.float32], top_share: float) -> float:

@@ -9,18 +9,13 @@ import numpy as np
 import torch
 
 from detector.model.expected import fitted
-from detector.model.features import extract
-from detector.model.scoring import combine
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
-    from detector.model.backbone.tower import Tower
     from detector.model.bank import Bank
-    from detector.model.lens import Lens, Size
-    from detector.model.profiles import Profile
+    from detector.model.features import Seen
+    from detector.model.lens import Lens
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,17 +26,10 @@ class View:
     bank: Bank
     expected: NDArray[np.float32]
 
-    def relative(self, tower: Tower, picture: NDArray[np.uint8], settings: Profile) -> NDArray[np.float32]:
-        """Return each patch's distance from the bank, relative to what is usual there, (rows, columns) float32."""
+    def relative(self, seen: Seen) -> tuple[NDArray[np.float32], torch.Tensor]:
+        """Return each patch's distance relative to what is usual, (rows, columns), and its difference (..., D)."""
         with torch.inference_mode():
-            distances = self.bank.distances(extract(tower, picture, self.lens, settings)).numpy()
+            distances, differences = self.bank.differences(seen.patches)
         rows, columns = distances.shape
-        return np.asarray(distances / fitted(self.expected, (rows, columns)), dtype=np.float32)
-
-
-def map_of(
-    tower: Tower, views: Sequence[View], picture: NDArray[np.uint8], map_size: Size, settings: Profile
-) -> NDArray[np.float32]:
-    """Return the picture's anomaly map (map height, map width) float32: the mean over views, blurred."""
-    relative = [view.relative(tower, picture, settings) for view in views]
-    return combine(relative, map_size, settings.blur_sigma_px)
+        relative = distances.numpy() / fitted(self.expected, (rows, columns))
+        return np.asarray(relative, dtype=np.float32), differences

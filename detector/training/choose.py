@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from detector.model.features import extract
 from detector.model.lens import Lens, Size, lens_for
-from detector.model.scoring import combine, image_score
+from detector.model.scoring import blurred, combine, image_score
 from detector.pictures.files import read_picture
 from detector.training.crossfit import bank_of
 from detector.training.goods import evenly
@@ -107,7 +107,7 @@ def _merit(
     """Return how well views tell made defects from good: the mean of image AUROC and pixel AP."""
     scores, values, marks = [], [], []
     for index, (trial, size) in enumerate(zip(trials, sizes, strict=True)):
-        found = combine([view[index] for view in grids], size, settings.blur_sigma_px)
+        found = blurred(combine([view[index] for view in grids], size), settings.blur_sigma_px)
         scores.append(image_score(found, settings.top_share))
         mask = cv2.resize(trial.mask.astype(np.uint8), (size.width_px, size.height_px), interpolation=cv2.INTER_NEAREST)
         values.append(found[::2, ::2].ravel())

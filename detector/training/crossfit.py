@@ -10,7 +10,7 @@ import torch
 
 from detector.model.bank import Bank, choose_rows
 from detector.model.expected import expected_distances, fitted, leave_one_out, on_one_grid
-from detector.model.scoring import combine, image_score
+from detector.model.scoring import blurred, combine, image_score
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,15 +26,23 @@ _REACH_DEVIATIONS = 5.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class HeldOut:
-    """What cross-fitting found: for each good picture, (N,) float64, its image score and its map's highest value.
+class Folded:
+    """One view's held-out distances, (rows, columns) float32 for each picture, the folds' banks and each one's fold."""
 
-    Neither the banks nor the usual distances that a picture was scored with have seen it. `expected` are the usual
+    distances: tuple[NDArray[np.float32], ...]
+    banks: tuple[Bank, ...]
+    fold_of: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldOut:
+    """What cross-fitting found: for each good picture its bank's map, (height, width) float32, not yet blurred.
+
+    Neither the banks nor the usual distances that a map was made with have seen its picture. `expected` are the usual
     distances of all pictures for each view, (h, w) float32, and `floor` is how far they trust a patch's place.
     """
 
-    scores: NDArray[np.float64]
-    peaks: NDArray[np.float64]
+    maps: tuple[NDArray[np.float32], ...]
     expected: tuple[NDArray[np.float32], ...]
     floor: float
 
@@ -47,20 +55,24 @@ def bank_of(features: Sequence[torch.Tensor], size: int, seed: int) -> Bank:
 
 def held_out_distances(
     features: Sequence[torch.Tensor], *, folds: int, bank_size: int, seed: int, on_fold: Callable[[int], None]
-) -> list[NDArray[np.float32]]:
-    """Return each picture's distances, (rows, columns) float32, from a bank of the other folds' pictures.
+) -> Folded:
+    """Return each picture's distances from a bank of the other folds' pictures.
 
     A fold is a run of neighbours in the order of the file names: pictures taken one after the other look alike, and
     a random split would compare a part with its own twin.
     """
     everyone = np.arange(len(features))
     distances: list[NDArray[np.float32]] = []
+    banks: list[Bank] = []
+    fold_of = np.zeros(len(features), dtype=np.int64)
     for done, members in enumerate(np.array_split(everyone, folds), start=1):
         others = np.setdiff1d(everyone, members)
         bank = bank_of([features[index] for index in others.tolist()], bank_size, seed)
+        banks.append(bank)
+        fold_of[members] = done - 1
         distances += [bank.distances(features[index]).numpy() for index in members.tolist()]
         on_fold(done)
-    return distances
+    return Folded(tuple(distances), tuple(banks), fold_of)
 
 
 def cross_fit(distances: Sequence[Sequence[NDArray[np.float32]]], sizes: Sequence[Size], settings: Profile) -> HeldOut:
@@ -69,23 +81,18 @@ def cross_fit(distances: Sequence[Sequence[NDArray[np.float32]]], sizes: Sequenc
     Of the trusts in a patch's place, the one is kept under which good parts reach the least far beyond the usual;
     four candidates for hundreds of scores bias these little.
     """
-    return min((_relate(distances, sizes, settings, floor) for floor in _FLOORS), key=_reach)
+    return min((_relate(distances, sizes, floor) for floor in _FLOORS), key=lambda held_out: _reach(held_out, settings))
 
 
-def _relate(
-    distances: Sequence[Sequence[NDArray[np.float32]]], sizes: Sequence[Size], settings: Profile, floor: float
-) -> HeldOut:
+def _relate(distances: Sequence[Sequence[NDArray[np.float32]]], sizes: Sequence[Size], floor: float) -> HeldOut:
     gridded = [on_one_grid(view) for view in distances]
     usual = [leave_one_out(view, floor) for view in gridded]
-    scores, peaks = [], []
+    maps = []
     for index, size in enumerate(sizes):
         relative = [_against(view[index], others[index]) for view, others in zip(distances, usual, strict=True)]
-        values = combine(relative, size, settings.blur_sigma_px)
-        scores.append(image_score(values, settings.top_share))
-        peaks.append(float(values.max()))
+        maps.append(combine(relative, size))
     return HeldOut(
-        scores=np.asarray(scores, dtype=np.float64),
-        peaks=np.asarray(peaks, dtype=np.float64),
+        maps=tuple(maps),
         expected=tuple(expected_distances(view, floor) for view in gridded),
         floor=floor,
     )
@@ -96,6 +103,8 @@ def _against(distances: NDArray[np.float32], usual: NDArray[np.float32]) -> NDAr
     return np.asarray(distances / fitted(usual, (rows, columns)), dtype=np.float32)
 
 
-def _reach(held_out: HeldOut) -> float:
+def _reach(held_out: HeldOut, settings: Profile) -> float:
     """Return about how many times the usual a defect must reach before good parts no longer do: less is better."""
-    return float(held_out.scores.mean() + _REACH_DEVIATIONS * held_out.scores.std())
+    smooth = (blurred(values, settings.blur_sigma_px) for values in held_out.maps)
+    scores = np.asarray([image_score(values, settings.top_share) for values in smooth])
+    return float(scores.mean() + _REACH_DEVIATIONS * scores.std())

@@ -144,9 +144,9 @@ def test_pictures_of_other_sizes_are_brought_to_one_grid() -> None:
 def test_the_map_is_the_mean_of_the_views_whatever_their_grids() -> None:
     """A coarse and a fine view that agree leave what they agree on; one that is silent halves it."""
     coarse, fine = np.full((4, 6), 2.0, dtype=np.float32), np.full((16, 24), 2.0, dtype=np.float32)
-    assert np.allclose(combine([coarse, fine], Size(64, 96), 2.0), 2.0, atol=1e-5)
+    assert np.allclose(combine([coarse, fine], Size(64, 96)), 2.0, atol=1e-5)
     silent = np.zeros((8, 8), dtype=np.float32)
-    assert np.allclose(combine([coarse, silent], Size(64, 96), 2.0), 1.0, atol=1e-5)
+    assert np.allclose(combine([coarse, silent], Size(64, 96)), 1.0, atol=1e-5)
 
 
 def test_the_image_score_is_the_mean_of_the_highest_pixels() -> None:
