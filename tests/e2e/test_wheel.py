@@ -31,9 +31,14 @@ def test_the_wheel_holds_the_packages_and_their_data(wheel: Path) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == {
         "shared", "ingest", "detector", "alerting", "deploy",
     }  # fmt: skip
-    for needed in ("deploy/kafka/pom.xml", "deploy/kafka/server.properties.template", "deploy/rtsp/server.py"):
+    for needed in (
+        "deploy/kafka/pom.xml",
+        "deploy/kafka/server.properties.template",
+        "deploy/rtsp/server.py",
+        "detector/evaluation/page.html.jinja",
+    ):
         assert needed in names
-    assert any(name.startswith("detector/model/towers/") and name.endswith(".json") for name in names)
+    assert any(name.startswith("detector/model/backbone/towers/") and name.endswith(".json") for name in names)
 
 
 def test_the_installed_wheel_runs_away_from_the_checkout(wheel: Path, tmp_path: Path) -> None:
