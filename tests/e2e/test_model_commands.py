@@ -38,7 +38,9 @@ def test_the_contact_sheet_shows_the_generators_asked_for(plates: Path, tmp_path
     words = ("--generator", "scratch", "--generator", "stain", "--columns", "3")
     done = linewarden("synth-preview", str(plates), "--out", str(sheet), *words)
     assert done.returncode == 0, done.stderr
-    assert cv2.imread(str(sheet)).shape == (2 * (22 + 192), 3 * 196, 3)
+    pixels = cv2.imread(str(sheet))
+    assert pixels is not None
+    assert pixels.shape == (2 * (22 + 192), 3 * 196, 3)
 
 
 @pytest.mark.parametrize(
