@@ -12,7 +12,6 @@ import numpy as np
 
 from detector.overlay import overlay_jpeg
 from detector.pictures.labelled import GOOD
-from shared.domain import AnomalyMap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,9 +73,12 @@ class Gallery:
 
     def _exhibit(self, sample: Sample, inspection: Inspection, *, wrong: bool) -> Exhibit:
         small = _small(sample.picture)
-        values = AnomalyMap(inspection.anomaly_map.values)
         found = overlay_jpeg(
-            sample.picture, values, inspection.regions, low=0.5 * self.region_level, high=2.0 * self.region_level
+            sample.picture,
+            inspection.anomaly_map,
+            inspection.regions,
+            low=0.5 * self.region_level,
+            high=2.0 * self.region_level,
         )
         return Exhibit(
             name=sample.file.path.name,

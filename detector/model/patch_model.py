@@ -75,10 +75,10 @@ class PatchModel:
         logits = None
         for index, view in enumerate(self.views):
             seen = see(self.tower, view.lens.look(picture, self.settings), self.settings)
-            relative, differences = view.relative(seen)
+            relative = view.relative(seen)
             grids.append(relative)
             if self.refinement is not None and self.refinement.view == index:
-                logits = self.refinement.refine(seen, differences, relative, map_size)
+                logits = self.refinement.refine(seen, view.bank, relative, map_size)
         bank = combine(grids, map_size)
         if self.refinement is None or logits is None:
             return plain(bank, self.settings)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from detector.model.bank import Bank
     from detector.model.features import Seen
     from detector.model.lens import Size
     from detector.model.profiles import Profile
@@ -39,12 +40,11 @@ class Refinement:
     bank: Scale
     logits: Scale
 
-    def refine(
-        self, seen: Seen, difference: torch.Tensor, relative: NDArray[np.float32], size: Size
-    ) -> NDArray[np.float32]:
+    def refine(self, seen: Seen, bank: Bank, relative: NDArray[np.float32], size: Size) -> NDArray[np.float32]:
         """Return the refiners' mean logits at the map's size, (height, width) float32."""
         with torch.inference_mode():
-            inputs = (seen.levels, difference.permute(2, 0, 1)[None], torch.from_numpy(relative)[None])
+            _, differences = bank.differences(seen.patches)
+            inputs = (seen.levels, differences.permute(2, 0, 1)[None], torch.from_numpy(relative)[None])
             logits = torch.stack([refiner(*inputs)[0] for refiner in self.refiners]).mean(dim=0).numpy()
         return sized(logits, size)
 

@@ -26,10 +26,9 @@ class View:
     bank: Bank
     expected: NDArray[np.float32]
 
-    def relative(self, seen: Seen) -> tuple[NDArray[np.float32], torch.Tensor]:
-        """Return each patch's distance relative to what is usual, (rows, columns), and its difference (..., D)."""
+    def relative(self, seen: Seen) -> NDArray[np.float32]:
+        """Return each patch's distance relative to what is usual there, (rows, columns) float32."""
         with torch.inference_mode():
-            distances, differences = self.bank.differences(seen.patches)
+            distances = self.bank.distances(seen.patches).numpy()
         rows, columns = distances.shape
-        relative = distances.numpy() / fitted(self.expected, (rows, columns))
-        return np.asarray(relative, dtype=np.float32), differences
+        return np.asarray(distances / fitted(self.expected, (rows, columns)), dtype=np.float32)

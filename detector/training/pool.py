@@ -40,7 +40,7 @@ class Item:
     """One picture, number `picture` of the good ones, spoilt where `mask` (h, w) bool says so.
 
     `levels` are (C_l, h_l, w_l), `difference` (D, rows, columns) and `relative` (rows, columns), all float16: against a
-    bank and usual distances that have not seen the picture.
+    bank that has not seen the picture, over what is usual in all of them.
     """
 
     picture: int
