@@ -33,6 +33,7 @@ app.add_typer(dev, name="dev")
 
 Config = Annotated[Path, typer.Option("--config", help="The line's settings, a TOML file.")]
 JsonOut = Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")]
+Product = Annotated[str | None, typer.Option(help="Which product, of a model that knows several.")]
 Seed = Annotated[int, typer.Option(help="The seed of everything random.", min=0, max=2**32 - 1)]
 
 
@@ -116,17 +117,27 @@ def report(config: Config, json_out: JsonOut = None) -> None:
 
 @app.command()
 def train(
-    folder: Annotated[Path, typer.Argument(help="An MVTec-layout folder: FOLDER/train/good holds good pictures.")],
+    folders: Annotated[
+        list[Path], typer.Argument(help="MVTec-layout folders, a product each: FOLDER/train/good holds good pictures.")
+    ],
     out: Annotated[Path, typer.Option(help="Where to write the model.")],
     profile: Annotated[str, typer.Option(help="Which tower, at which size.")] = "lite",
+    weights: Annotated[
+        str | None, typer.Option(help="The tower's weights: a file, `tag:NAME` that open_clip knows, or `random`.")
+    ] = None,
     seed: Seed = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that is there.")] = False,
 ) -> None:
-    """Learn what good parts look like, from good pictures alone."""
+    """Learn what good parts look like, from good pictures alone; one model for all the products given.
+
+    A training that was broken off goes on where it was when it is started again with the same options.
+    """
     from deploy.model_making import train_model
 
     console = Console()
-    model_id = train_model(folder, profile=profile, seed=seed, out=out, overwrite=overwrite, console=console)
+    model_id = train_model(
+        folders, profile=profile, seed=seed, out=out, overwrite=overwrite, console=console, weights=weights
+    )
     console.print(f"Model {model_id} written to {out}.")
 
 
@@ -135,6 +146,7 @@ def evaluate(
     folder: Annotated[Path, typer.Argument(help="An MVTec-layout folder with test and ground_truth.")],
     model: Annotated[Path, typer.Option(help="A model that `linewarden train` wrote.")],
     reject_at: Annotated[float, typer.Option(help="The calibrated score that would reject.", min=0, max=12)] = 2.0,
+    product: Product = None,
     html: Annotated[Path | None, typer.Option(help="Also write a page with the worst misses and false alarms.")] = None,
     json_out: JsonOut = None,
 ) -> None:
@@ -145,7 +157,7 @@ def evaluate(
     _check_writable(json_out)
     _check_writable(html)
     console = Console()
-    evaluation = evaluate_model(folder, model, reject_at, console, html)
+    evaluation = evaluate_model(folder, model, reject_at, console, html=html, product=product)
     console.print(render_report(evaluation))
     _write_json(json_out, json.loads(evaluation.to_json()))
 
@@ -154,11 +166,12 @@ def evaluate(
 def threshold(
     model: Annotated[Path, typer.Argument(help="A model that `linewarden train` wrote.")],
     false_rejects: Annotated[float, typer.Option(help="The share of good parts that may be rejected.")] = 0.05,
+    product: Product = None,
 ) -> None:
     """Say at which score a model rejects a wanted share of good parts, and how sure that is."""
     from deploy.model_making import advise
 
-    advice = advise(model, false_rejects)
+    advice = advise(model, false_rejects, product)
     Console().print(
         f"reject_at = {advice.threshold:.2f} rejects {advice.wanted_rate:.2%} of good parts; from {advice.pictures} "
         f"held-out pictures the true rate lies between {advice.lowest_rate:.2%} and {advice.highest_rate:.2%} (90 %)."
@@ -180,11 +193,9 @@ def compare_systems(
 
     with needs_extra("detector"):
         from deploy.comparison import compare
-        from detector.model.profiles import profile_named
     _check_writable(json_out)
     console = Console()
-    side_px = max(profile_named(profile).sides_px)
-    comparison = compare(folders, profile=profile, side_px=side_px, seeds=seeds, peers=peers, console=console)
+    comparison = compare(folders, profile=profile, seeds=seeds, peers=peers, console=console)
     console.print(comparison.table())
     _write_json(json_out, comparison.to_json())
 

@@ -18,6 +18,8 @@ from detector.evaluation.evaluate import evaluate
 from detector.evaluation.recorded import Content, RecordedModel
 from detector.model.artifact import load
 from detector.model.backbone.weights import PACKAGED_TOWER, read_weights
+from detector.model.lens import Size, lenses_for
+from detector.model.profiles import profile_named
 from detector.pictures.files import read_picture
 from detector.pictures.labelled import GOOD
 from detector.pictures.sets import list_good, list_test
@@ -114,13 +116,11 @@ class Comparison:
         return [statistics.fmean(getattr(row, figure) for row in rows if row.seed == seed) for seed in seeds]
 
 
-def compare(
-    folders: Sequence[Path], *, profile: str, side_px: int, seeds: int, peers: Path, console: Console
-) -> Comparison:
+def compare(folders: Sequence[Path], *, profile: str, seeds: int, peers: Path, console: Console) -> Comparison:
     """Train and measure all systems on every set, with the seeds 0 to `seeds` - 1.
 
-    `peers` is an interpreter that has anomalib. Its models see a canvas of about `side_px` squared, and their maps go
-    through the same metrics as ours. ConfigError says what the interpreter or a set lacks, before any work.
+    `peers` is an interpreter that has anomalib. Its models see each set at the finest magnification that ours does, and
+    their maps go through the same metrics. ConfigError says what the interpreter or a set lacks, before any work.
     """
     version = _anomalib_version(peers)
     _check_sets(folders)
@@ -130,7 +130,7 @@ def compare(
         for folder in folders:
             name = folder.resolve().name
             with tempfile.TemporaryDirectory() as scratch:
-                canvases[name], contents = write_tensors(folder, side_px, Path(scratch))
+                canvases[name], contents = write_tensors(folder, _finest_side(folder, profile), Path(scratch))
                 for seed in range(seeds):
                     for system in (OURS, *PEERS):
                         status.update(f"{name}, seed {seed}: {system}")
@@ -142,6 +142,11 @@ def compare(
                         rows.append(_row(system, seed, evaluate(folder, model)))
                         console.print(f"{name}, seed {seed}: {system} has a pixel AP of {rows[-1].pixel_ap:.3f}")
     return Comparison(tuple(rows), canvases, version)
+
+
+def _finest_side(folder: Path, profile: str) -> int:
+    sizes = [Size(*read_picture(path).shape[:2]) for path in list_good(folder)]
+    return lenses_for(sizes, profile_named(profile))[-1].side_px
 
 
 def write_tensors(folder: Path, side_px: int, scratch: Path) -> tuple[tuple[int, int], list[Content]]:
@@ -210,7 +215,7 @@ def run_peer(python: Path, scratch: Path, method: str, seed: int, contents: Sequ
 
 def _train(folder: Path, profile: str, seed: int, out: Path) -> Model:
     """Measure what a line would run: the saved model, read again."""
-    train(folder, profile=profile, seed=seed).save(out)
+    train([folder], profile=profile, seed=seed).save(out)
     return load(out)
 
 

@@ -104,7 +104,7 @@ def model_for(source: str, model: Path | None, seed: int, console: Console) -> I
                 "a stream or a video file has no good pictures to train on", "Give a trained model with --model."
             )
         out = Path(scratch) / "model"
-        train_model(folder, profile="lite", seed=seed, out=out, overwrite=False, console=console)
+        train_model([folder], profile="lite", seed=seed, out=out, overwrite=False, console=console)
         yield out
 
 

@@ -30,25 +30,67 @@ def progress_bar(console: Console) -> Progress:
     )
 
 
-def train_model(folder: Path, *, profile: str, seed: int, out: Path, overwrite: bool, console: Console) -> str:
-    """Train on an MVTec-layout folder, write the artifact to `out`, and return the model id."""
+def train_model(
+    folders: Sequence[Path],
+    *,
+    profile: str,
+    seed: int,
+    out: Path,
+    overwrite: bool,
+    console: Console,
+    weights: str | None = None,
+) -> str:
+    """Train one model on MVTec-layout folders, write the artifact to `out`, and return the model id.
+
+    What was learnt so far is kept beside `out` until the artifact is written: the same training goes on from there.
+    """
     with needs_extra("detector"):
+        from detector.model.artifact import refuse_to_lose
+        from detector.model.calibration import MINIMUM_PICTURES
+        from detector.training.checkpoints import Checkpoints
         from detector.training.fit import train
+    refuse_to_lose(out.absolute(), overwrite=overwrite)
+    checkpoints = Checkpoints(out.absolute().parent / f".{out.name}.training")
     with progress_bar(console) as progress:
-        trained = train(folder, profile=profile, seed=seed, on_progress=_bars(progress))
-    return trained.save(out, overwrite=overwrite)
+        trained = train(
+            folders,
+            profile=profile,
+            seed=seed,
+            on_progress=_bars(progress),
+            weights=weights,
+            checkpoints=checkpoints,
+        )
+    model_id = trained.save(out, overwrite=overwrite)
+    checkpoints.remove()
+    for product in trained.products:
+        if not product.calibration.known:
+            console.print(
+                f"{product.name}: {product.calibration.pictures} good pictures are too few to calibrate on. The model "
+                f"ranks pictures, and no line runs on it; give {MINIMUM_PICTURES} at least, better 100."
+            )
+    return model_id
 
 
 def evaluate_model(
-    folder: Path, model: Path, reject_at: float, console: Console, html: Path | None = None
+    folder: Path,
+    model: Path,
+    reject_at: float,
+    console: Console,
+    *,
+    html: Path | None = None,
+    product: str | None = None,
 ) -> EvaluationReport:
-    """Measure a saved model on a set's labelled pictures, and write the page `html` of what it got most wrong."""
+    """Measure a saved model on a set's labelled pictures, and write the page `html` of what it got most wrong.
+
+    A model of several products is asked for `product`, or for the one that has the folder's name.
+    """
     with needs_extra("detector"):
         from detector.evaluation.evaluate import evaluate
         from detector.evaluation.gallery import Gallery
         from detector.evaluation.page import html_page
-        from detector.model.artifact import load
-    loaded = load(model)
+        from detector.model.artifact import load, products_of
+    several = len(products_of(model)) > 1
+    loaded = load(model, product or (folder.resolve().name if several else None))
     gallery = Gallery(loaded.region_level) if html is not None else None
     with progress_bar(console) as progress:
         report = evaluate(folder, loaded, on_progress=_bars(progress), threshold=reject_at, gallery=gallery)
@@ -96,12 +138,12 @@ def preview_defects(folder: Path, *, out: Path, seed: int, generators: Sequence[
     )
 
 
-def advise(model: Path, false_rejects: float) -> ThresholdAdvice:
-    """Return the threshold of a saved model for a wanted false-reject rate."""
+def advise(model: Path, false_rejects: float, product: str | None = None) -> ThresholdAdvice:
+    """Return the threshold of a saved model's product for a wanted false-reject rate."""
     with needs_extra("detector"):
         from detector.model.artifact import load
         from detector.model.threshold import advise_threshold
-    return advise_threshold(load(model).calibration.pictures, false_rejects)
+    return advise_threshold(load(model, product).product.calibration.pictures, false_rejects)
 
 
 @contextmanager

@@ -87,9 +87,11 @@ class DetectorSettings(_Section):
 
     `linger_ms` is how long a free engine waits for more frames. More than one of `threads` pays only where the engine
     has the cores to itself: threads that wait for each other on a busy machine take many times as long.
+    `product` is which of the model's products is made, where it knows several.
     """
 
     model: Path = Path("models/lite")
+    product: str | None = None
     member: Name = "detector-0"
     max_batch: Annotated[int, Field(ge=1, le=256)] = 8
     linger_ms: Annotated[float, Field(ge=0, le=1_000)] = 0.0

@@ -57,7 +57,7 @@ def lite_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # Torch is loaded only by the tests that need a model; one thread, as in the detector.
     importlib.import_module("torch").set_num_threads(1)
     fit = importlib.import_module("detector.training.fit")
-    fit.train(folder / "parts").save(folder / "model")
+    fit.train([folder / "parts"]).save(folder / "model")
     return folder / "model"
 
 

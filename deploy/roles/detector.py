@@ -7,14 +7,22 @@ import torch
 
 from deploy.adapters import Adapters
 from detector.model.artifact import load
+from detector.model.calibration import MINIMUM_PICTURES
 from detector.service import DetectorService
+from shared.errors import ConfigError
 from shared.settings import Settings
 
 
 def build(settings: Settings, adapters: Adapters) -> DetectorService:
-    """Load the model; raises `ModelMissingError` or `ModelCorruptError`."""
+    """Load the model; the errors of `load`, and ConfigError if it cannot judge the product."""
     torch.set_num_threads(settings.detector.threads)
-    model = load(settings.detector.model)
+    model = load(settings.detector.model, settings.detector.product)
+    if not model.product.calibration.known:
+        raise ConfigError(
+            f"the model in {settings.detector.model} is not calibrated for {model.product.name!r}: it was trained on "
+            f"{model.product.calibration.pictures} good pictures",
+            f"Train it on at least {MINIMUM_PICTURES}, better 100.",
+        )
     # The first batches of a size are slow; paid here, they miss no deadline.
     for size in (1, settings.detector.max_batch):
         model.inspect([np.zeros((480, 640, 3), dtype=np.uint8)] * size)

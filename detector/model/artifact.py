@@ -1,8 +1,9 @@
 """A trained model as a folder: tensors, one readable file of numbers, a model card, and their checksums.
 
-    model.safetensors   tower.* the tower's weights; for each view bank.N the good patches, expected.N their
-                        usual distances; refiner.N.* the refiners' weights
-    model.toml          format version, profile, views, calibration, region level, what it was trained on
+    model.safetensors   tower.* the tower's weights; head.K.N.* the N-th head of kind K; for each product P and view
+                        V bank.P.V the good patches and expected.P.V their usual distances
+    model.toml          format version, profile, heads; each product's views, scales, calibration, region level, and
+                        what it was trained on
     README.md           the model card
     checksums.txt       sha256 of the three, in the form that `sha256sum -c` reads
 
@@ -29,21 +30,19 @@ from detector.model.backbone.tower import build_tower
 from detector.model.bank import Bank
 from detector.model.calibration import Calibration
 from detector.model.card import model_card
+from detector.model.fusion import Scale
+from detector.model.heads import Ensemble, HeadShape, build_head, frozen
 from detector.model.lens import Lens
 from detector.model.patch_model import PatchModel
+from detector.model.product import Product
 from detector.model.profiles import Profile
-from detector.model.refinement import Refinement, Scale
-from detector.model.refiner import Refiner, Shape
 from detector.model.view import View
 from shared.errors import ConfigError, ModelCorruptError, ModelMissingError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _TENSORS = "model.safetensors"
 _NUMBERS = "model.toml"
 _CARD = "README.md"
@@ -52,44 +51,32 @@ _FILES = (_CARD, _TENSORS, _NUMBERS)
 _TOWER = "tower."
 _BANK = "bank."
 _EXPECTED = "expected."
-_REFINER = "refiner."
+_HEAD = "head."
 _TRAIN_AGAIN = "Train it again with `linewarden train`."
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingFacts:
-    """What a model was trained on; for people and audits, inspection reads none of it."""
+    """What one product was trained on; for people and audits, inspection reads none of it."""
 
     pictures: int
     data_sha256: str
-    weights_sha256: str
-    seed: int
     folds: int
     expected_floor: float
-    created_utc: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TrainedView:
-    """A lens, the rows (K, D) of its bank and the usual distances (h, w) float32."""
-
-    lens: Lens
-    bank_rows: torch.Tensor
-    expected: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainedModel:
-    """Everything that training found, before it is written."""
+    """Everything that training found, before it is written; `facts` are each product's."""
 
     settings: Profile
     tower: Mapping[str, torch.Tensor]
-    views: tuple[TrainedView, ...]
-    refinement: Refinement | None
-    map_lens: Lens
-    calibration: Calibration
-    region_level: float
-    facts: TrainingFacts
+    ensembles: tuple[Ensemble, ...]
+    products: tuple[Product, ...]
+    facts: tuple[TrainingFacts, ...]
+    weights_sha256: str
+    seed: int
+    created_utc: str
 
     def save(self, folder: Path, *, overwrite: bool = False) -> str:
         """Write the artifact and return its model id; see `save`."""
@@ -102,7 +89,7 @@ def save(trained: TrainedModel, folder: Path, *, overwrite: bool = False) -> str
     A folder that holds anything but a model artifact is never touched; an artifact is replaced with `overwrite` alone.
     """
     folder = folder.absolute()
-    _refuse_to_lose(folder, overwrite=overwrite)
+    refuse_to_lose(folder, overwrite=overwrite)
     folder.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
@@ -117,8 +104,12 @@ def save(trained: TrainedModel, folder: Path, *, overwrite: bool = False) -> str
     return _model_id(trained.settings.name, sums)
 
 
-def load(folder: Path) -> PatchModel:
-    """Load a model: ModelMissingError if there is none, ModelCorruptError if it is not as it was written."""
+def load(folder: Path, product: str | None = None) -> PatchModel:
+    """Load a model for one of its products, which must be named if there are several.
+
+    ModelMissingError if there is none, ModelCorruptError if it is not as it was written, ConfigError if it does not
+    know the product.
+    """
     if not (folder / _CHECKSUMS).is_file():
         raise ModelMissingError(f"there is no model in {folder}", "Make one with `linewarden train`.")
     sums = _verify(folder)
@@ -129,46 +120,57 @@ def load(folder: Path) -> PatchModel:
         raise ModelCorruptError(f"{folder / _TENSORS} cannot be read: {error}", _TRAIN_AGAIN) from error
     try:
         settings = _profile(numbers["settings"])
-        map_lens = Lens(**numbers["map_lens"])
-        calibration = _calibration(numbers["calibration"])
-        region_level = float(numbers["region_level"])
-        views = tuple(
-            View(Lens(**lens), Bank(tensors.pop(f"{_BANK}{index}")), tensors.pop(f"{_EXPECTED}{index}").numpy())
-            for index, lens in enumerate(numbers["views"])
-        )
-        refinement = _refinement(numbers["refinement"], tensors) if "refinement" in numbers else None
+        ensembles = tuple(_ensemble(table, tensors) for table in numbers["heads"])
+        products = [_product(index, table, tensors) for index, table in enumerate(numbers["products"])]
     except (KeyError, TypeError, ValueError) as error:
         raise ModelCorruptError(f"the model in {folder} lacks or misstates {error}", _TRAIN_AGAIN) from error
     weights = {name.removeprefix(_TOWER): tensor for name, tensor in tensors.items()}
     return PatchModel(
         model_id=_model_id(settings.name, sums),
         settings=settings,
-        tower=build_tower(settings.tower, weights),
-        views=views,
-        refinement=refinement,
-        map_lens=map_lens,
-        calibration=calibration,
-        region_level=region_level,
+        tower=build_tower(settings.tower, weights, settings.canvas),
+        ensembles=ensembles,
+        product=_chosen(folder, products, product),
     )
+
+
+def products_of(folder: Path) -> list[str]:
+    """Return the names of the products that a model knows; the same errors as `load`."""
+    if not (folder / _CHECKSUMS).is_file():
+        raise ModelMissingError(f"there is no model in {folder}", "Make one with `linewarden train`.")
+    return [str(table["name"]) for table in _read_numbers(folder)["products"]]
+
+
+def _chosen(folder: Path, products: Sequence[Product], name: str | None) -> Product:
+    if name is None and len(products) == 1:
+        return products[0]
+    for product in products:
+        if product.name == name:
+            return product
+    known = ", ".join(product.name for product in products)
+    problem = f"does not know the product {name!r}" if name else "knows several products"
+    raise ConfigError(f"the model in {folder} {problem}", f"Name one of: {known}.")
 
 
 def _contents(trained: TrainedModel) -> dict[str, bytes]:
     tensors = {f"{_TOWER}{name}": tensor.contiguous() for name, tensor in trained.tower.items()}
-    for index, view in enumerate(trained.views):
-        tensors[f"{_BANK}{index}"] = view.bank_rows.contiguous()
-        tensors[f"{_EXPECTED}{index}"] = torch.from_numpy(view.expected)
+    for ensemble in trained.ensembles:
+        tensors |= _head_tensors(ensemble)
+    for index, product in enumerate(trained.products):
+        for number, view in enumerate(product.views):
+            tensors[f"{_BANK}{index}.{number}"] = view.bank.rows.contiguous()
+            tensors[f"{_EXPECTED}{index}.{number}"] = torch.from_numpy(view.expected)
     numbers: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
-        "region_level": trained.region_level,
+        "created_utc": trained.created_utc,
+        "seed": trained.seed,
+        "weights_sha256": trained.weights_sha256,
         "settings": asdict(trained.settings),
-        "map_lens": asdict(trained.map_lens),
-        "views": [asdict(view.lens) for view in trained.views],
-        "calibration": asdict(trained.calibration),
-        "training": asdict(trained.facts),
+        "heads": [{**asdict(ensemble.shape), "members": len(ensemble.heads)} for ensemble in trained.ensembles],
+        "products": [
+            _product_numbers(product, facts) for product, facts in zip(trained.products, trained.facts, strict=True)
+        ],
     }
-    if trained.refinement is not None:
-        tensors |= _refiner_tensors(trained.refinement)
-        numbers["refinement"] = _refinement_numbers(trained.refinement)
     return {
         _TENSORS: save_tensors(tensors),
         _NUMBERS: tomli_w.dumps(numbers).encode(),
@@ -185,7 +187,8 @@ def _model_id(profile: str, checksums: str) -> str:
     return f"{profile}-{hashlib.sha256(checksums.encode()).hexdigest()[:12]}"
 
 
-def _refuse_to_lose(folder: Path, *, overwrite: bool) -> None:
+def refuse_to_lose(folder: Path, *, overwrite: bool) -> None:
+    """Raise ConfigError unless an artifact may be written to `folder`: best asked before hours of training."""
     if not folder.exists():
         return
     if not folder.is_dir():
@@ -233,36 +236,60 @@ def _read_numbers(folder: Path) -> dict[str, Any]:
     return numbers
 
 
-def _refiner_tensors(refinement: Refinement) -> dict[str, torch.Tensor]:
+def _product_numbers(product: Product, facts: TrainingFacts) -> dict[str, Any]:
     return {
-        f"{_REFINER}{index}.{name}": tensor.contiguous()
-        for index, refiner in enumerate(refinement.refiners)
-        for name, tensor in refiner.state_dict().items()
+        "name": product.name,
+        "region_level": product.region_level,
+        "map_lens": asdict(product.map_lens),
+        "views": [asdict(view.lens) for view in product.views],
+        "scales": [asdict(scale) for scale in product.scales],
+        "calibration": asdict(product.calibration),
+        "training": asdict(facts),
     }
 
 
-def _refinement_numbers(refinement: Refinement) -> dict[str, Any]:
-    return {
-        "view": refinement.view,
-        "bank": asdict(refinement.bank),
-        "logits": asdict(refinement.logits),
-        "shapes": [asdict(refiner.shape) for refiner in refinement.refiners],
-    }
-
-
-def _refinement(table: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Refinement:
+def _product(index: int, table: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Product:
     """Return what was saved, and take its tensors out of `tensors`."""
-    refiners = []
-    for index, shape in enumerate(table["shapes"]):
-        prefix = f"{_REFINER}{index}."
+    views = (
+        View(
+            Lens(**lens),
+            Bank(tensors.pop(f"{_BANK}{index}.{number}")),
+            tensors.pop(f"{_EXPECTED}{index}.{number}").numpy(),
+        )
+        for number, lens in enumerate(table["views"])
+    )
+    return Product(
+        name=str(table["name"]),
+        views=tuple(views),
+        scales=tuple(Scale(**scale) for scale in table["scales"]),
+        map_lens=Lens(**table["map_lens"]),
+        calibration=_calibration(table["calibration"]),
+        region_level=float(table["region_level"]),
+    )
+
+
+def _head_tensors(ensemble: Ensemble) -> dict[str, torch.Tensor]:
+    return {
+        f"{_HEAD}{ensemble.shape.kind}.{index}.{name}": tensor.contiguous()
+        for index, head in enumerate(ensemble.heads)
+        for name, tensor in head.state_dict().items()
+    }
+
+
+def _ensemble(table: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Ensemble:
+    """Return what was saved, and take its tensors out of `tensors`."""
+    shape = HeadShape(table["kind"], tuple(table["channels"]), table["patch"], table["width"])
+    heads = []
+    for index in range(table["members"]):
+        prefix = f"{_HEAD}{shape.kind}.{index}."
         state = {name.removeprefix(prefix): tensors.pop(name) for name in list(tensors) if name.startswith(prefix)}
-        refiner = Refiner(Shape(tuple(shape["channels"]), shape["patch"], shape["width"]))
+        head = build_head(shape)
         try:
-            refiner.load_state_dict(state)
+            head.load_state_dict(state)
         except RuntimeError as error:
-            raise ValueError(f"the tensors of refiner {index}") from error
-        refiners.append(refiner.eval().requires_grad_(requires_grad=False))
-    return Refinement(table["view"], tuple(refiners), Scale(**table["bank"]), Scale(**table["logits"]))
+            raise ValueError(f"the tensors of the {shape.kind} {index}") from error
+        heads.append(head)
+    return Ensemble(shape, frozen(heads))
 
 
 def _profile(table: dict[str, Any]) -> Profile:

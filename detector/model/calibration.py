@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shared.errors import DataError, ModelCorruptError
+from shared.errors import ModelCorruptError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,7 +34,8 @@ class Calibration:
     """A continuous, never falling mapping of raw scores to 0..12.
 
     Up to `threshold` it runs straight between the `knots`, (raw, calibrated) pairs that rise in both; beyond it
-    follows the tail of `excesses` many scores with the mean excess `tail_mean`.
+    follows the tail of `excesses` many scores with the mean excess `tail_mean`. With fewer than `MINIMUM_PICTURES`
+    there is no curve, and every score is the highest: what cannot be judged must not pass.
     """
 
     pictures: int
@@ -44,16 +45,25 @@ class Calibration:
     excesses: int
 
     def __post_init__(self) -> None:
+        if not self.known and self.pictures < MINIMUM_PICTURES:
+            return
         raws = [raw for raw, _ in self.knots]
         scores = [score for _, score in self.knots]
         numbers = [*raws, *scores, self.threshold, self.tail_mean]
         rises = all(np.diff(raws) > 0) and all(np.diff(scores) >= 0)
-        if not (self.knots and rises and np.isfinite(numbers).all() and self.tail_mean > 0 and self.excesses > 0):
+        if not (self.known and self.excesses and rises and np.isfinite(numbers).all() and self.tail_mean > 0):
             raise ModelCorruptError("the calibration's numbers do not make a rising curve", "Train the model again.")
 
     @property
+    def known(self) -> bool:
+        """Whether there is a curve at all."""
+        return bool(self.knots)
+
+    @property
     def calibration_id(self) -> str:
-        """Twelve hexadecimal digits of the parameters' sha256."""
+        """Twelve hexadecimal digits of the parameters' sha256; `uncalibrated` where there is no curve."""
+        if not self.known:
+            return "uncalibrated"
         text = json.dumps(asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -63,6 +73,8 @@ class Calibration:
 
     def scores(self, raws: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the calibrated scores, (n,) float64 in 0..12, of raw scores (n,)."""
+        if not self.known:
+            return np.full(raws.shape, HIGHEST_SCORE)
         known = np.asarray([raw for raw, _ in self.knots])
         body = np.interp(raws, known, np.asarray([score for _, score in self.knots]))
         excess = np.maximum(raws - self.threshold, 0.0)
@@ -73,13 +85,13 @@ class Calibration:
 
 
 def fit_calibration(held_out: NDArray[np.float64]) -> Calibration:
-    """Fit on the raw scores (n,) of good pictures that were not in the bank they were compared with."""
+    """Fit on the raw scores (n,) of good pictures that were not in the bank they were compared with.
+
+    Fewer than `MINIMUM_PICTURES` give a calibration that is not `known`.
+    """
     count = held_out.size
     if count < MINIMUM_PICTURES:
-        raise DataError(
-            f"{count} good pictures are too few to calibrate on",
-            f"Give at least {MINIMUM_PICTURES}, better 100: a false-reject rate of 1 % shows only in hundreds.",
-        )
+        return Calibration(pictures=count, knots=(), threshold=0.0, tail_mean=0.0, excesses=0)
     ordered = np.sort(held_out.astype(np.float64))
     excesses = max(_MINIMUM_EXCESSES, round(_TAIL_SHARE * count))
     threshold = float(ordered[count - excesses - 1])

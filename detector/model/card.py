@@ -7,24 +7,25 @@ from typing import Any
 
 def model_card(numbers: dict[str, Any]) -> str:
     """Return the card, Markdown, for the numbers of a model.toml."""
-    settings, training = numbers["settings"], numbers["training"]
-    calibration = numbers["calibration"]
+    settings = numbers["settings"]
+    products = "\n".join(_product(table) for table in numbers["products"])
     return f"""# A linewarden model of good parts
 
-- Profile `{settings["name"]}`, tower `{settings["tower"]}`. It looks at a picture at
-  {_views(numbers["views"])}.
-- Trained on {training["pictures"]} pictures of good parts (sha256 of the set {training["data_sha256"][:12]}),
-  seed {training["seed"]}, {training["created_utc"]}. It has seen no defect.
-- Frozen trunk weights: sha256 {training["weights_sha256"][:12]}.
-- {_refinement(numbers)}
+- Profile `{settings["name"]}`, tower `{settings["tower"]}`, frozen: weights sha256 {numbers["weights_sha256"][:12]}.
+- Trained with the seed {numbers["seed"]}, {numbers["created_utc"]}. It has seen no defect but those made in good
+  pictures.
+- {_heads(numbers["heads"], text=settings["tower"] != _WITHOUT_TEXT)}
 - Keeps {settings["bank_size"]} patches a view at most; a patch is as anomalous as its nearest neighbour there is far,
   in multiples of what is usual at its place.
 
+## Products
+{products}
+
 ## Scores
 The calibrated score is -log10 of the probability that a good picture scores at least as high: 3 means one good part in
-a thousand. It was fitted on {calibration["pictures"]} held-out good scores in {training["folds"]} folds. Beyond about
-{_log10_floor(calibration["pictures"])} it extrapolates an exponential tail, so that a threshold above that is an
-estimate: measure the false-reject rate on fresh good parts before you rely on it.
+a thousand. It was fitted on held-out good scores. Beyond what their number can tell it extrapolates an exponential
+tail, so that a threshold above that is an estimate: measure the false-reject rate on fresh good parts before you rely
+on it. A product that is not calibrated has too few pictures, and all its parts get the highest score.
 
 ## Limits
 Valid for the camera, product and lighting of the training pictures. Anything new scores high, a harmless change of
@@ -32,8 +33,20 @@ set-up too. Thin low-contrast lines, a few pixels wide at the canvas's size, are
 """
 
 
-def _log10_floor(pictures: int) -> str:
-    return f"{len(str(pictures)) - 1}"
+_WITHOUT_TEXT = "linewarden-lite"
+
+
+def _product(table: dict[str, Any]) -> str:
+    training, pictures = table["training"], table["calibration"]["pictures"]
+    known = (
+        f"calibrated on {pictures}, which tell scores up to about {len(str(pictures)) - 1}"
+        if table["calibration"]["knots"]
+        else "not calibrated"
+    )
+    return (
+        f"- `{table['name']}`: {training['pictures']} pictures of good parts "
+        f"(sha256 of the set {training['data_sha256'][:12]}), {known}. It is looked at at {_views(table['views'])}."
+    )
 
 
 def _views(lenses: list[dict[str, Any]]) -> str:
@@ -41,10 +54,14 @@ def _views(lenses: list[dict[str, Any]]) -> str:
     return f"{sides}, its light levelled" if lenses[0]["level_light"] else sides
 
 
-def _refinement(numbers: dict[str, Any]) -> str:
-    if "refinement" not in numbers:
-        return "It has no refiner and no prompt: this tower has no trained text side, and the bank alone judges."
-    return (
-        "Two refiners, learnt from defects made in good pictures, sharpen the map. This tower has no trained text "
-        "side: they stand in for CLIP-ADA's learnable prompt."
+def _heads(shapes: list[dict[str, Any]], *, text: bool) -> str:
+    if not shapes:
+        return "It has no prompt and no refiner: the bank alone judges."
+    kinds = " and ".join(f"{shape['members']} of the kind {shape['kind']}" for shape in shapes)
+    stands_in = (
+        "Its prompts went through the text tower that belongs to these weights, and are cached."
+        if text
+        else "This tower has no trained text side: free directions, learnt like prompts, and the refiner stand in for "
+        "CLIP-ADA's learnable prompt."
     )
+    return f"Heads learnt from made defects: {kinds}. {stands_in}"

@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """What the tower sees of one picture: refining levels (1, C_l, h_l, w_l), patches (rows, columns, D) float32."""
+    """What the tower sees of one picture: the heads' levels (1, C_l, h_l, w_l), patches (rows, columns, D) float32."""
 
     levels: tuple[torch.Tensor, ...]
     patches: torch.Tensor
 
 
 def see(tower: Tower, canvas: NDArray[np.float32], profile: Profile) -> Seen:
-    """Return what the tower sees of its input (H, W, 3) float32; there are levels where the profile refines."""
+    """Return what the tower sees of its input (H, W, 3) float32; there are levels where the profile has heads."""
     stride = profile.grid_stride_px
     grid = Size(canvas.shape[0] // stride, canvas.shape[1] // stride)
-    wanted = sorted({*profile.stages, *profile.refine_stages})
+    wanted = sorted({*profile.stages, *profile.head_stages})
     with torch.inference_mode():
         # The rows are already (H, W, C) in memory: the permuted view is channels-last without a copy.
         found = tower.stages(torch.from_numpy(canvas)[None].permute(0, 3, 1, 2), wanted)
         maps = dict(zip(wanted, found, strict=True))
         patches = patch_features([maps[stage] for stage in profile.stages], grid, profile.neighbourhood)[0]
-    return Seen(tuple(maps[stage] for stage in profile.refine_stages), patches)
+    return Seen(tuple(maps[stage] for stage in profile.head_stages), patches)
 
 
 def extract(tower: Tower, picture: NDArray[np.uint8], lens: Lens, profile: Profile) -> torch.Tensor:

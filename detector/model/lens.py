@@ -48,16 +48,20 @@ class Lens:
 
     A picture as large as the training pictures' median comes to about `side_px` squared in area, whatever its aspect
     ratio; its sides become multiples of `multiple_px`, so that the tower's cells cover it without a rest. With
-    `level_light`, shades and the picture's contrast are evened out first: see `level`.
+    `level_light`, shades and the picture's contrast are evened out first: see `level`. A `square` lens makes every
+    picture a square of `side_px`.
     """
 
     side_px: int
     multiple_px: int
     magnification: float
     level_light: bool
+    square: bool = False
 
     def content(self, picture: Size) -> Size:
         """Return how large a picture is in the tower's eyes."""
+        if self.square:
+            return Size(self.side_px, self.side_px)
         factor = min(self.magnification, math.sqrt(_LARGEST_AREA) * self.side_px / picture.side_px)
         rows, columns = (
             max(1, round(side * factor / self.multiple_px)) for side in (picture.height_px, picture.width_px)
@@ -88,8 +92,26 @@ class Lens:
 
 def lens_for(pictures: Sequence[Size], side_px: int, multiple_px: int, *, level_light: bool) -> Lens:
     """Return the lens that brings the median of the pictures' areas to `side_px` squared."""
-    median = math.sqrt(float(np.median([size.height_px * size.width_px for size in pictures])))
-    return Lens(side_px, multiple_px, side_px / median, level_light)
+    return Lens(side_px, multiple_px, side_px / median_side_px(pictures), level_light)
+
+
+def lenses_for(pictures: Sequence[Size], settings: Profile) -> tuple[Lens, ...]:
+    """Return the lenses of the profile's magnifications next below and next above the camera's own, coarser first.
+
+    A coarser one throws away what the camera saw, a finer one only draws it larger; see ADR 0011.
+    """
+    native = median_side_px(pictures)
+    below = max((side for side in settings.sides_px if side <= native), default=min(settings.sides_px))
+    above = min((side for side in settings.sides_px if side >= native), default=max(settings.sides_px))
+    return tuple(
+        Lens(side, settings.multiple_px, side / native, settings.level_light, settings.square)
+        for side in sorted({below, above})
+    )
+
+
+def median_side_px(pictures: Sequence[Size]) -> float:
+    """Return the side of the square of the pictures' median area."""
+    return math.sqrt(float(np.median([size.height_px * size.width_px for size in pictures])))
 
 
 def level(picture: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -1,14 +1,14 @@
-"""The model behind the port: tower, views, scoring and calibration in one inspection."""
+"""The model behind the port: tower, views, heads, fusion and calibration in one inspection."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from detector.model.base import Inspection
 from detector.model.features import see
-from detector.model.lens import Lens, check_picture
-from detector.model.refinement import Maps, Refinement, fuse, plain
+from detector.model.fusion import Maps, fuse, sized
+from detector.model.lens import Size, check_picture
 from detector.model.scoring import combine, find_regions, image_score
 from shared.domain import AnomalyMap
 
@@ -19,17 +19,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from detector.model.backbone.tower import Tower
-    from detector.model.calibration import Calibration
-    from detector.model.lens import Size
+    from detector.model.heads import Ensemble
+    from detector.model.product import Product
     from detector.model.profiles import Profile
     from detector.model.view import View
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PatchModel:
-    """A frozen tower, one or more views of good parts, and what refines the map of one of them.
-
-    `map_lens` says how large a picture's map is.
+    """A frozen tower, heads on top of it, and what is known of one product.
 
     The model holds no state between calls, so any thread may call it.
     """
@@ -37,11 +35,8 @@ class PatchModel:
     model_id: str
     settings: Profile
     tower: Tower
-    views: tuple[View, ...]
-    refinement: Refinement | None
-    map_lens: Lens
-    calibration: Calibration
-    region_level: float
+    ensembles: tuple[Ensemble, ...]
+    product: Product
 
     @property
     def profile(self) -> str:
@@ -51,7 +46,16 @@ class PatchModel:
     @property
     def calibration_id(self) -> str:
         """The calibration's short checksum."""
-        return self.calibration.calibration_id
+        return self.product.calibration.calibration_id
+
+    @property
+    def region_level(self) -> float:
+        """The raw map value from which a pixel belongs to a region."""
+        return self.product.region_level
+
+    def with_shares(self, place: tuple[float, ...], score: tuple[float, ...]) -> PatchModel:
+        """Return the same model with other shares of bank and heads; its calibrated scores mean nothing any more."""
+        return replace(self, settings=replace(self.settings, shares_of_place=place, shares_of_score=score))
 
     def inspect(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Inspection]:
         """Inspect (H, W, 3) RGB or (H, W) grey uint8 pictures of any sizes; PictureError for anything else."""
@@ -64,22 +68,25 @@ class PatchModel:
         On a CPU one picture at a time is the fastest: its feature maps stay in the cache, those of eight do not (24 ms
         against 34 ms a picture on one core).
         """
-        maps = self._maps(picture, self.map_lens.content(size))
+        maps = self._maps(picture, self.product.map_lens.content(size))
         raw = image_score(maps.score, self.settings.top_share)
-        regions = find_regions(maps.place, self.region_level, size, self.settings.max_regions)
-        return Inspection(raw, self.calibration.score(raw), AnomalyMap(maps.place), regions)
+        regions = find_regions(maps.place, self.product.region_level, size, self.settings.max_regions)
+        return Inspection(raw, self.product.calibration.score(raw), AnomalyMap(maps.place), regions)
 
     def _maps(self, picture: NDArray[np.uint8], map_size: Size) -> Maps:
-        """Return the picture's maps at the map's size: the views' mean, and the refiners' with it if there are any."""
-        grids = []
-        logits = None
-        for index, view in enumerate(self.views):
-            seen = see(self.tower, view.lens.look(picture, self.settings), self.settings)
-            relative = view.relative(seen)
-            grids.append(relative)
-            if self.refinement is not None and self.refinement.view == index:
-                logits = self.refinement.refine(seen, view.bank, relative, map_size)
-        bank = combine(grids, map_size)
-        if self.refinement is None or logits is None:
-            return plain(bank, self.settings)
-        return fuse(bank, logits, (self.refinement.bank, self.refinement.logits), self.settings)
+        """Return the picture's maps at the map's size; what has no share in them is not computed."""
+        asked = self.settings.asked
+        first, *others = self.product.views
+        seen = see(self.tower, first.lens.look(picture, self.settings), self.settings)
+        if asked == (0,):
+            relative, logits = first.relative(seen), []
+        else:
+            relative, differences = first.compare(seen)
+            heads = [self.ensembles[index - 1] for index in asked if index]
+            logits = [sized(head.logits(seen, differences, relative), map_size) for head in heads]
+        grids = [relative, *(self._relative(view, picture) for view in others)] if 0 in asked else []
+        maps = [combine(grids, map_size), *logits] if grids else logits
+        return fuse(maps, [self.product.scales[index] for index in asked], self.settings)
+
+    def _relative(self, view: View, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return view.relative(see(self.tower, view.lens.look(picture, self.settings), self.settings))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from detector.model.lens import Size
 from shared.errors import ConfigError
 
 
@@ -12,18 +13,22 @@ class Profile:
     """How a model looks at a picture and what it keeps of the good ones.
 
     `sides_px` are the magnifications to choose from: the side of the square of the pictures' median area, in the
-    tower's pixels; `level_light` is that of the lens. The map is made at `map_side_px` likewise; `blur_sigma_px` is in
-    its pixels, and `top_share` is the part of them whose mean is the picture's score. `mean` and `std` are of channels
-    in 0..1, RGB. `stages` index the tower's feature maps; `grid_stride_px` is the tower's pixels between two patches.
+    tower's pixels; the two that bracket the camera's own are taken. With `square` each picture becomes a square of that
+    side, for towers whose positions belong to one grid. `level_light` is that of the lens. The map is made at
+    `map_side_px` likewise; `blur_sigma_px` is in its pixels, and `top_share` is the part of them whose mean is the
+    picture's score. `mean` and `std` are of channels in 0..1, RGB. `stages` index the tower's feature maps;
+    `grid_stride_px` is the tower's pixels between two patches.
 
-    With `refine_stages`, a refiner of `refine_width` channels reads these stages; it learns from `refine_pictures`
-    spoilt pictures of 256 x 256, or as many pixels, and has the two shares in the map and in the picture's score.
+    `heads` name what is learnt from defects made in good pictures. They are of `head_width` channels, read
+    `head_stages`, finest first, and learn in `head_steps` steps from `head_pictures` spoilt pictures of 256 x 256, or
+    as many pixels. The two shares are the bank's and each head's in the map and in the picture's score.
     """
 
     name: str
     tower: str
     sides_px: tuple[int, ...]
     multiple_px: int
+    square: bool
     level_light: bool
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -33,13 +38,26 @@ class Profile:
     bank_size: int
     map_side_px: int
     blur_sigma_px: float
-    refine_stages: tuple[int, ...]
-    refine_width: int
-    refine_pictures: int
-    refined_share_of_place: float
-    refined_share_of_score: float
+    heads: tuple[str, ...]
+    head_stages: tuple[int, ...]
+    head_width: int
+    head_pictures: int
+    head_steps: int
+    shares_of_place: tuple[float, ...]
+    shares_of_score: tuple[float, ...]
     top_share: float
     max_regions: int
+
+    @property
+    def canvas(self) -> Size | None:
+        """The one size that the tower is built for; None if it takes any."""
+        return Size(self.sides_px[0], self.sides_px[0]) if self.square else None
+
+    @property
+    def asked(self) -> tuple[int, ...]:
+        """Which of the bank (0) and the heads (1 and on) have any share."""
+        shares = zip(self.shares_of_place, self.shares_of_score, strict=True)
+        return tuple(index for index, (place, score) in enumerate(shares) if place or score)
 
 
 # The checkpoint was converted from TensorFlow's EfficientNet-Lite, which was trained on (x - 127) / 128.
@@ -48,6 +66,7 @@ LITE = Profile(
     tower="linewarden-lite",
     sides_px=(256,),
     multiple_px=16,
+    square=False,
     level_light=True,
     mean=(127 / 255,) * 3,
     std=(128 / 255,) * 3,
@@ -57,11 +76,13 @@ LITE = Profile(
     bank_size=2048,
     map_side_px=256,
     blur_sigma_px=3.0,
-    refine_stages=(),
-    refine_width=32,
-    refine_pictures=0,
-    refined_share_of_place=0.75,
-    refined_share_of_score=0.25,
+    heads=(),
+    head_stages=(),
+    head_width=32,
+    head_pictures=0,
+    head_steps=0,
+    shares_of_place=(1.0,),
+    shares_of_score=(1.0,),
     top_share=0.001,
     max_regions=16,
 )
@@ -72,10 +93,14 @@ LITE_PYRAMID = replace(
     name="lite-pyramid",
     sides_px=(256, 384, 512),
     neighbourhood=3,
-    bank_size=6144,
+    bank_size=4096,
     blur_sigma_px=2.0,
-    refine_stages=(1, 2, 3),
-    refine_pictures=1500,
+    heads=("refiner",),
+    head_stages=(1, 2, 3),
+    head_pictures=1500,
+    head_steps=900,
+    shares_of_place=(0.25, 0.75),
+    shares_of_score=(0.6, 0.4),
     top_share=0.003,
 )
 

@@ -11,8 +11,6 @@ from torch.nn import functional
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from detector.model.lens import Size
-
 # CLIP was trained with similarities over a temperature of 0.07 (Radford et al., ICML 2021, section 2.5).
 TEMPERATURE = 0.07
 _START_BIAS = -2.0
@@ -22,8 +20,8 @@ class PromptMap(nn.Module):
     """One linear adapter for each level into the joint space, and the prompts' cached vectors.
 
     With two prompts (normal, abnormal) a patch's logit is the difference of its similarities, which is the softmax over
-    the two; with one, abnormal alone, it is that similarity. A level's map is brought to the grid, and the logits are
-    averaged over levels, as CLIP-ADA's similarity map is.
+    the two; with one, abnormal alone, it is that similarity. A level's map is brought to the finest level's grid, and
+    the logits are averaged over levels, as CLIP-ADA's similarity map is.
     """
 
     def __init__(self, channels: Sequence[int], width: int, prompts: int = 2) -> None:
@@ -33,18 +31,20 @@ class PromptMap(nn.Module):
         self.prompts: torch.Tensor
         self.register_buffer("prompts", torch.zeros(prompts, width))
 
-    def forward(self, levels: Sequence[torch.Tensor], grid: Size, prompts: torch.Tensor | None = None) -> torch.Tensor:
-        """Return logits (B, grid height, grid width) for levels (B, C_l, h_l, w_l).
+    def forward(
+        self, levels: Sequence[torch.Tensor], _difference: torch.Tensor | None, _relative: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Return logits (B, h, w) on the first level's grid for levels (B, C_l, h_l, w_l); see `build_head`."""
+        return self.similarity(levels, self.prompts)
 
-        `prompts`, unit rows (1 or 2, width), stand in for the cached ones while they are still being learnt.
-        """
-        rows = self.prompts if prompts is None else prompts
-        direction = rows[-1] - rows[0] if rows.shape[0] > 1 else rows[0]
+    def similarity(self, levels: Sequence[torch.Tensor], prompts: torch.Tensor) -> torch.Tensor:
+        """Return the logits with other prompts, unit rows (1 or 2, width), than the cached ones: those being learnt."""
+        direction = prompts[-1] - prompts[0] if prompts.shape[0] > 1 else prompts[0]
+        size = levels[0].shape[2:]
         total = torch.zeros(())
         for adapter, level in zip(self.adapters, levels, strict=True):
             unit = functional.normalize(adapter(level), dim=1)
             logits = torch.einsum("bdhw,d->bhw", unit, direction)[:, None] / TEMPERATURE
-            size = (grid.height_px, grid.width_px)
             if logits.shape[2:] != size:
                 logits = functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
             total = total + logits[:, 0]

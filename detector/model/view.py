@@ -29,6 +29,14 @@ class View:
     def relative(self, seen: Seen) -> NDArray[np.float32]:
         """Return each patch's distance relative to what is usual there, (rows, columns) float32."""
         with torch.inference_mode():
-            distances = self.bank.distances(seen.patches).numpy()
+            return self._over_usual(self.bank.distances(seen.patches))
+
+    def compare(self, seen: Seen) -> tuple[NDArray[np.float32], torch.Tensor]:
+        """Return `relative`, and each patch less its nearest good one, (rows, columns, D) float32."""
+        with torch.inference_mode():
+            distances, differences = self.bank.differences(seen.patches)
+            return self._over_usual(distances), differences
+
+    def _over_usual(self, distances: torch.Tensor) -> NDArray[np.float32]:
         rows, columns = distances.shape
-        return np.asarray(distances / fitted(self.expected, (rows, columns)), dtype=np.float32)
+        return np.asarray(distances.numpy() / fitted(self.expected, (rows, columns)), dtype=np.float32)

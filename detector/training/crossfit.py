@@ -59,14 +59,14 @@ def held_out_distances(
     """Return each picture's distances from a bank of the other folds' pictures.
 
     A fold is a run of neighbours in the order of the file names: pictures taken one after the other look alike, and
-    a random split would compare a part with its own twin.
+    a random split would compare a part with its own twin. A single picture has no others, and is compared with itself.
     """
     everyone = np.arange(len(features))
     distances: list[NDArray[np.float32]] = []
     banks: list[Bank] = []
     fold_of = np.zeros(len(features), dtype=np.int64)
-    for done, members in enumerate(np.array_split(everyone, folds), start=1):
-        others = np.setdiff1d(everyone, members)
+    for done, members in enumerate(np.array_split(everyone, min(folds, everyone.size)), start=1):
+        others = np.setdiff1d(everyone, members) if everyone.size > 1 else everyone
         bank = bank_of([features[index] for index in others.tolist()], bank_size, seed)
         banks.append(bank)
         fold_of[members] = done - 1

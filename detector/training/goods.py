@@ -28,8 +28,9 @@ MOST_PICTURES = 400
 
 @dataclass(frozen=True, slots=True)
 class Goods:
-    """The files of good pictures that training uses, and the size of each picture."""
+    """The product's name, the files of good pictures that training uses, and the size of each picture."""
 
+    product: str
     paths: tuple[Path, ...]
     sizes: tuple[Size, ...]
 
@@ -56,7 +57,7 @@ def read_goods(folder: Path, on_read: Callable[[int, int], None]) -> Goods:
         height, width = read_picture(path).shape[:2]
         sizes.append(Size(height, width))
         on_read(done, len(paths))
-    return Goods(tuple(paths), tuple(sizes))
+    return Goods(folder.resolve().name, tuple(paths), tuple(sizes))
 
 
 def evenly(paths: Sequence[Path], most: int) -> list[Path]:

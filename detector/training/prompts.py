@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from detector.model.backbone.text import TextTower
+    from detector.model.prompt_map import PromptMap
 
 _START_DEVIATION = 0.02
 
@@ -41,3 +44,24 @@ class FreePrompts(nn.Module):
     def forward(self) -> torch.Tensor:
         """Return the prompts, unit rows (count, width) float32."""
         return functional.normalize(self.rows, dim=1)
+
+
+class PromptLearner(nn.Module):
+    """A prompt map whose prompts are still being learnt; `settle` caches them, and the text tower is needed no more."""
+
+    def __init__(self, head: PromptMap, prompts: TextPrompts | FreePrompts) -> None:
+        super().__init__()
+        self.head = head
+        self.prompts = prompts
+
+    def forward(
+        self, levels: Sequence[torch.Tensor], _difference: torch.Tensor | None, _relative: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Return the logits with the prompts as they are now; see `build_head`."""
+        return self.head.similarity(levels, self.prompts())
+
+    def settle(self) -> PromptMap:
+        """Return the prompt map with the prompts' vectors cached in it."""
+        with torch.no_grad():
+            self.head.prompts = cast("torch.Tensor", self.prompts()).detach().clone()
+        return self.head

@@ -29,7 +29,7 @@ def test_rendered_parts_are_told_apart_after_training_on_good_ones(tmp_path: Pat
     """Forty good parts are enough for a ranking that is almost right, and no good part is rejected."""
     settings = ConveyorSettings(seed=77)
     write_dataset(tmp_path / "parts", settings, train_good=40, test_good=12, test_each_defect=3)
-    train(tmp_path / "parts").save(tmp_path / "model")
+    train([tmp_path / "parts"]).save(tmp_path / "model")
     report = evaluate(tmp_path / "parts", artifact.load(tmp_path / "model"))
     assert report.image_auroc >= 0.95
     assert report.pixel_auroc is not None
@@ -42,7 +42,7 @@ def test_rendered_parts_are_told_apart_after_training_on_good_ones(tmp_path: Pat
 def test_real_hazelnuts_with_ink_are_found(tmp_path: Path) -> None:
     """Twenty good hazelnuts are enough to rank ink marks above clean ones."""
     steps: list[str] = []
-    train(_HAZELNUT, on_progress=lambda step, _done, _total: steps.append(step)).save(tmp_path / "model")
+    train([_HAZELNUT], on_progress=lambda step, _done, _total: steps.append(step)).save(tmp_path / "model")
     report = evaluate(_HAZELNUT, artifact.load(tmp_path / "model"))
     assert report.image_auroc >= 0.95
-    assert list(dict.fromkeys(steps)) == ["read", "features at 256 px", "calibrate at 256 px"]
+    assert list(dict.fromkeys(steps)) == ["hazelnut_toy: read", "features at 256 px", "calibrate at 256 px"]

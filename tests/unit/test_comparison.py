@@ -197,7 +197,7 @@ def test_a_peer_that_fails_says_why_in_one_line(tmp_path: Path) -> None:
 def test_a_python_without_anomalib_is_refused_before_any_work(python: str) -> None:
     """The one line names the interpreter and the command that makes a fitting one."""
     with pytest.raises(ConfigError, match="make compare") as caught:
-        compare([], profile="lite", side_px=256, seeds=1, peers=Path(python), console=silent())
+        compare([], profile="lite", seeds=1, peers=Path(python), console=silent())
     assert python in str(caught.value)
 
 
@@ -206,7 +206,7 @@ def test_a_set_without_masks_is_refused_before_any_work(tmp_path: Path) -> None:
     folder = write_set(tmp_path / "set", masks=False)
     python = interpreter_that_runs("", tmp_path)
     with pytest.raises(ConfigError, match="no masks"):
-        compare([folder], profile="lite", side_px=64, seeds=1, peers=python, console=silent())
+        compare([folder], profile="lite", seeds=1, peers=python, console=silent())
 
 
 def test_two_sets_of_one_name_are_refused(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_two_sets_of_one_name_are_refused(tmp_path: Path) -> None:
     folders = [write_set(tmp_path / parent / "bolt") for parent in "ab"]
     python = interpreter_that_runs("", tmp_path)
     with pytest.raises(ConfigError, match="two sets are called 'bolt'"):
-        compare(folders, profile="lite", side_px=64, seeds=1, peers=python, console=silent())
+        compare(folders, profile="lite", seeds=1, peers=python, console=silent())
 
 
 def test_the_peers_runner_compiles_and_imports_nothing_of_ours() -> None:

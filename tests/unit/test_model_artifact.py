@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from detector.model import artifact
+from detector.model.calibration import HIGHEST_SCORE
 from detector.training.fit import train
 from shared.errors import ConfigError, DataError, ModelCorruptError, ModelMissingError, PictureError
 
@@ -53,7 +54,7 @@ def write_set(folder: Path, good: int = 14) -> Path:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
     """Train once for all tests of this file."""
-    return train(write_set(tmp_path_factory.mktemp("plates")))
+    return train([write_set(tmp_path_factory.mktemp("plates"))])
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,7 @@ def test_a_saved_model_says_which_it_is(trained: TrainedModel, tmp_path: Path) -
     assert loaded.model_id == model_id
     assert model_id.startswith("lite-")
     assert loaded.profile == "lite"
-    assert loaded.calibration_id == trained.calibration.calibration_id
+    assert loaded.calibration_id == trained.products[0].calibration.calibration_id
     assert {path.name for path in tmp_path.iterdir()} == {"model"}
 
 
@@ -128,9 +129,9 @@ def test_a_wrong_picture_is_named_by_its_place(model: PatchModel) -> None:
 
 def test_training_twice_gives_the_same_numbers(trained: TrainedModel, tmp_path: Path) -> None:
     """The seed decides everything."""
-    again = train(write_set(tmp_path))
-    assert again.calibration == trained.calibration
-    assert again.facts.data_sha256 == trained.facts.data_sha256
+    again = train([write_set(tmp_path)])
+    assert again.products[0].calibration == trained.products[0].calibration
+    assert again.facts[0].data_sha256 == trained.facts[0].data_sha256
 
 
 @pytest.mark.parametrize("name", ["README.md", "model.toml", "model.safetensors", "checksums.txt"])
@@ -161,10 +162,10 @@ def test_a_folder_without_a_model_says_how_to_make_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("format_version = 2", "format_version = 3", "format 3"),
+        ("format_version = 3", "format_version = 4", "format 4"),
         ("region_level", "region_lewel", "region_level"),
         ("blur_sigma_px", "blur", "blur"),
-        ("[map_lens]", "[map_lens", "cannot be read"),
+        ("[settings]", "[settings", "cannot be read"),
     ],
 )
 def test_a_model_of_another_format_is_refused(
@@ -209,10 +210,32 @@ def test_a_folder_with_other_things_is_never_touched(trained: TrainedModel, tmp_
     assert (tmp_path / "holiday.jpg").read_bytes() == b"beach"
 
 
-def test_training_on_too_few_pictures_says_how_many_are_needed(tmp_path: Path) -> None:
-    """Eleven pictures are refused before any work."""
-    with pytest.raises(DataError, match="at least 12"):
-        train(write_set(tmp_path, good=11))
+@pytest.mark.parametrize("good", [1, 2, 5])
+def test_a_few_pictures_make_a_model_that_ranks_and_rejects_everything(tmp_path: Path, good: int) -> None:
+    """A part with a hole scores above a good one, and both get the highest calibrated score."""
+    train([write_set(tmp_path / "plates", good=good)]).save(tmp_path / "model")
+    sound, pierced = artifact.load(tmp_path / "model").inspect([plate(99), plate(99, hole=True)])
+    assert pierced.raw_score > sound.raw_score
+    assert sound.score == pierced.score == HIGHEST_SCORE
+
+
+def test_a_model_of_two_products_must_be_told_which(tmp_path: Path) -> None:
+    """Each product has references of its own; the error lists the names."""
+    for place in ("plates", "discs"):
+        write_set(tmp_path / place)
+    train([tmp_path / "plates", tmp_path / "discs"]).save(tmp_path / "model")
+    assert artifact.products_of(tmp_path / "model") == ["plates", "discs"]
+    assert artifact.load(tmp_path / "model", "discs").product.name == "discs"
+    for name in (None, "nuts"):
+        with pytest.raises(ConfigError, match="plates, discs"):
+            artifact.load(tmp_path / "model", name)
+
+
+def test_two_sets_of_one_name_are_refused(tmp_path: Path) -> None:
+    """A product is known by its folder's name."""
+    first, second = (write_set(tmp_path / side / "plates") for side in ("left", "right"))
+    with pytest.raises(DataError, match="two sets are called 'plates'"):
+        train([first, second])
 
 
 def test_training_names_the_file_that_is_no_picture(tmp_path: Path) -> None:
@@ -220,10 +243,10 @@ def test_training_names_the_file_that_is_no_picture(tmp_path: Path) -> None:
     write_set(tmp_path)
     (tmp_path / "train" / "good" / "005.png").write_bytes(b"broken")
     with pytest.raises(DataError, match=r"005\.png"):
-        train(tmp_path)
+        train([tmp_path])
 
 
 def test_training_without_pictures_names_the_folder(tmp_path: Path) -> None:
     """An empty set is refused by name."""
     with pytest.raises(DataError, match="good"):
-        train(tmp_path)
+        train([tmp_path])

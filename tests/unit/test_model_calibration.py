@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 
 from detector.model.calibration import HIGHEST_SCORE, Calibration, fit_calibration
-from shared.errors import DataError, ModelCorruptError
+from shared.errors import ModelCorruptError
 
 
-def test_too_few_pictures_are_refused_with_the_number_that_is_needed() -> None:
-    """Eleven scores do not make a calibration."""
-    with pytest.raises(DataError, match="at least 12"):
-        fit_calibration(np.arange(11, dtype=np.float64))
+def test_with_too_few_pictures_every_score_is_the_highest() -> None:
+    """Eleven scores do not make a calibration, and what cannot be judged must not pass."""
+    calibration = fit_calibration(np.arange(11, dtype=np.float64))
+    assert not calibration.known
+    assert calibration.calibration_id == "uncalibrated"
+    assert calibration.scores(np.array([-5.0, 0.0, 99.0])).tolist() == [HIGHEST_SCORE] * 3
 
 
 @pytest.mark.parametrize("draw", ["exponential", "gumbel"])
@@ -57,3 +59,5 @@ def test_parameters_that_make_no_rising_curve_are_refused() -> None:
         Calibration(20, ((0.0, 0.5), (1.0, 0.2)), 1.0, 0.1, 4)
     with pytest.raises(ModelCorruptError):
         Calibration(20, ((0.0, 0.0), (1.0, 0.2)), 1.0, 0.0, 4)
+    with pytest.raises(ModelCorruptError):
+        Calibration(20, (), 0.0, 0.0, 0)

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detector.model.lens import Lens, Size, check_picture, lens_for, level
-from detector.model.profiles import LITE, profile_named
+from detector.model.lens import Lens, Size, check_picture, lens_for, lenses_for, level
+from detector.model.profiles import LITE, LITE_PYRAMID, profile_named
 from shared.errors import ConfigError, PictureError
 
 PLAIN = Lens(side_px=64, multiple_px=16, magnification=1.0, level_light=False)
@@ -27,6 +27,24 @@ def test_a_picture_far_larger_than_the_trained_ones_is_shrunk() -> None:
     """Time and memory stay bounded at four times the area."""
     content = PLAIN.content(Size(4000, 4000))
     assert content == Size(128, 128)
+
+
+@pytest.mark.parametrize(
+    ("native_px", "sides_px"), [(100, [256]), (256, [256]), (320, [256, 384]), (512, [512]), (1145, [512])]
+)
+def test_the_magnifications_bracket_the_cameras_own(native_px: int, sides_px: list[int]) -> None:
+    """One where they agree or where the profile has none beyond, else the two neighbours, coarser first."""
+    lenses = lenses_for([Size(native_px, native_px)] * 3, LITE_PYRAMID)
+    assert [lens.side_px for lens in lenses] == sides_px
+    for lens in lenses:
+        assert lens.content(Size(native_px, native_px)).side_px == pytest.approx(lens.side_px, rel=0.04)
+
+
+def test_a_square_lens_makes_squares() -> None:
+    """A tower whose positions belong to one grid sees every picture on it."""
+    lens = Lens(224, 16, 1.0, level_light=False, square=True)
+    assert lens.content(Size(480, 640)) == Size(224, 224)
+    assert lens.shrink(np.zeros((48, 96), dtype=np.uint8)).shape == (224, 224, 3)
 
 
 def test_the_pixels_are_normalised_as_the_checkpoint_wants() -> None:

@@ -8,12 +8,10 @@ from torch.nn import functional
 
 from detector.model.backbone.build import build_clip
 from detector.model.backbone.text import TextTower
-from detector.model.lens import Size
 from detector.model.prompt_map import PromptMap
 from detector.training.losses import map_loss
 from detector.training.prompts import FreePrompts, TextPrompts
 
-GRID = Size(8, 8)
 CHANNELS = 16
 
 
@@ -36,7 +34,7 @@ def learn(prompt_map: PromptMap, prompts: torch.nn.Module, steps: int) -> None:
     optimiser = torch.optim.Adam(learnt, 1e-2)
     for step in range(steps):
         level, masks = planted(step)
-        loss = map_loss(prompt_map([level], GRID, prompts()), masks)
+        loss = map_loss(prompt_map.similarity([level], prompts()), masks)
         optimiser.zero_grad()
         torch.autograd.backward(loss)
         optimiser.step()
@@ -46,7 +44,7 @@ def separation(prompt_map: PromptMap) -> float:
     """Return the share of pairs of a planted and a plain cell that the map ranks rightly, on unseen pictures."""
     level, masks = planted(10_000)
     with torch.inference_mode():
-        logits = prompt_map([level], GRID)
+        logits = prompt_map([level], None, None)
     inside, outside = logits[masks > 0], logits[masks == 0]
     return float((inside[:, None] > outside[None, :]).float().mean())
 
@@ -76,7 +74,7 @@ def test_a_context_through_the_text_tower_finds_it_and_its_cached_vectors_are_th
     assert separation(prompt_map) > 0.9
     level, _ = planted(5)
     with torch.inference_mode():
-        cached, live = prompt_map([level], GRID), prompt_map([level], GRID, prompts())
+        cached, live = prompt_map([level], None, None), prompt_map.similarity([level], prompts())
     assert torch.allclose(cached, live, atol=1e-6)
     assert torch.allclose(prompts().norm(dim=1), torch.ones(2), atol=1e-6)
 
@@ -90,4 +88,4 @@ def test_levels_of_other_sizes_are_averaged_on_the_grid() -> None:
     rows = functional.normalize(torch.randn(2, 8), dim=1)
     flat = torch.randn(1, 4, 1, 1)
     fine, coarse = flat.expand(1, 4, 8, 8), flat.expand(1, 4, 2, 2)
-    assert torch.allclose(both([fine, coarse], GRID, rows), one([fine], GRID, rows), atol=1e-5)
+    assert torch.allclose(both.similarity([fine, coarse], rows), one.similarity([fine], rows), atol=1e-5)

@@ -31,6 +31,11 @@ class TextTower:
         """The length of one token's vector."""
         return int(self._part("token_embedding").weight.shape[1])
 
+    @property
+    def joint_width(self) -> int:
+        """The length of a prompt's vector, in the space that pictures and texts share."""
+        return int(self.encode(self.word_vectors(_PLACEHOLDER), _PLACEHOLDER).shape[0])
+
     def word_vectors(self, text: str) -> torch.Tensor:
         """Return the vectors (n, width) float32 of a text's tokens: where a learnt context may start."""
         ids = self._tokens(text)

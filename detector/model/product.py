@@ -1,0 +1,28 @@
+"""What a model knows of one product: references, scales and calibration. Tower and heads know no product."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from detector.model.calibration import Calibration
+    from detector.model.fusion import Scale
+    from detector.model.lens import Lens
+    from detector.model.view import View
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Product:
+    """One product's views, the first of which the heads read, and what its good pictures look like through them.
+
+    `scales` are of the bank's map and of each head's. `map_lens` says how large a picture's map is, `region_level` from
+    which map value on a pixel belongs to a region.
+    """
+
+    name: str
+    views: tuple[View, ...]
+    scales: tuple[Scale, ...]
+    map_lens: Lens
+    calibration: Calibration
+    region_level: float

@@ -1,0 +1,66 @@
+"""What one product's good pictures look like: its views, and every picture against banks that have not seen it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from detector.model.lens import lens_for, lenses_for
+from detector.model.view import View
+from detector.training.crossfit import bank_of, cross_fit, held_out_distances
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from detector.model.backbone.tower import Tower
+    from detector.model.bank import Bank
+    from detector.model.lens import Lens, Size
+    from detector.model.profiles import Profile
+    from detector.training.crossfit import Folded, HeldOut
+    from detector.training.goods import Goods
+
+FOLDS = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """A product's views and held-out maps. `sizes` are the maps', `folded` is of the first view, which heads read."""
+
+    goods: Goods
+    views: tuple[View, ...]
+    folded: Folded
+    held: HeldOut
+    map_lens: Lens
+    sizes: tuple[Size, ...]
+
+
+def refer(
+    tower: Tower, goods: Goods, settings: Profile, *, seed: int, report: Callable[[str, int, int], None]
+) -> Reference:
+    """Fit a product's views; the features of one are gone when the next one's are made."""
+    lenses = lenses_for(goods.sizes, settings)
+    fitted = [_fit_view(tower, goods, lens, settings, seed=seed, report=report) for lens in lenses]
+    map_lens = lens_for(goods.sizes, settings.map_side_px, settings.multiple_px, level_light=False)
+    sizes = tuple(map_lens.content(size) for size in goods.sizes)
+    held = cross_fit([folded.distances for _, folded in fitted], sizes, settings)
+    views = (
+        View(lens, bank, expected) for lens, (bank, _), expected in zip(lenses, fitted, held.expected, strict=True)
+    )
+    return Reference(goods, tuple(views), fitted[0][1], held, map_lens, sizes)
+
+
+def _fit_view(
+    tower: Tower, goods: Goods, lens: Lens, settings: Profile, *, seed: int, report: Callable[[str, int, int], None]
+) -> tuple[Bank, Folded]:
+    """Return one view's bank and its held-out distances."""
+    name = f"{goods.product} at {lens.side_px} px"
+    total = len(goods.paths)
+    features = goods.features(tower, lens, settings, lambda done: report(f"{name}: features", done, total))
+    folded = held_out_distances(
+        features,
+        folds=FOLDS,
+        bank_size=settings.bank_size,
+        seed=seed,
+        on_fold=lambda done: report(f"{name}: held out", done, FOLDS),
+    )
+    return bank_of(features, settings.bank_size, seed), folded
