@@ -17,6 +17,7 @@ from shared.redaction import redact
 
 _BAD_INPUT = 2
 _UNSOUND = 1
+_FEW = (1, 2, 4, 8, 16)
 
 app = typer.Typer(
     name="linewarden",
@@ -270,6 +271,67 @@ def bench_soak(
     _write_json(json_out, outcome.to_json())
     if not outcome.sound:
         raise typer.Exit(_UNSOUND)
+
+
+@bench.command("crops")
+def bench_crop_refinement(
+    good: Annotated[int, typer.Option(help="Good frames to train on.", min=12)] = 60,
+    each: Annotated[int, typer.Option(help="Good frames to test on, and as many with a scratch.", min=5)] = 40,
+    scratch_px: Annotated[int, typer.Option(help="How long a scratch is.", min=3, max=200)] = 12,
+    seed: Seed = 0,
+    json_out: JsonOut = None,
+) -> None:
+    """Compare `lite` with `lite-crop` on rendered frames of 1280x1024 with scratches of a few pixels."""
+    from deploy.crop_bench import bench_crops
+    from deploy.model_making import progress_bar, step_bars
+
+    _check_writable(json_out)
+    console = Console()
+    with progress_bar(console) as progress:
+        figures = bench_crops(good=good, each=each, scratch_px=scratch_px, seed=seed, on_progress=step_bars(progress))
+    console.print(figures.table())
+    _write_json(json_out, figures.to_json())
+
+
+@bench.command("ablation")
+def bench_ablation(
+    folders: Annotated[list[Path], typer.Argument(help="Sets of pictures with test and ground_truth.")],
+    unified: Annotated[bool, typer.Option("--unified", help="One model for all sets, instead of one a set.")] = False,
+    seeds: Annotated[int, typer.Option(help="How often everything is trained, each time anew.", min=1)] = 3,
+    json_out: JsonOut = None,
+) -> None:
+    """Measure what prompt, bank and refiner bring and cost, alone and together, on one and the same training."""
+    from deploy.model_making import needs_extra, progress_bar, step_bars
+
+    with needs_extra("detector"):
+        from deploy.studies import ablation
+    _check_writable(json_out)
+    console = Console()
+    with progress_bar(console) as progress:
+        study = ablation(folders, unified=unified, seeds=seeds, on_progress=step_bars(progress))
+    console.print(study.table())
+    _write_json(json_out, study.to_json())
+
+
+@bench.command("marginal")
+def bench_marginal(
+    folders: Annotated[list[Path], typer.Argument(help="Sets of pictures with test and ground_truth.")],
+    profile: Annotated[str, typer.Option(help="Which tower, at which size.")] = "lite",
+    count: Annotated[list[int] | None, typer.Option(help="How many good pictures; all of them come last.")] = None,
+    seeds: Annotated[int, typer.Option(help="How often pictures are drawn.", min=1)] = 3,
+    json_out: JsonOut = None,
+) -> None:
+    """Measure models that were trained on 1, 2, 4, 8, 16 and all good pictures."""
+    from deploy.model_making import needs_extra, progress_bar, step_bars
+
+    with needs_extra("detector"):
+        from deploy.studies import marginal
+    _check_writable(json_out)
+    console = Console()
+    with progress_bar(console) as progress:
+        study = marginal(folders, profile=profile, counts=count or _FEW, seeds=seeds, on_progress=step_bars(progress))
+    console.print(study.table())
+    _write_json(json_out, study.to_json())
 
 
 def main() -> None:

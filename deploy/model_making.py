@@ -56,7 +56,7 @@ def train_model(
             folders,
             profile=profile,
             seed=seed,
-            on_progress=_bars(progress),
+            on_progress=step_bars(progress),
             weights=weights,
             checkpoints=checkpoints,
         )
@@ -93,7 +93,7 @@ def evaluate_model(
     loaded = load(model, product or (folder.resolve().name if several else None))
     gallery = Gallery(loaded.region_level) if html is not None else None
     with progress_bar(console) as progress:
-        report = evaluate(folder, loaded, on_progress=_bars(progress), threshold=reject_at, gallery=gallery)
+        report = evaluate(folder, loaded, on_progress=step_bars(progress), threshold=reject_at, gallery=gallery)
     if html is not None and gallery is not None:
         html.write_text(html_page(report, gallery), encoding="utf-8")
     return report
@@ -158,7 +158,8 @@ def needs_extra(extra: str) -> Iterator[None]:
         ) from None
 
 
-def _bars(progress: Progress) -> Callable[[str, int, int], None]:
+def step_bars(progress: Progress) -> Callable[[str, int, int], None]:
+    """Return what shows a step, how much of it is done and how much there is, as a bar for each step's name."""
     bars: dict[str, TaskID] = {}
 
     def on_progress(step: str, done: int, total: int) -> None:

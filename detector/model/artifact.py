@@ -1,7 +1,8 @@
 """A trained model as a folder: tensors, one readable file of numbers, a model card, and their checksums.
 
     model.safetensors   tower.* the tower's weights; head.K.N.* the N-th head of kind K; for each product P and view
-                        V bank.P.V the good patches and expected.P.V their usual distances
+                        V (a number, or `crops`) bank.P.V the good patches and
+                        expected.P.V their usual distances
     model.toml          format version, profile, heads; each product's views, scales, calibration, region level, and
                         what it was trained on
     README.md           the model card
@@ -26,10 +27,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from detector.model.backbone.tower import build_tower
+from detector.model.backbone.assemble import tower_of
 from detector.model.bank import Bank
 from detector.model.calibration import Calibration
 from detector.model.card import model_card
+from detector.model.crops import Crops
 from detector.model.fusion import Scale
 from detector.model.heads import Ensemble, HeadShape, build_head, frozen
 from detector.model.lens import Lens
@@ -52,6 +54,7 @@ _TOWER = "tower."
 _BANK = "bank."
 _EXPECTED = "expected."
 _HEAD = "head."
+_CROPS = "crops"
 _TRAIN_AGAIN = "Train it again with `linewarden train`."
 
 
@@ -128,7 +131,7 @@ def load(folder: Path, product: str | None = None) -> PatchModel:
     return PatchModel(
         model_id=_model_id(settings.name, sums),
         settings=settings,
-        tower=build_tower(settings.tower, weights, settings.canvas),
+        tower=tower_of(settings, weights),
         ensembles=ensembles,
         product=_chosen(folder, products, product),
     )
@@ -157,9 +160,12 @@ def _contents(trained: TrainedModel) -> dict[str, bytes]:
     for ensemble in trained.ensembles:
         tensors |= _head_tensors(ensemble)
     for index, product in enumerate(trained.products):
-        for number, view in enumerate(product.views):
-            tensors[f"{_BANK}{index}.{number}"] = view.bank.rows.contiguous()
-            tensors[f"{_EXPECTED}{index}.{number}"] = torch.from_numpy(view.expected)
+        views = {str(number): view for number, view in enumerate(product.views)}
+        if product.crops is not None:
+            views[_CROPS] = product.crops.view
+        for name, view in views.items():
+            tensors[f"{_BANK}{index}.{name}"] = view.bank.rows.contiguous()
+            tensors[f"{_EXPECTED}{index}.{name}"] = torch.from_numpy(view.expected)
     numbers: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "created_utc": trained.created_utc,
@@ -237,7 +243,7 @@ def _read_numbers(folder: Path) -> dict[str, Any]:
 
 
 def _product_numbers(product: Product, facts: TrainingFacts) -> dict[str, Any]:
-    return {
+    numbers: dict[str, Any] = {
         "name": product.name,
         "region_level": product.region_level,
         "map_lens": asdict(product.map_lens),
@@ -246,18 +252,31 @@ def _product_numbers(product: Product, facts: TrainingFacts) -> dict[str, Any]:
         "calibration": asdict(product.calibration),
         "training": asdict(facts),
     }
+    if product.crops is not None:
+        crops = product.crops
+        numbers["crops"] = {
+            "lens": asdict(crops.view.lens),
+            "doubt_from": crops.doubt_from,
+            "doubt_until": crops.doubt_until,
+            "coarse": asdict(crops.coarse),
+            "peak": asdict(crops.peak),
+        }
+    return numbers
 
 
 def _product(index: int, table: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Product:
     """Return what was saved, and take its tensors out of `tensors`."""
-    views = (
-        View(
-            Lens(**lens),
-            Bank(tensors.pop(f"{_BANK}{index}.{number}")),
-            tensors.pop(f"{_EXPECTED}{index}.{number}").numpy(),
+    views = [_view(lens, f"{index}.{number}", tensors) for number, lens in enumerate(table["views"])]
+    crops = None
+    if "crops" in table:
+        again = table["crops"]
+        crops = Crops(
+            view=_view(again["lens"], f"{index}.{_CROPS}", tensors),
+            doubt_from=float(again["doubt_from"]),
+            doubt_until=float(again["doubt_until"]),
+            coarse=Scale(**again["coarse"]),
+            peak=Scale(**again["peak"]),
         )
-        for number, lens in enumerate(table["views"])
-    )
     return Product(
         name=str(table["name"]),
         views=tuple(views),
@@ -265,7 +284,12 @@ def _product(index: int, table: dict[str, Any], tensors: dict[str, torch.Tensor]
         map_lens=Lens(**table["map_lens"]),
         calibration=_calibration(table["calibration"]),
         region_level=float(table["region_level"]),
+        crops=crops,
     )
+
+
+def _view(lens: dict[str, Any], name: str, tensors: dict[str, torch.Tensor]) -> View:
+    return View(Lens(**lens), Bank(tensors.pop(f"{_BANK}{name}")), tensors.pop(f"{_EXPECTED}{name}").numpy())
 
 
 def _head_tensors(ensemble: Ensemble) -> dict[str, torch.Tensor]:

@@ -61,6 +61,11 @@ def scale_of(maps: Sequence[NDArray[np.float32]]) -> Scale:
     return Scale(float(values.mean(dtype=np.float64)), max(float(values.std(dtype=np.float64)), 1e-6))
 
 
+def on_scale(values: NDArray[np.float32], scale: Scale) -> NDArray[np.float32]:
+    """Return what `fuse` makes of a map that is alone: its deviations of good pictures through softplus."""
+    return _softplus((values - np.float32(scale.mean)) / np.float32(scale.deviation))
+
+
 def sized(grid: NDArray[np.float32], size: Size) -> NDArray[np.float32]:
     """Return a grid at the map's size."""
     target = (size.width_px, size.height_px)

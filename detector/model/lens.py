@@ -26,6 +26,7 @@ _LARGEST_AREA = 4.0
 # Shade is what changes over an eighth of the picture.
 _SHADE_SHARE = 1 / 8
 _DARKEST_SHADE = 10.0
+_LIGHT_SIDE_PX = 256.0
 _LEVEL_MEAN, _LEVEL_DEVIATION = 110.0, 35.0
 
 
@@ -84,10 +85,14 @@ class Lens:
 
     def tune(self, small: NDArray[np.uint8], settings: Profile) -> NDArray[np.float32]:
         """Return what `shrink` gave, levelled if need be and normalised as the tower wants, (H, W, 3) float32."""
-        pixels = level(small) if self.level_light else small.astype(np.float32)
-        pixels -= np.asarray(settings.mean, dtype=np.float32) * 255.0
-        pixels /= np.asarray(settings.std, dtype=np.float32) * 255.0
-        return pixels
+        return normalised(level(small) if self.level_light else small.astype(np.float32), settings)
+
+
+def normalised(pixels: NDArray[np.float32], settings: Profile) -> NDArray[np.float32]:
+    """Return pixels (H, W, 3), 0..255, as the tower wants them; they are changed in place."""
+    pixels -= np.asarray(settings.mean, dtype=np.float32) * 255.0
+    pixels /= np.asarray(settings.std, dtype=np.float32) * 255.0
+    return pixels
 
 
 def lens_for(pictures: Sequence[Size], side_px: int, multiple_px: int, *, level_light: bool) -> Lens:
@@ -127,6 +132,44 @@ def level(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     relative = (pixels - shade) / np.maximum(shade, _DARKEST_SHADE)
     contrast = float(relative.std()) + 1e-3
     return np.asarray(np.clip(relative * (_LEVEL_DEVIATION / contrast) + _LEVEL_MEAN, 0, 255), dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Light:
+    """A frame's shades, (h, w) float32 at some smaller size, and its contrast relative to them."""
+
+    shade: NDArray[np.float32]
+    contrast: float
+
+
+def light_of(frame: NDArray[np.uint8]) -> Light:
+    """Return the light of a frame (H, W) or (H, W, 3), taken at a small size: shades are wide."""
+    scale = min(1.0, _LIGHT_SIDE_PX / math.sqrt(frame.shape[0] * frame.shape[1]))
+    size = (max(8, round(frame.shape[1] * scale)), max(8, round(frame.shape[0] * scale)))
+    small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    grey = small.mean(axis=2) if small.ndim == _COLOUR_DIMENSIONS else small
+    shade = cv2.GaussianBlur(grey, (0, 0), max(1.0, _SHADE_SHARE * math.sqrt(grey.size)), borderType=cv2.BORDER_REFLECT)
+    shade = np.maximum(shade, _DARKEST_SHADE)
+    return Light(np.asarray(shade, dtype=np.float32), float(((grey - shade) / shade).std()) + 1e-3)
+
+
+def level_part(part: NDArray[np.uint8], corner: tuple[int, int], frame: Size, light: Light) -> NDArray[np.float32]:
+    """Return a part of a frame, (h, w, 3) uint8 with its top left `corner` at (row, column), levelled by its light.
+
+    The same pixels come out whatever part they are seen in.
+    """
+    rise, run = light.shade.shape[0] / frame.height_px, light.shade.shape[1] / frame.width_px
+    # From a pixel's middle in the part to the place of its shade.
+    to_shade = np.array([[run, 0.0, (corner[1] + 0.5) * run - 0.5], [0.0, rise, (corner[0] + 0.5) * rise - 0.5]])
+    shade = cv2.warpAffine(
+        light.shade,
+        to_shade,
+        (part.shape[1], part.shape[0]),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )[..., None]
+    relative = (part.astype(np.float32) - shade) / shade
+    return np.asarray(np.clip(relative * (_LEVEL_DEVIATION / light.contrast) + _LEVEL_MEAN, 0, 255), dtype=np.float32)
 
 
 def check_picture(picture: NDArray[np.uint8], index: int = 0) -> Size:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from detector.model.base import Inspection
+from detector.model.crops import blend_back, find_windows, frame_of, look_again
 from detector.model.features import see
-from detector.model.fusion import Maps, fuse, sized
+from detector.model.fusion import Maps, fuse, on_scale, sized
 from detector.model.lens import Size, check_picture
 from detector.model.scoring import combine, find_regions, image_score
 from shared.domain import AnomalyMap
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from detector.model.backbone.tower import Tower
+    from detector.model.crops import Crops
     from detector.model.heads import Ensemble
     from detector.model.product import Product
     from detector.model.profiles import Profile
@@ -57,6 +59,10 @@ class PatchModel:
         """Return the same model with other shares of bank and heads; its calibrated scores mean nothing any more."""
         return replace(self, settings=replace(self.settings, shares_of_place=place, shares_of_score=score))
 
+    def without_crops(self) -> PatchModel:
+        """Return the same model without its second look; its calibrated scores mean nothing any more."""
+        return replace(self, product=replace(self.product, crops=None))
+
     def inspect(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Inspection]:
         """Inspect (H, W, 3) RGB or (H, W) grey uint8 pictures of any sizes; PictureError for anything else."""
         sizes = [check_picture(picture, index) for index, picture in enumerate(pictures)]
@@ -70,8 +76,28 @@ class PatchModel:
         """
         maps = self._maps(picture, self.product.map_lens.content(size))
         raw = image_score(maps.score, self.settings.top_share)
-        regions = find_regions(maps.place, self.product.region_level, size, self.settings.max_regions)
-        return Inspection(raw, self.product.calibration.score(raw), AnomalyMap(maps.place), regions)
+        place = maps.place
+        if self.product.crops is not None:
+            raw, place = self._again(picture, size, maps, raw, self.product.crops)
+        regions = find_regions(place, self.product.region_level, size, self.settings.max_regions)
+        return Inspection(raw, self.product.calibration.score(raw), AnomalyMap(place), regions)
+
+    def _again(
+        self, frame: NDArray[np.uint8], size: Size, maps: Maps, raw: float, crops: Crops
+    ) -> tuple[float, NDArray[np.float32]]:
+        """Return the score and the map after a second look at a doubtful picture's peaks."""
+        place, peaks = maps.place, []
+        if crops.doubts(raw):
+            whole = frame_of(frame)
+            for window in find_windows(maps.score, size, self.settings.crop_side_px, self.settings.crops_most):
+                fine = look_again(self.tower, whole, window, crops.view, settings=self.settings)
+                peaks.append(fine.peak)
+                place = blend_back(place, fine.window, self._on_map(fine.relative), size)
+        return crops.score(raw, peaks), place
+
+    def _on_map(self, fine: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return relative distances in the units of this model's map."""
+        return fine if self.settings.asked == (0,) else on_scale(fine, self.product.scales[0])
 
     def _maps(self, picture: NDArray[np.uint8], map_size: Size) -> Maps:
         """Return the picture's maps at the map's size; what has no share in them is not computed."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from detector.model.calibration import Calibration
+    from detector.model.crops import Crops
     from detector.model.fusion import Scale
     from detector.model.lens import Lens
     from detector.model.view import View
@@ -17,7 +18,7 @@ class Product:
     """One product's views, the first of which the heads read, and what its good pictures look like through them.
 
     `scales` are of the bank's map and of each head's. `map_lens` says how large a picture's map is, `region_level` from
-    which map value on a pixel belongs to a region.
+    which map value on a pixel belongs to a region. `crops` is the second look, where there is one.
     """
 
     name: str
@@ -26,3 +27,4 @@ class Product:
     map_lens: Lens
     calibration: Calibration
     region_level: float
+    crops: Crops | None = None

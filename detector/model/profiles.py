@@ -12,12 +12,17 @@ from shared.errors import ConfigError
 class Profile:
     """How a model looks at a picture and what it keeps of the good ones.
 
+    `value_attention_from` is the block of a ViT from which patches look at what resembles them; 0 for none.
+
     `sides_px` are the magnifications to choose from: the side of the square of the pictures' median area, in the
     tower's pixels; the two that bracket the camera's own are taken. With `square` each picture becomes a square of that
     side, for towers whose positions belong to one grid. `level_light` is that of the lens. The map is made at
     `map_side_px` likewise; `blur_sigma_px` is in its pixels, and `top_share` is the part of them whose mean is the
     picture's score. `mean` and `std` are of channels in 0..1, RGB. `stages` index the tower's feature maps;
     `grid_stride_px` is the tower's pixels between two patches.
+
+    With `crop_side_px`, doubtful pictures are looked at again in at most `crops_most` windows of so many pixels a side,
+    cut from the full-resolution frame.
 
     `heads` name what is learnt from defects made in good pictures. They are of `head_width` channels, read
     `head_stages`, finest first, and learn in `head_steps` steps from `head_pictures` spoilt pictures of 256 x 256, or
@@ -26,6 +31,7 @@ class Profile:
 
     name: str
     tower: str
+    value_attention_from: int
     sides_px: tuple[int, ...]
     multiple_px: int
     square: bool
@@ -46,6 +52,8 @@ class Profile:
     shares_of_place: tuple[float, ...]
     shares_of_score: tuple[float, ...]
     top_share: float
+    crop_side_px: int
+    crops_most: int
     max_regions: int
 
     @property
@@ -64,6 +72,7 @@ class Profile:
 LITE = Profile(
     name="lite",
     tower="linewarden-lite",
+    value_attention_from=0,
     sides_px=(256,),
     multiple_px=16,
     square=False,
@@ -84,6 +93,8 @@ LITE = Profile(
     shares_of_place=(1.0,),
     shares_of_score=(1.0,),
     top_share=0.001,
+    crop_side_px=0,
+    crops_most=3,
     max_regions=16,
 )
 
@@ -104,7 +115,51 @@ LITE_PYRAMID = replace(
     top_share=0.003,
 )
 
-PROFILES = {profile.name: profile for profile in (LITE, LITE_PYRAMID)}
+# Large frames: a coarse look at twice the side of `lite`, and what is doubtful again at the camera's own resolution.
+LITE_CROP = replace(LITE, name="lite-crop", sides_px=(512,), map_side_px=512, crop_side_px=256)
+
+# CLIP's own normalisation (Radford et al., ICML 2021, their released code); its towers see light as it is.
+_CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+_CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+# CLIP's towers read four levels and learn a prompt through the text tower. They need weights: `--weights`.
+EDGE = replace(
+    LITE,
+    name="edge",
+    tower="ViT-B-16",
+    sides_px=(256,),
+    square=True,
+    level_light=False,
+    mean=_CLIP_MEAN,
+    std=_CLIP_STD,
+    stages=(2, 5, 8, 11),
+    grid_stride_px=16,
+    neighbourhood=3,
+    bank_size=4096,
+    blur_sigma_px=4.0,
+    heads=("prompt",),
+    head_stages=(2, 5, 8, 11),
+    head_pictures=1500,
+    head_steps=900,
+    shares_of_place=(0.5, 0.5),
+    shares_of_score=(0.5, 0.5),
+    top_share=0.01,
+)
+PAPER = replace(
+    EDGE,
+    name="paper",
+    tower="ViT-L-14-336",
+    sides_px=(336,),
+    multiple_px=14,
+    grid_stride_px=14,
+    stages=(5, 11, 17, 23),
+    head_stages=(5, 11, 17, 23),
+)
+PAPER_518 = replace(PAPER, name="paper-518", sides_px=(518,))
+# The last 19 of 24 blocks, as in AnomalyCLIP (Zhou et al., ICLR 2024).
+PAPER_518_VV = replace(PAPER_518, name="paper-518-vv", value_attention_from=5)
+
+PROFILES = {profile.name: profile for profile in (LITE, LITE_PYRAMID, LITE_CROP, EDGE, PAPER, PAPER_518, PAPER_518_VV)}
 
 
 def profile_named(name: str) -> Profile:

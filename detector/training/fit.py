@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from detector.model.artifact import TrainedModel, TrainingFacts
-from detector.model.backbone.tower import build_tower
+from detector.model.backbone.assemble import tower_of
 from detector.model.backbone.weights import read_weights
 from detector.model.calibration import fit_calibration
 from detector.model.fusion import fuse, scale_of, sized
@@ -18,6 +18,7 @@ from detector.model.profiles import Profile, profile_named
 from detector.model.scoring import image_score
 from detector.pictures.files import files_sha256
 from detector.training.checkpoints import Checkpoints
+from detector.training.crops import fit_crops
 from detector.training.goods import read_goods
 from detector.training.heads import learn_heads
 from detector.training.pool import Bench
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from detector.model.backbone.tower import Tower
     from detector.model.heads import Ensemble
     from detector.training.goods import Goods
     from detector.training.reference import Reference
@@ -63,7 +65,7 @@ def train(
     if min(len(goods.paths) for goods in sets) < _FEWEST_FOR_HEADS:
         settings = replace(settings, heads=(), head_stages=(), shares_of_place=(1.0,), shares_of_score=(1.0,))
     source = read_weights(settings.tower, weights, settings.canvas)
-    tower = build_tower(settings.tower, source.tensors, settings.canvas)
+    tower = tower_of(settings, source.tensors)
     kept = (checkpoints or Checkpoints(None)).opened(
         {
             "settings": asdict(settings),
@@ -84,7 +86,8 @@ def train(
         tower=source.tensors,
         ensembles=ensembles,
         products=tuple(
-            _calibrate(reference, found, settings) for reference, found in zip(references, logits, strict=True)
+            _calibrate(tower, reference, found, settings, seed=seed, report=report)
+            for reference, found in zip(references, logits, strict=True)
         ),
         facts=tuple(
             TrainingFacts(len(goods.paths), files_sha256(goods.paths), FOLDS, reference.held.floor)
@@ -106,7 +109,15 @@ def _read_sets(folders: Sequence[Path], report: Callable[[str, int, int], None])
     return sets
 
 
-def _calibrate(reference: Reference, logits: Sequence[Sequence[NDArray[np.float32]]], settings: Profile) -> Product:
+def _calibrate(
+    tower: Tower,
+    reference: Reference,
+    logits: Sequence[Sequence[NDArray[np.float32]]],
+    settings: Profile,
+    *,
+    seed: int,
+    report: Callable[[str, int, int], None],
+) -> Product:
     """Return the product with its scales and calibration; `logits` are each head's for each good picture, held out."""
     parts = [list(reference.held.maps)]
     parts += [[sized(found, size) for found, size in zip(head, reference.sizes, strict=True)] for head in logits]
@@ -117,13 +128,16 @@ def _calibrate(reference: Reference, logits: Sequence[Sequence[NDArray[np.float3
         for asked in [[parts[index] for index in settings.asked]]
     ]
     scores = np.asarray([image_score(found.score, settings.top_share) for found in maps], dtype=np.float64)
+    coarse = [(found.score, float(score)) for found, score in zip(maps, scores, strict=True)]
+    again = fit_crops(tower, reference, coarse, settings, seed=seed, report=report)
     return Product(
         name=reference.goods.product,
         views=reference.views,
         scales=tuple(scales),
         map_lens=reference.map_lens,
-        calibration=fit_calibration(scores),
+        calibration=fit_calibration(scores if again is None else again.scores),
         region_level=float(np.quantile([found.place.max() for found in maps], _REGION_QUANTILE)),
+        crops=None if again is None else again.crops,
     )
 
 

@@ -30,7 +30,7 @@ HALVES = 2
 _DEFECTIVE_SHARE = 0.35
 # Pictures of 256 x 256 pixels are the measure of how many fit into memory and time.
 _MEASURE_PX = 256
-_FEWEST = 128
+_FEWEST = 48
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from detector.model.expected import expected_distances, on_one_grid
 from detector.model.lens import lens_for, lenses_for
 from detector.model.view import View
 from detector.training.crossfit import bank_of, cross_fit, held_out_distances
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    import torch
 
     from detector.model.backbone.tower import Tower
     from detector.model.bank import Bank
@@ -52,15 +55,32 @@ def refer(
 def _fit_view(
     tower: Tower, goods: Goods, lens: Lens, settings: Profile, *, seed: int, report: Callable[[str, int, int], None]
 ) -> tuple[Bank, Folded]:
-    """Return one view's bank and its held-out distances."""
+    """Return one view's bank and its held-out distances; its features are gone when it returns."""
     name = f"{goods.product} at {lens.side_px} px"
     total = len(goods.paths)
     features = goods.features(tower, lens, settings, lambda done: report(f"{name}: features", done, total))
+    return fit_bank(name, features, settings.bank_size, seed=seed, report=report)
+
+
+def fit_bank(
+    name: str,
+    features: Sequence[torch.Tensor],
+    size: int,
+    *,
+    seed: int,
+    report: Callable[[str, int, int], None],
+) -> tuple[Bank, Folded]:
+    """Return a bank of all pictures' features, (rows, columns, D) each, and their held-out distances."""
     folded = held_out_distances(
         features,
         folds=FOLDS,
-        bank_size=settings.bank_size,
+        bank_size=size,
         seed=seed,
         on_fold=lambda done: report(f"{name}: held out", done, FOLDS),
     )
-    return bank_of(features, settings.bank_size, seed), folded
+    return bank_of(features, size, seed), folded
+
+
+def view_of(lens: Lens, bank: Bank, folded: Folded, floor: float) -> View:
+    """Return a view that trusts a patch's place as far as `floor` says."""
+    return View(lens, bank, expected_distances(on_one_grid(folded.distances), floor))

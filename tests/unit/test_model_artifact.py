@@ -2,23 +2,26 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
+from deploy.roles.detector import build
 from detector.model import artifact
 from detector.model.calibration import HIGHEST_SCORE
 from detector.training.fit import train
 from shared.errors import ConfigError, DataError, ModelCorruptError, ModelMissingError, PictureError
+from shared.settings import from_dict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
+    from deploy.adapters import Adapters
     from detector.model.artifact import TrainedModel
     from detector.model.patch_model import PatchModel
 
@@ -217,6 +220,14 @@ def test_a_few_pictures_make_a_model_that_ranks_and_rejects_everything(tmp_path:
     sound, pierced = artifact.load(tmp_path / "model").inspect([plate(99), plate(99, hole=True)])
     assert pierced.raw_score > sound.raw_score
     assert sound.score == pierced.score == HIGHEST_SCORE
+
+
+def test_a_line_refuses_a_model_that_is_not_calibrated(tmp_path: Path) -> None:
+    """Eleven pictures are too few for a threshold to mean anything; the error says how many it takes."""
+    train([write_set(tmp_path / "plates", good=11)]).save(tmp_path / "model")
+    settings = from_dict({"detector": {"model": str(tmp_path / "model")}}, origin="test")
+    with pytest.raises(ConfigError, match=r"not calibrated for 'plates': it was trained on 11 .*at least 12"):
+        build(settings, cast("Adapters", None))
 
 
 def test_a_model_of_two_products_must_be_told_which(tmp_path: Path) -> None:

@@ -40,7 +40,12 @@ class Tower:
 
 
 def build_tower(tower: str, tensors: Mapping[str, torch.Tensor], canvas: Size | None = None) -> Tower:
-    """Build the tower and fill it; ModelCorruptError if a tensor is missing, left over or of another shape.
+    """Return the tower with these tensors; see `filled_visual`."""
+    return Tower(filled_visual(tower, tensors, canvas))
+
+
+def filled_visual(tower: str, tensors: Mapping[str, torch.Tensor], canvas: Size | None = None) -> nn.Module:
+    """Build the vision half and fill it; ModelCorruptError if a tensor is missing, left over or of another shape.
 
     The tensors are those of `vision_tensors`. A ViT is built for the size of `canvas`, for which its positions must
     have been interpolated; a convolutional tower takes any size.
@@ -53,7 +58,7 @@ def build_tower(tower: str, tensors: Mapping[str, torch.Tensor], canvas: Size | 
     check_shapes(tensors, wanted, "the model")
     visual.load_state_dict(dict(tensors), strict=False)
     _fold_norms(visual)
-    return Tower(visual.to(memory_format=torch.channels_last))
+    return visual.to(memory_format=torch.channels_last)
 
 
 def vision_half(clip: nn.Module) -> nn.Module:

@@ -1,0 +1,168 @@
+"""`linewarden bench ablation` and `bench marginal`: what each ingredient brings, and what few pictures are worth."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.table import Table
+
+from detector.evaluation.evaluate import evaluate
+from detector.model.artifact import load
+from detector.model.heads import PROMPT, REFINER
+from detector.model.profiles import LITE_PYRAMID
+from detector.pictures.sets import list_good
+from detector.training.fit import train
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from detector.evaluation.report import EvaluationReport
+    from detector.model.base import Model
+
+# Bank, prompt and refiner: their shares of the map and of the score.
+_INGREDIENTS = {
+    "prompt only": ((0.0, 1.0, 0.0), (0.0, 1.0, 0.0)),
+    "bank only": ((1.0, 0.0, 0.0), (1.0, 0.0, 0.0)),
+    "bank and prompt": ((0.5, 0.5, 0.0), (0.5, 0.5, 0.0)),
+    "refiner only": ((0.0, 0.0, 1.0), (0.0, 0.0, 1.0)),
+    "bank and refiner": ((0.25, 0.0, 0.75), (0.6, 0.0, 0.4)),
+    "all three": ((0.2, 0.2, 0.6), (0.5, 0.2, 0.3)),
+}
+_WITH_PROMPT = replace(
+    LITE_PYRAMID,
+    name="lite-pyramid-ablation",
+    heads=(PROMPT, REFINER),
+    shares_of_place=_INGREDIENTS["bank and refiner"][0],
+    shares_of_score=_INGREDIENTS["bank and refiner"][1],
+)
+_ALL = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRow:
+    """One way to train or to look, on one set with one seed; `seconds` is the time of a picture in this run."""
+
+    way: str
+    category: str
+    seed: int
+    image_auroc: float
+    pixel_auroc: float
+    pixel_ap: float
+    aupro_03: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """All rows of a study; `title` says of what, `ways` in which order, the `baseline` has the time 1."""
+
+    title: str
+    ways: tuple[str, ...]
+    baseline: str
+    rows: tuple[StudyRow, ...]
+
+    def table(self) -> Table:
+        """Return image AUROC / pixel AP of each set, mean and standard deviation over seeds, and the relative time."""
+        seeds = len({row.seed for row in self.rows})
+        table = Table(title=self.title, caption=f"Image AUROC / pixel AP, {seeds} seed(s). Time relative in this run.")
+        table.add_column("")
+        categories = list(dict.fromkeys(row.category for row in self.rows))
+        for category in categories:
+            table.add_column(category, justify="right")
+        table.add_column("time", justify="right")
+        for way in self.ways:
+            cells = [
+                f"{self._cell(way, name, 'image_auroc')} / {self._cell(way, name, 'pixel_ap')}" for name in categories
+            ]
+            table.add_row(way, *cells, f"{self._seconds(way) / self._seconds(self.baseline):.2f}")
+        return table
+
+    def to_json(self) -> dict[str, Any]:
+        """Return every row, JSON-ready."""
+        return {"title": self.title, "baseline": self.baseline, "rows": [asdict(row) for row in self.rows]}
+
+    def _cell(self, way: str, category: str, figure: str) -> str:
+        values = [getattr(row, figure) for row in self.rows if row.way == way and row.category == category]
+        spread = f" +-{statistics.stdev(values):.3f}" if len(values) > 1 else ""
+        return f"{statistics.fmean(values):.3f}{spread}"
+
+    def _seconds(self, way: str) -> float:
+        return statistics.fmean(row.seconds for row in self.rows if row.way == way)
+
+
+def ablation(
+    folders: Sequence[Path], *, unified: bool, seeds: int, on_progress: Callable[[str, int, int], None]
+) -> Study:
+    """Train with every ingredient, one model a set or one for all, and look with some of them at a time."""
+    rows = []
+    groups = [list(folders)] if unified else [[folder] for folder in folders]
+    for seed in range(seeds):
+        for group in groups:
+            with tempfile.TemporaryDirectory() as scratch:
+                out = Path(scratch) / "model"
+                train(group, profile=_WITH_PROMPT, seed=seed, on_progress=on_progress).save(out)
+                for folder in group:
+                    model = load(out, folder.resolve().name)
+                    for way, shares in _INGREDIENTS.items():
+                        rows.append(_row(way, seed, folder, model.with_shares(*shares)))
+                        on_progress(f"{folder.name}: {way}", 1, 1)
+    kind = "one model for all sets" if unified else "one model a set"
+    return Study(f"Ingredients of `lite-pyramid`, {kind}", tuple(_INGREDIENTS), "bank only", tuple(rows))
+
+
+def marginal(
+    folders: Sequence[Path],
+    *,
+    profile: str,
+    counts: Sequence[int],
+    seeds: int,
+    on_progress: Callable[[str, int, int], None],
+) -> Study:
+    """Train on a few good pictures, drawn by each seed anew, and on all of them; measure on the whole test set."""
+    rows = []
+    wanted = (*sorted(counts), _ALL)
+    for folder in folders:
+        good = list_good(folder)
+        for count in wanted:
+            for seed in range(seeds):
+                drawn = np.sort(np.random.default_rng([seed, count]).permutation(len(good))[:count])
+                with tempfile.TemporaryDirectory() as scratch:
+                    few = Path(scratch) / folder.resolve().name
+                    (few / "train" / "good").mkdir(parents=True)
+                    for index in drawn.tolist():
+                        (few / "train" / "good" / good[index].name).symlink_to(good[index].resolve())
+                    train([few], profile=profile, seed=seed, on_progress=_silent).save(Path(scratch) / "model")
+                    rows.append(_row(_name(count), seed, folder, load(Path(scratch) / "model")))
+                on_progress(f"{folder.name}, {_name(count)}", seed + 1, seeds)
+    ways = tuple(_name(count) for count in wanted)
+    return Study(f"Good pictures that `{profile}` is trained on", ways, _name(_ALL), tuple(rows))
+
+
+def _name(count: int) -> str:
+    return "all" if count == _ALL else str(count)
+
+
+def _row(way: str, seed: int, folder: Path, model: Model) -> StudyRow:
+    before = time.perf_counter()
+    report: EvaluationReport = evaluate(folder, model)
+    seconds = (time.perf_counter() - before) / (report.good_pictures + report.defective_pictures)
+    return StudyRow(
+        way=way,
+        category=report.category,
+        seed=seed,
+        image_auroc=report.image_auroc,
+        pixel_auroc=report.pixel_auroc or 0.0,
+        pixel_ap=report.pixel_ap or 0.0,
+        aupro_03=report.aupro_03 or 0.0,
+        seconds=seconds,
+    )
+
+
+def _silent(_step: str, _done: int, _total: int) -> None:
+    """Report nothing."""

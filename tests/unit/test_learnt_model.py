@@ -1,0 +1,133 @@
+"""Models with learnt heads, trained, saved and loaded as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from detector.model import artifact
+from detector.model.profiles import EDGE, LITE_PYRAMID
+from detector.training.checkpoints import Checkpoints
+from detector.training.fit import train
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from detector.model.profiles import Profile
+
+SMALL = replace(
+    LITE_PYRAMID,
+    sides_px=(96,),
+    map_side_px=96,
+    bank_size=256,
+    heads=("prompt", "refiner"),
+    head_pictures=4,
+    head_steps=40,
+    shares_of_place=(0.25, 0.25, 0.5),
+    shares_of_score=(0.5, 0.25, 0.25),
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Keep torch to one core: its threads wait for each other when other tests run beside these."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def plate(seed: int, *, hole: bool = False) -> NDArray[np.uint8]:
+    """Return a noisy grey plate with a bright disc, (96, 96, 3) uint8; `hole` puts a dark spot on it."""
+    rng = np.random.default_rng(seed)
+    picture = np.full((96, 96, 3), 90, dtype=np.uint8)
+    cv2.circle(picture, (48 + int(rng.integers(-2, 3)), 48), 30, (190, 180, 170), -1)
+    if hole:
+        cv2.circle(picture, (54, 50), 7, (20, 20, 20), -1)
+    return np.clip(picture + rng.normal(0, 4, picture.shape), 0, 255).astype(np.uint8)
+
+
+def write_set(folder: Path, good: int) -> Path:
+    """Write a tiny training set and return its folder."""
+    place = folder / "train" / "good"
+    place.mkdir(parents=True)
+    for index in range(good):
+        cv2.imwrite(str(place / f"{index:03d}.png"), plate(index)[..., ::-1])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train one model of two products, save it and return its folder."""
+    root = tmp_path_factory.mktemp("learnt")
+    sets = [write_set(root / "plates", 14), write_set(root / "discs", 13)]
+    train(sets, profile=SMALL, checkpoints=Checkpoints(root / "kept")).save(root / "model")
+    return root / "model"
+
+
+@pytest.mark.parametrize("product", ["plates", "discs"])
+def test_one_model_of_two_products_finds_a_hole_in_each(folder: Path, product: str) -> None:
+    """Score, map and calibrated score all say so."""
+    model = artifact.load(folder, product)
+    sound, pierced = model.inspect([plate(99), plate(99, hole=True)])
+    assert pierced.raw_score > 2 * sound.raw_score
+    assert pierced.score > 1.5 > sound.score
+    row, column = np.unravel_index(pierced.anomaly_map.values.argmax(), pierced.anomaly_map.values.shape)
+    assert abs(int(row) - 50) < 14
+    assert abs(int(column) - 54) < 14
+
+
+@pytest.mark.parametrize("share", [(0.0, 1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)])
+def test_each_ingredient_alone_finds_the_hole(folder: Path, share: tuple[float, ...]) -> None:
+    """Prompt, bank and refiner each tell it from what is around it, and no map holds a negative value."""
+    model = artifact.load(folder, "plates").with_shares(share, share)
+    values = model.inspect([plate(99, hole=True)])[0].anomaly_map.values
+    assert values.min() >= 0
+    assert values[46:56, 50:58].mean() > 1.5 * values[10:30, 10:30].mean()
+
+
+def test_learning_is_kept_until_the_model_is_saved_and_gone_on_from(tmp_path: Path) -> None:
+    """A second training with the same options takes the learnt heads, and gives the same model."""
+    sets = [write_set(tmp_path / "plates", 13)]
+    kept = Checkpoints(tmp_path / "kept")
+    first = train(sets, profile=SMALL, checkpoints=kept)
+    steps: list[tuple[str, int]] = []
+    again = train(
+        sets, profile=SMALL, checkpoints=kept, on_progress=lambda step, done, _total: steps.append((step, done))
+    )
+    assert [done for step, done in steps if step == "refiner 1"] == [40]
+    assert again.products[0].calibration == first.products[0].calibration
+    kept.remove()
+
+
+def vit(**changes: object) -> Profile:
+    """Return the `edge` profile for pictures of 96 pixels."""
+    small = replace(EDGE, sides_px=(96,), map_side_px=96, bank_size=128, head_pictures=4, head_steps=10)
+    return replace(small, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value_attention_from", [0, 6])
+def test_a_vit_with_a_prompt_through_its_text_tower_leaves_that_tower_behind(
+    tmp_path: Path, value_attention_from: int
+) -> None:
+    """With random weights, asked for by name: the artifact holds the cached prompts and no text tower, and ranks."""
+    sets = [write_set(tmp_path / "plates", 6)]
+    settings = vit(value_attention_from=value_attention_from)
+    train(sets, profile=settings, weights="random").save(tmp_path / "model")
+    tensors = load_file(tmp_path / "model" / "model.safetensors")
+    assert not [name for name in tensors if "token_embedding" in name or "ln_final" in name]
+    prompts = tensors["head.prompt.0.prompts"]
+    assert torch.allclose(prompts.norm(dim=1), torch.ones(2), atol=1e-5)
+    model = artifact.load(tmp_path / "model")
+    sound, pierced = model.inspect([plate(99), plate(99, hole=True)])
+    assert np.isfinite([sound.raw_score, pierced.raw_score]).all()
+    assert pierced.raw_score > sound.raw_score
