@@ -61,9 +61,13 @@ def scale_of(maps: Sequence[NDArray[np.float32]]) -> Scale:
     return Scale(float(values.mean(dtype=np.float64)), max(float(values.std(dtype=np.float64)), 1e-6))
 
 
-def on_scale(values: NDArray[np.float32], scale: Scale) -> NDArray[np.float32]:
-    """Return what `fuse` makes of a map that is alone: its deviations of good pictures through softplus."""
-    return _softplus((values - np.float32(scale.mean)) / np.float32(scale.deviation))
+def in_units_of_the_map(
+    relative: NDArray[np.float32], scales: Sequence[Scale], settings: Profile
+) -> NDArray[np.float32]:
+    """Return relative distances as `fuse` would give them, so that they can be blended into its map."""
+    if settings.asked == (0,):
+        return relative
+    return _softplus((relative - np.float32(scales[0].mean)) / np.float32(scales[0].deviation))
 
 
 def sized(grid: NDArray[np.float32], size: Size) -> NDArray[np.float32]:

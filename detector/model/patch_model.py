@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from detector.model.base import Inspection
 from detector.model.crops import blend_back, find_windows, frame_of, look_again
 from detector.model.features import see
-from detector.model.fusion import Maps, fuse, on_scale, sized
+from detector.model.fusion import Maps, fuse, in_units_of_the_map, sized
 from detector.model.lens import Size, check_picture
 from detector.model.scoring import combine, find_regions, image_score
 from shared.domain import AnomalyMap
@@ -92,12 +92,9 @@ class PatchModel:
             for window in find_windows(maps.score, size, self.settings.crop_side_px, self.settings.crops_most):
                 fine = look_again(self.tower, whole, window, crops.view, settings=self.settings)
                 peaks.append(fine.peak)
-                place = blend_back(place, fine.window, self._on_map(fine.relative), size)
+                values = in_units_of_the_map(fine.relative, self.product.scales, self.settings)
+                place = blend_back(place, fine.window, values, size)
         return crops.score(raw, peaks), place
-
-    def _on_map(self, fine: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return relative distances in the units of this model's map."""
-        return fine if self.settings.asked == (0,) else on_scale(fine, self.product.scales[0])
 
     def _maps(self, picture: NDArray[np.uint8], map_size: Size) -> Maps:
         """Return the picture's maps at the map's size; what has no share in them is not computed."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from detector.model.crops import Crops, find_windows, frame_of, look_again
-from detector.model.fusion import Scale
+from detector.model.crops import Crops, blend_back, find_windows, frame_of, look_again
+from detector.model.fusion import Scale, in_units_of_the_map
 from detector.model.lens import Lens, median_side_px
 from detector.pictures.files import read_picture
 from detector.training.goods import Goods, evenly
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from detector.model.backbone.tower import Tower
+    from detector.model.fusion import Maps
     from detector.model.profiles import Profile
     from detector.training.reference import Reference
 
@@ -37,16 +38,26 @@ _BEYOND_DOUBT = 12.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FittedCrops:
-    """The crops, and every good picture's score with them, (n,) float64."""
+    """The crops, and every good picture's score and highest map value with them, both (n,) float64."""
 
     crops: Crops
     scores: NDArray[np.float64]
+    highest: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Coarse:
+    """What the coarse look gave of one picture."""
+
+    maps: Maps
+    score: float
 
 
 def fit_crops(
     tower: Tower,
     reference: Reference,
-    coarse: Sequence[tuple[NDArray[np.float32], float]],
+    coarse: Sequence[Coarse],
+    scales: Sequence[Scale],
     settings: Profile,
     *,
     seed: int,
@@ -54,8 +65,8 @@ def fit_crops(
 ) -> FittedCrops | None:
     """Return the crops of a product; None if its frames hold no more than the model already sees.
 
-    `coarse` are each good picture's held-out score map and score. A window is compared with a bank that has not seen
-    its picture.
+    `coarse` is of every good picture, held out, and `scales` are those of the fusion. A window is compared with a bank
+    that has not seen its picture.
     """
     goods = reference.goods
     lens = _finer_lens(goods, reference.views[-1].lens, settings)
@@ -71,19 +82,23 @@ def fit_crops(
     del features
     view = view_of(lens, bank, folded, reference.held.floor)
     folds = {path: int(fold) for path, fold in zip(chosen.paths, folded.fold_of, strict=True)}
-    raws = np.asarray([score for _, score in coarse], dtype=np.float64)
+    raws = np.asarray([first.score for first in coarse], dtype=np.float64)
     scale = _scale(raws)
     doubt_from = float(np.quantile(raws, _DOUBT_FROM_QUANTILE))
     peaks: list[float | None] = []
-    for done, (path, size, (values, raw)) in enumerate(zip(goods.paths, goods.sizes, coarse, strict=True), start=1):
-        found = None
-        if raw >= doubt_from:
+    highest = []
+    for done, (path, size, first) in enumerate(zip(goods.paths, goods.sizes, coarse, strict=True), start=1):
+        place, found = first.maps.place, None
+        if first.score >= doubt_from:
             frame = frame_of(read_picture(path))
             unseen = folded.banks[folds[path]] if path in folds else bank
-            windows = find_windows(values, size, settings.crop_side_px, settings.crops_most)
+            windows = find_windows(first.maps.score, size, settings.crop_side_px, settings.crops_most)
             looks = [look_again(tower, frame, window, view, settings=settings, bank=unseen) for window in windows]
             found = max(look.peak for look in looks)
+            for look in looks:
+                place = blend_back(place, look.window, in_units_of_the_map(look.relative, scales, settings), size)
         peaks.append(found)
+        highest.append(float(place.max()))
         report(f"{goods.product}: second look", done, len(goods.paths))
     crops = Crops(
         view,
@@ -93,7 +108,7 @@ def fit_crops(
         _scale(np.asarray([peak for peak in peaks if peak is not None])),
     )
     scores = [crops.score(float(raw), [] if peak is None else [peak]) for raw, peak in zip(raws, peaks, strict=True)]
-    return FittedCrops(crops, np.asarray(scores, dtype=np.float64))
+    return FittedCrops(crops, np.asarray(scores, dtype=np.float64), np.asarray(highest, dtype=np.float64))
 
 
 def _finer_lens(goods: Goods, coarse: Lens, settings: Profile) -> Lens | None:

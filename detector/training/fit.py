@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,7 @@ from detector.model.profiles import Profile, profile_named
 from detector.model.scoring import image_score
 from detector.pictures.files import files_sha256
 from detector.training.checkpoints import Checkpoints
-from detector.training.crops import fit_crops
+from detector.training.crops import Coarse, fit_crops
 from detector.training.goods import read_goods
 from detector.training.heads import learn_heads
 from detector.training.pool import Bench
@@ -102,7 +103,7 @@ def train(
 def _read_sets(folders: Sequence[Path], report: Callable[[str, int, int], None]) -> list[Goods]:
     sets: list[Goods] = []
     for folder in folders:
-        goods = read_goods(folder, lambda done, total, name=folder.name: report(f"{name}: read", done, total))  # type: ignore[misc]
+        goods = read_goods(folder, partial(report, f"{folder.name}: read"))
         if any(goods.product == other.product for other in sets):
             raise DataError(f"two sets are called {goods.product!r}", "Give sets whose folders have different names.")
         sets.append(goods)
@@ -122,21 +123,20 @@ def _calibrate(
     parts = [list(reference.held.maps)]
     parts += [[sized(found, size) for found, size in zip(head, reference.sizes, strict=True)] for head in logits]
     scales = [scale_of(maps) for maps in parts]
-    maps = [
-        fuse([part[index] for part in asked], [scales[index] for index in settings.asked], settings)
-        for index in range(len(reference.sizes))
-        for asked in [[parts[index] for index in settings.asked]]
-    ]
+    asked = [scales[index] for index in settings.asked]
+    pictures = zip(*(parts[index] for index in settings.asked), strict=True)
+    maps = [fuse(of_one, asked, settings) for of_one in pictures]
     scores = np.asarray([image_score(found.score, settings.top_share) for found in maps], dtype=np.float64)
-    coarse = [(found.score, float(score)) for found, score in zip(maps, scores, strict=True)]
-    again = fit_crops(tower, reference, coarse, settings, seed=seed, report=report)
+    coarse = [Coarse(found, float(score)) for found, score in zip(maps, scores, strict=True)]
+    again = fit_crops(tower, reference, coarse, scales, settings, seed=seed, report=report)
+    highest = [found.place.max() for found in maps] if again is None else again.highest
     return Product(
         name=reference.goods.product,
         views=reference.views,
         scales=tuple(scales),
         map_lens=reference.map_lens,
         calibration=fit_calibration(scores if again is None else again.scores),
-        region_level=float(np.quantile([found.place.max() for found in maps], _REGION_QUANTILE)),
+        region_level=float(np.quantile(highest, _REGION_QUANTILE)),
         crops=None if again is None else again.crops,
     )
 
