@@ -11,13 +11,13 @@ import typer
 from rich.console import Console
 
 from deploy.app import Role
+from deploy.cli_bench import bench
+from deploy.cli_options import UNSOUND, JsonOut, Product, Seed, check_writable, set_log_level, write_json
 from shared.domain import GateMode
-from shared.errors import ConfigError, LinewardenError
+from shared.errors import LinewardenError
 from shared.redaction import redact
 
 _BAD_INPUT = 2
-_UNSOUND = 1
-_FEW = (1, 2, 4, 8, 16)
 
 app = typer.Typer(
     name="linewarden",
@@ -27,15 +27,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-bench = typer.Typer(help="Measure: each benchmark prints its figures and how they were taken.", no_args_is_help=True)
 dev = typer.Typer(help="The servers that a developer needs, on loopback.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
 app.add_typer(dev, name="dev")
 
 Config = Annotated[Path, typer.Option("--config", help="The line's settings, a TOML file.")]
-JsonOut = Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")]
-Product = Annotated[str | None, typer.Option(help="Which product, of a model that knows several.")]
-Seed = Annotated[int, typer.Option(help="The seed of everything random.", min=0, max=2**32 - 1)]
 
 
 @app.command()
@@ -65,8 +61,8 @@ def demo(
     from deploy.demo import DemoOptions
     from deploy.demo import demo as run_demo
 
-    _logging(log_level)
-    _check_writable(json_out)
+    set_log_level(log_level)
+    check_writable(json_out)
     options = DemoOptions(
         source=source,
         parts=parts,
@@ -81,9 +77,9 @@ def demo(
     console = Console()
     result = run_demo(options, console)
     console.print(result.table())
-    _write_json(json_out, result.to_json())
+    write_json(json_out, result.to_json())
     if not result.sound:
-        raise typer.Exit(_UNSOUND)
+        raise typer.Exit(UNSOUND)
 
 
 @app.command()
@@ -95,12 +91,12 @@ def run(
     """Run one role, or all of them, until Ctrl-C (a second one ends at once) or until the sources end."""
     from deploy.running import run_role
 
-    _check_writable(json_out)
+    check_writable(json_out)
     results = run_role(config, role)
     console = Console()
     for result in results:
         console.print(result.table())
-    _write_json(json_out, {result.line: result.to_json() for result in results})
+    write_json(json_out, {result.line: result.to_json() for result in results})
 
 
 @app.command()
@@ -108,12 +104,12 @@ def report(config: Config, json_out: JsonOut = None) -> None:
     """Print the result table of each line in the settings, from the store and the PLC, while it runs or afterwards."""
     from deploy.running import report_lines
 
-    _check_writable(json_out)
+    check_writable(json_out)
     results = report_lines(config)
     console = Console()
     for result in results:
         console.print(result.table())
-    _write_json(json_out, {result.line: result.to_json() for result in results})
+    write_json(json_out, {result.line: result.to_json() for result in results})
 
 
 @app.command()
@@ -155,12 +151,12 @@ def evaluate(
     from deploy.model_making import evaluate_model
     from detector.evaluation.report import render as render_report
 
-    _check_writable(json_out)
-    _check_writable(html)
+    check_writable(json_out)
+    check_writable(html)
     console = Console()
     evaluation = evaluate_model(folder, model, reject_at, console, html=html, product=product)
     console.print(render_report(evaluation))
-    _write_json(json_out, json.loads(evaluation.to_json()))
+    write_json(json_out, json.loads(evaluation.to_json()))
 
 
 @app.command()
@@ -194,11 +190,11 @@ def compare_systems(
 
     with needs_extra("detector"):
         from deploy.comparison import compare
-    _check_writable(json_out)
+    check_writable(json_out)
     console = Console()
     comparison = compare(folders, profile=profile, seeds=seeds, peers=peers, console=console)
     console.print(comparison.table())
-    _write_json(json_out, comparison.to_json())
+    write_json(json_out, comparison.to_json())
 
 
 @app.command("synth-preview")
@@ -253,87 +249,6 @@ def dev_up(
     )
 
 
-@bench.command("soak")
-def bench_soak(
-    minutes: Annotated[float, typer.Option(help="How long.", min=0.1)] = 30.0,
-    fps: Annotated[float, typer.Option(help="Parts a second.", min=0.1)] = 15.0,
-    model: Annotated[Path | None, typer.Option(help="A trained model; without one it trains its own.")] = None,
-    json_out: JsonOut = None,
-) -> None:
-    """Run all roles in one process for long: memory, defaults and latency over time."""
-    from deploy.soak import soak
-
-    _logging("warning")
-    _check_writable(json_out)
-    console = Console()
-    outcome = soak(minutes=minutes, fps=fps, model=model, console=console)
-    console.print(outcome.table())
-    _write_json(json_out, outcome.to_json())
-    if not outcome.sound:
-        raise typer.Exit(_UNSOUND)
-
-
-@bench.command("crops")
-def bench_crop_refinement(
-    good: Annotated[int, typer.Option(help="Good frames to train on.", min=12)] = 60,
-    each: Annotated[int, typer.Option(help="Good frames to test on, and as many with a scratch.", min=5)] = 40,
-    scratch_px: Annotated[int, typer.Option(help="How long a scratch is.", min=3, max=200)] = 12,
-    seed: Seed = 0,
-    json_out: JsonOut = None,
-) -> None:
-    """Compare `lite` with `lite-crop` on rendered frames of 1280x1024 with scratches of a few pixels."""
-    from deploy.crop_bench import bench_crops
-    from deploy.model_making import progress_bar, step_bars
-
-    _check_writable(json_out)
-    console = Console()
-    with progress_bar(console) as progress:
-        figures = bench_crops(good=good, each=each, scratch_px=scratch_px, seed=seed, on_progress=step_bars(progress))
-    console.print(figures.table())
-    _write_json(json_out, figures.to_json())
-
-
-@bench.command("ablation")
-def bench_ablation(
-    folders: Annotated[list[Path], typer.Argument(help="Sets of pictures with test and ground_truth.")],
-    unified: Annotated[bool, typer.Option("--unified", help="One model for all sets, instead of one a set.")] = False,
-    seeds: Annotated[int, typer.Option(help="How often everything is trained, each time anew.", min=1)] = 3,
-    json_out: JsonOut = None,
-) -> None:
-    """Measure what prompt, bank and refiner bring and cost, alone and together, on one and the same training."""
-    from deploy.model_making import needs_extra, progress_bar, step_bars
-
-    with needs_extra("detector"):
-        from deploy.studies import ablation
-    _check_writable(json_out)
-    console = Console()
-    with progress_bar(console) as progress:
-        study = ablation(folders, unified=unified, seeds=seeds, on_progress=step_bars(progress))
-    console.print(study.table())
-    _write_json(json_out, study.to_json())
-
-
-@bench.command("marginal")
-def bench_marginal(
-    folders: Annotated[list[Path], typer.Argument(help="Sets of pictures with test and ground_truth.")],
-    profile: Annotated[str, typer.Option(help="Which tower, at which size.")] = "lite",
-    count: Annotated[list[int] | None, typer.Option(help="How many good pictures; all of them come last.")] = None,
-    seeds: Annotated[int, typer.Option(help="How often pictures are drawn.", min=1)] = 3,
-    json_out: JsonOut = None,
-) -> None:
-    """Measure models that were trained on 1, 2, 4, 8, 16 and all good pictures."""
-    from deploy.model_making import needs_extra, progress_bar, step_bars
-
-    with needs_extra("detector"):
-        from deploy.studies import marginal
-    _check_writable(json_out)
-    console = Console()
-    with progress_bar(console) as progress:
-        study = marginal(folders, profile=profile, counts=count or _FEW, seeds=seeds, on_progress=step_bars(progress))
-    console.print(study.table())
-    _write_json(json_out, study.to_json())
-
-
 def main() -> None:
     """Run the command line; bad input ends with one clear line and exit code 2."""
     try:
@@ -359,29 +274,6 @@ def _first_known(group: BaseExceptionGroup) -> LinewardenError | None:
 def _refuse(error: LinewardenError) -> None:
     sys.stderr.write(f"error: {redact(str(error))}\n")
     raise SystemExit(_BAD_INPUT) from None
-
-
-def _logging(level: str) -> None:
-    from shared.log import configure
-    from shared.settings import from_dict
-
-    configure(from_dict({"log": {"level": level}}, origin="--log-level").log.level, json=False)
-
-
-def _check_writable(path: Path | None) -> None:
-    """Refuse a file that cannot be written before the work, not after it."""
-    if path is None:
-        return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.open("a", encoding="utf-8").close()
-    except OSError as error:
-        raise ConfigError(f"cannot write {str(path)!r}: {error.strerror}", "Give a file that can be written.") from None
-
-
-def _write_json(path: Path | None, figures: object) -> None:
-    if path is not None:
-        path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

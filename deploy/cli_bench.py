@@ -1,0 +1,118 @@
+"""The command line's benchmarks: `linewarden bench ...`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from deploy.cli_options import UNSOUND, JsonOut, Seed, check_writable, set_log_level, write_json
+
+bench = typer.Typer(help="Measure: each benchmark prints its figures and how they were taken.", no_args_is_help=True)
+
+_FEW = (1, 2, 4, 8, 16)
+
+
+@bench.command("soak")
+def bench_soak(
+    minutes: Annotated[float, typer.Option(help="How long.", min=0.1)] = 30.0,
+    fps: Annotated[float, typer.Option(help="Parts a second.", min=0.1)] = 15.0,
+    model: Annotated[Path | None, typer.Option(help="A trained model; without one it trains its own.")] = None,
+    json_out: JsonOut = None,
+) -> None:
+    """Run all roles in one process for long: memory, defaults and latency over time."""
+    from deploy.soak import soak
+
+    set_log_level("warning")
+    check_writable(json_out)
+    console = Console()
+    outcome = soak(minutes=minutes, fps=fps, model=model, console=console)
+    console.print(outcome.table())
+    write_json(json_out, outcome.to_json())
+    if not outcome.sound:
+        raise typer.Exit(UNSOUND)
+
+
+@bench.command("crops")
+def bench_crop_refinement(
+    good: Annotated[int, typer.Option(help="Good frames to train on.", min=12)] = 60,
+    each: Annotated[int, typer.Option(help="Good frames to test on, and as many with a scratch.", min=5)] = 40,
+    scratch_px: Annotated[int, typer.Option(help="How long a scratch is.", min=3, max=200)] = 12,
+    seed: Seed = 0,
+    json_out: JsonOut = None,
+) -> None:
+    """Compare `lite` with `lite-crop` on rendered frames of 1280x1024 with scratches of a few pixels."""
+    from deploy.crop_bench import bench_crops
+    from deploy.model_making import progress_bar, step_bars
+
+    check_writable(json_out)
+    console = Console()
+    with progress_bar(console) as progress:
+        figures = bench_crops(good=good, each=each, scratch_px=scratch_px, seed=seed, on_progress=step_bars(progress))
+    console.print(figures.table())
+    write_json(json_out, figures.to_json())
+
+
+@bench.command("ablation")
+def bench_ablation(
+    folders: Annotated[list[Path], typer.Argument(help="Sets of pictures with test and ground_truth.")],
+    unified: Annotated[bool, typer.Option("--unified", help="One model for all sets, instead of one a set.")] = False,
+    seeds: Annotated[int, typer.Option(help="How often everything is trained, each time anew.", min=1)] = 3,
+    json_out: JsonOut = None,
+) -> None:
+    """Measure what prompt, bank and refiner bring and cost, alone and together, on one and the same training."""
+    from deploy.model_making import needs_extra, progress_bar, step_bars
+
+    with needs_extra("detector"):
+        from deploy.studies import ablation
+    check_writable(json_out)
+    console = Console()
+    with progress_bar(console) as progress:
+        study = ablation(folders, unified=unified, seeds=seeds, on_progress=step_bars(progress))
+    console.print(study.table())
+    write_json(json_out, study.to_json())
+
+
+@bench.command("marginal")
+def bench_marginal(
+    folders: Annotated[list[Path], typer.Argument(help="Sets of pictures with test and ground_truth.")],
+    profile: Annotated[str, typer.Option(help="Which tower, at which size.")] = "lite",
+    count: Annotated[list[int] | None, typer.Option(help="How many good pictures; all of them come last.")] = None,
+    seeds: Annotated[int, typer.Option(help="How often pictures are drawn.", min=1)] = 3,
+    json_out: JsonOut = None,
+) -> None:
+    """Measure models that were trained on 1, 2, 4, 8, 16 and all good pictures."""
+    from deploy.model_making import needs_extra, progress_bar, step_bars
+
+    with needs_extra("detector"):
+        from deploy.studies import marginal
+    check_writable(json_out)
+    console = Console()
+    with progress_bar(console) as progress:
+        study = marginal(folders, profile=profile, counts=count or _FEW, seeds=seeds, on_progress=step_bars(progress))
+    console.print(study.table())
+    write_json(json_out, study.to_json())
+
+
+@bench.command("attention")
+def bench_value_attention(
+    rounds: Annotated[int, typer.Option(help="How often each is timed, in turns.", min=1)] = 10,
+    json_out: JsonOut = None,
+) -> None:
+    """Measure what value-to-value attention costs ViT-B-16 at 256 pixels, on random weights."""
+    from dataclasses import asdict, replace
+
+    from deploy.model_making import needs_extra
+
+    with needs_extra("detector"):
+        from deploy.attention_bench import bench_attention
+        from detector.model.profiles import EDGE
+    check_writable(json_out)
+    # As many of its blocks as of ViT-L's 24 in `paper-518-vv`.
+    cost = bench_attention(EDGE, replace(EDGE, value_attention_from=3), rounds=rounds)
+    Console().print(
+        f"{EDGE.tower} at {EDGE.sides_px[0]} px: value-to-value attention takes {cost.ratio:.2f} times as long."
+    )
+    write_json(json_out, {**asdict(cost), "ratio": cost.ratio})
