@@ -4,7 +4,6 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -15,11 +14,10 @@ from detector.model.calibration import HIGHEST_SCORE
 from detector.training.fit import train
 from shared.errors import ConfigError, DataError, ModelCorruptError, ModelMissingError, PictureError
 from shared.settings import from_dict
+from tests.plates import plate, write_plates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from numpy.typing import NDArray
 
     from deploy.adapters import Adapters
     from detector.model.artifact import TrainedModel
@@ -35,29 +33,10 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def plate(seed: int, *, hole: bool = False) -> NDArray[np.uint8]:
-    """Return a noisy grey plate with a bright disc, (72, 96, 3) uint8; `hole` puts a dark spot on it."""
-    rng = np.random.default_rng(seed)
-    picture = np.full((72, 96, 3), 90, dtype=np.uint8)
-    cv2.circle(picture, (48 + int(rng.integers(-2, 3)), 36), 22, (190, 180, 170), -1)
-    if hole:
-        cv2.circle(picture, (54, 40), 6, (20, 20, 20), -1)
-    return np.clip(picture + rng.normal(0, 4, picture.shape), 0, 255).astype(np.uint8)
-
-
-def write_set(folder: Path, good: int = 14) -> Path:
-    """Write a tiny training set and return its folder."""
-    place = folder / "train" / "good"
-    place.mkdir(parents=True)
-    for index in range(good):
-        cv2.imwrite(str(place / f"{index:03d}.png"), plate(index))
-    return folder
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
     """Train once for all tests of this file."""
-    return train([write_set(tmp_path_factory.mktemp("plates"))])
+    return train([write_plates(tmp_path_factory.mktemp("plates"))])
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +111,7 @@ def test_a_wrong_picture_is_named_by_its_place(model: PatchModel) -> None:
 
 def test_training_twice_gives_the_same_numbers(trained: TrainedModel, tmp_path: Path) -> None:
     """The seed decides everything."""
-    again = train([write_set(tmp_path)])
+    again = train([write_plates(tmp_path)])
     assert again.products[0].calibration == trained.products[0].calibration
     assert again.facts[0].data_sha256 == trained.facts[0].data_sha256
 
@@ -216,7 +195,7 @@ def test_a_folder_with_other_things_is_never_touched(trained: TrainedModel, tmp_
 @pytest.mark.parametrize("good", [1, 2, 5])
 def test_a_few_pictures_make_a_model_that_ranks_and_rejects_everything(tmp_path: Path, good: int) -> None:
     """A part with a hole scores above a good one, and both get the highest calibrated score."""
-    train([write_set(tmp_path / "plates", good=good)]).save(tmp_path / "model")
+    train([write_plates(tmp_path / "plates", good=good)]).save(tmp_path / "model")
     sound, pierced = artifact.load(tmp_path / "model").inspect([plate(99), plate(99, hole=True)])
     assert pierced.raw_score > sound.raw_score
     assert sound.score == pierced.score == HIGHEST_SCORE
@@ -224,7 +203,7 @@ def test_a_few_pictures_make_a_model_that_ranks_and_rejects_everything(tmp_path:
 
 def test_a_line_refuses_a_model_that_is_not_calibrated(tmp_path: Path) -> None:
     """Eleven pictures are too few for a threshold to mean anything; the error says how many it takes."""
-    train([write_set(tmp_path / "plates", good=11)]).save(tmp_path / "model")
+    train([write_plates(tmp_path / "plates", good=11)]).save(tmp_path / "model")
     settings = from_dict({"detector": {"model": str(tmp_path / "model")}}, origin="test")
     with pytest.raises(ConfigError, match=r"not calibrated for 'plates': it was trained on 11 .*at least 12"):
         build(settings, cast("Adapters", None))
@@ -233,7 +212,7 @@ def test_a_line_refuses_a_model_that_is_not_calibrated(tmp_path: Path) -> None:
 def test_a_model_of_two_products_must_be_told_which(tmp_path: Path) -> None:
     """Each product has references of its own; the error lists the names."""
     for place in ("plates", "discs"):
-        write_set(tmp_path / place)
+        write_plates(tmp_path / place)
     train([tmp_path / "plates", tmp_path / "discs"]).save(tmp_path / "model")
     assert artifact.products_of(tmp_path / "model") == ["plates", "discs"]
     assert artifact.load(tmp_path / "model", "discs").product.name == "discs"
@@ -244,14 +223,14 @@ def test_a_model_of_two_products_must_be_told_which(tmp_path: Path) -> None:
 
 def test_two_sets_of_one_name_are_refused(tmp_path: Path) -> None:
     """A product is known by its folder's name."""
-    first, second = (write_set(tmp_path / side / "plates") for side in ("left", "right"))
+    first, second = (write_plates(tmp_path / side / "plates") for side in ("left", "right"))
     with pytest.raises(DataError, match="two sets are called 'plates'"):
         train([first, second])
 
 
 def test_training_names_the_file_that_is_no_picture(tmp_path: Path) -> None:
     """A broken file stops training with its name."""
-    write_set(tmp_path)
+    write_plates(tmp_path)
     (tmp_path / "train" / "good" / "005.png").write_bytes(b"broken")
     with pytest.raises(DataError, match=r"005\.png"):
         train([tmp_path])
