@@ -30,7 +30,7 @@ bench: $(VENV)/.run
 	$(BIN)/linewarden bench soak --minutes 6 --json $(FIGURES)/soak.json
 
 compare: $(VENV)/.run $(PEERS)/.run
-	$(BIN)/linewarden compare $(SETS) --peers $(PEERS)/bin/python --json $(FIGURES)/compare.json
+	$(BIN)/linewarden compare $(SETS) --profile lite-pyramid --peers $(PEERS)/bin/python --json $(FIGURES)/compare.json
 
 lock:
 	$(BIN)/uv pip compile pyproject.toml --all-extras --generate-hashes --no-header --python-version 3.11 -o requirements.lock
