@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # How far the place of a patch can be trusted, from parts in a fixture to parts that lie anyhow: see `expected`.
 _FLOORS = (0.1, 0.3, 1.0, 3.0)
 _REACH_DEVIATIONS = 5.0
+# About how far a good patch lies from other pictures' patches, 1 - cosine; what one picture alone cannot tell.
+_USUAL_DISTANCE = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +61,8 @@ def held_out_distances(
     """Return each picture's distances from a bank of the other folds' pictures.
 
     A fold is a run of neighbours in the order of the file names: pictures taken one after the other look alike, and
-    a random split would compare a part with its own twin. A single picture has no others, and is compared with itself.
+    a random split would compare a part with its own twin. A single picture has no others: every place of it
+    is taken to lie at `_USUAL_DISTANCE`.
     """
     everyone = np.arange(len(features))
     distances: list[NDArray[np.float32]] = []
@@ -72,6 +75,8 @@ def held_out_distances(
         fold_of[members] = done - 1
         distances += [bank.distances(features[index]).numpy() for index in members.tolist()]
         on_fold(done)
+    if everyone.size == 1:
+        distances = [np.full_like(distances[0], _USUAL_DISTANCE)]
     return Folded(tuple(distances), tuple(banks), fold_of)
 
 
