@@ -62,6 +62,7 @@ class Checkpoints:
         """Forget everything, after the model was saved."""
         if self.folder is None:
             return
-        for path in self.folder.glob("*.pt"):
+        # A writing that was broken off leaves a `.new` behind.
+        for path in [*self.folder.glob("*.pt"), *self.folder.glob("*.new")]:
             path.unlink()
         self.folder.rmdir()

@@ -83,9 +83,7 @@ def _window(item: Item, rng: np.random.Generator) -> Batch:
         cells = values.shape[-1] // columns
         part = cut(values)
         room = (0, WINDOW_CELLS * cells - part.shape[-1], 0, WINDOW_CELLS * cells - part.shape[-2])
-        flat = part if values.dim() > 2 else part[:, None]  # noqa: PLR2004 - padding by repetition wants channels
-        padded = functional.pad(flat, room, mode="replicate")
-        return padded if values.dim() > 2 else padded[:, 0]  # noqa: PLR2004
+        return functional.pad(part, room, mode="replicate")
 
     mask = cut(item.mask)
     room = WINDOW_CELLS * item.mask.shape[1] // columns
@@ -93,7 +91,8 @@ def _window(item: Item, rng: np.random.Generator) -> Batch:
     return Batch(
         tuple(filled(level) for level in item.levels),
         filled(item.difference),
-        filled(item.relative),
+        # Padding by repetition wants channels.
+        filled(item.relative[None])[:, 0],
         functional.pad(mask, rest),
         functional.pad(torch.ones_like(mask), rest),
     )

@@ -104,6 +104,7 @@ def test_checkpoints_of_another_training_are_not_gone_on_from(tmp_path: Path) ->
     assert first.path is not None
     first.path.write_bytes(first.path.read_bytes()[:20])
     assert first.read() is None
+    first.path.with_suffix(".new").write_bytes(b"cut short")
     folder.remove()
     assert not (tmp_path / "kept").exists()
 
