@@ -102,7 +102,7 @@ def bench_crops(
 
 
 def write_frames(folder: Path, *, good: int, each: int, scratch_px: int, seed: int) -> None:
-    """Return a picture (H, W, 3) uint8 with a scratch on the product, and its mask, (H, W, 3), 0 or 255."""
+    """Write a set of rendered frames: `good` to train on, `each` good ones and `each` scratched ones to test on."""
     settings = ConveyorSettings(seed=seed, width_px=_WIDTH_PX, height_px=_HEIGHT_PX, defect_rate=0.0, defects=())
     write_dataset(
         folder, settings, train_good=good, test_good=2 * each, test_each_defect=0, on_progress=lambda _done: None

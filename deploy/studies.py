@@ -15,15 +15,16 @@ from rich.table import Table
 from detector.evaluation.evaluate import evaluate
 from detector.model.artifact import load
 from detector.model.heads import PROMPT, REFINER
-from detector.model.profiles import LITE_PYRAMID
+from detector.model.profiles import LITE, LITE_PYRAMID, Profile
 from detector.pictures.sets import list_good
 from detector.training.fit import train
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from detector.evaluation.report import EvaluationReport
     from detector.model.base import Model
+    from detector.model.patch_model import PatchModel
 
 # Bank, prompt and refiner: their shares of the map and of the score.
 _INGREDIENTS = {
@@ -41,6 +42,8 @@ _WITH_PROMPT = replace(
     shares_of_place=_INGREDIENTS["bank and refiner"][0],
     shares_of_score=_INGREDIENTS["bank and refiner"][1],
 )
+_WITH_CROPS = replace(LITE, name="lite-crop-ablation", crop_side_px=256)
+_COARSE, _CROPS = "bank at 256 px", "bank at 256 px, and crops"
 _ALL = 10**9
 
 
@@ -99,21 +102,38 @@ class Study:
 def ablation(
     folders: Sequence[Path], *, unified: bool, seeds: int, on_progress: Callable[[str, int, int], None]
 ) -> Study:
-    """Train with every ingredient, one model a set or one for all, and look with some of them at a time."""
+    """Train with every ingredient, one model a set or one for all, and look with some of them at a time.
+
+    Crops are measured on a coarse look: at `lite-pyramid`'s magnifications these sets hold nothing finer to look at.
+    """
     rows = []
     groups = [list(folders)] if unified else [[folder] for folder in folders]
     for seed in range(seeds):
         for group in groups:
-            with tempfile.TemporaryDirectory() as scratch:
-                out = Path(scratch) / "model"
-                train(group, profile=_WITH_PROMPT, seed=seed, on_progress=on_progress).save(out)
-                for folder in group:
-                    model = load(out, folder.resolve().name)
-                    for way, shares in _INGREDIENTS.items():
-                        rows.append(_row(way, seed, folder, model.with_shares(*shares)))
+            for profile in (_WITH_CROPS, _WITH_PROMPT):
+                for folder, model in _trained(group, profile, seed, on_progress):
+                    for way, variant in _variants(model).items():
+                        rows.append(_row(way, seed, folder, variant))
                         on_progress(f"{folder.name}: {way}", 1, 1)
     kind = "one model for all sets" if unified else "one model a set"
-    return Study(f"Ingredients of `lite-pyramid`, {kind}", tuple(_INGREDIENTS), "bank only", tuple(rows))
+    return Study(f"Ingredients of `lite-pyramid`, {kind}", (_COARSE, _CROPS, *_INGREDIENTS), "bank only", tuple(rows))
+
+
+def _trained(
+    group: Sequence[Path], profile: Profile, seed: int, on_progress: Callable[[str, int, int], None]
+) -> Iterator[tuple[Path, PatchModel]]:
+    """Train one model on some sets; yield each of them with the model, as a line would load it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        out = Path(scratch) / "model"
+        train(group, profile=profile, seed=seed, on_progress=on_progress).save(out)
+        for folder in group:
+            yield folder, load(out, folder.resolve().name)
+
+
+def _variants(model: PatchModel) -> dict[str, PatchModel]:
+    if model.settings.heads:
+        return {way: model.with_shares(*shares) for way, shares in _INGREDIENTS.items()}
+    return {_COARSE: model.without_crops(), _CROPS: model}
 
 
 def marginal(

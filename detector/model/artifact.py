@@ -44,7 +44,7 @@ from shared.errors import ConfigError, ModelCorruptError, ModelMissingError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 _TENSORS = "model.safetensors"
 _NUMBERS = "model.toml"
 _CARD = "README.md"

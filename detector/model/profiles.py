@@ -19,7 +19,8 @@ class Profile:
     side, for towers whose positions belong to one grid. `level_light` is that of the lens. The map is made at
     `map_side_px` likewise; `blur_sigma_px` is in its pixels, and `top_share` is the part of them whose mean is the
     picture's score. `mean` and `std` are of channels in 0..1, RGB. `stages` index the tower's feature maps;
-    `grid_stride_px` is the tower's pixels between two patches.
+    `grid_stride_px` is the tower's pixels between two patches. Few good pictures also enter the bank at each of
+    `bank_gains`, brightnesses over their own: for towers that see light as it is.
 
     With `crop_side_px`, doubtful pictures are looked at again in at most `crops_most` windows of so many pixels a side,
     cut from the full-resolution frame.
@@ -42,6 +43,7 @@ class Profile:
     grid_stride_px: int
     neighbourhood: int
     bank_size: int
+    bank_gains: tuple[float, ...]
     map_side_px: int
     blur_sigma_px: float
     heads: tuple[str, ...]
@@ -83,6 +85,7 @@ LITE = Profile(
     grid_stride_px=8,
     neighbourhood=1,
     bank_size=2048,
+    bank_gains=(),
     map_side_px=256,
     blur_sigma_px=3.0,
     heads=(),
@@ -136,6 +139,7 @@ EDGE = replace(
     grid_stride_px=16,
     neighbourhood=3,
     bank_size=4096,
+    bank_gains=(0.8, 1.25),
     blur_sigma_px=4.0,
     heads=("prompt",),
     head_stages=(2, 5, 8, 11),

@@ -78,7 +78,8 @@ def fit_crops(
         frame = frame_of(read_picture(path))
         features.append(frame.see(tower, frame.whole, settings).patches)
         report(f"{chosen.product}: features", done, len(chosen.paths))
-    bank, folded = fit_bank(chosen.product, features, _ROWS_FOR_ONE * settings.bank_size, seed=seed, report=report)
+    rows = _ROWS_FOR_ONE * settings.bank_size
+    bank, folded = fit_bank(chosen.product, features, [], rows, seed=seed, report=report)
     del features
     view = view_of(lens, bank, folded, reference.held.floor)
     folds = {path: int(fold) for path, fold in zip(chosen.paths, folded.fold_of, strict=True)}

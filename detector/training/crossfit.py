@@ -50,19 +50,25 @@ class HeldOut:
 
 
 def bank_of(features: Sequence[torch.Tensor], size: int, seed: int) -> Bank:
-    """Return a bank of at most `size` patches that stand for all of some pictures', each (rows, columns, D)."""
+    """Return a bank of at most `size` patches that stand for all of some pictures', each (..., D)."""
     rows = torch.cat([picture.reshape(-1, picture.shape[-1]) for picture in features])
     return Bank(rows[choose_rows(rows, size, seed)])
 
 
 def held_out_distances(
-    features: Sequence[torch.Tensor], *, folds: int, bank_size: int, seed: int, on_fold: Callable[[int], None]
+    features: Sequence[torch.Tensor],
+    relit: Sequence[torch.Tensor],
+    *,
+    folds: int,
+    bank_size: int,
+    seed: int,
+    on_fold: Callable[[int], None],
 ) -> Folded:
     """Return each picture's distances from a bank of the other folds' pictures.
 
     A fold is a run of neighbours in the order of the file names: pictures taken one after the other look alike, and
     a random split would compare a part with its own twin. A single picture has no others: every place of it
-    is taken to lie at `_USUAL_DISTANCE`.
+    is taken to lie at `_USUAL_DISTANCE`. `relit` are the pictures in other lights, for the banks; or none.
     """
     everyone = np.arange(len(features))
     distances: list[NDArray[np.float32]] = []
@@ -70,7 +76,8 @@ def held_out_distances(
     fold_of = np.zeros(len(features), dtype=np.int64)
     for done, members in enumerate(np.array_split(everyone, min(folds, everyone.size)), start=1):
         others = np.setdiff1d(everyone, members) if everyone.size > 1 else everyone
-        bank = bank_of([features[index] for index in others.tolist()], bank_size, seed)
+        seen = [shown[index] for shown in (features, relit) if shown for index in others.tolist()]
+        bank = bank_of(seen, bank_size, seed)
         banks.append(bank)
         fold_of[members] = done - 1
         distances += [bank.distances(features[index]).numpy() for index in members.tolist()]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
+import torch
 
 from detector.model.features import extract
 from detector.model.lens import Size
@@ -16,12 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    import torch
-
     from detector.model.backbone.tower import Tower
     from detector.model.lens import Lens
     from detector.model.profiles import Profile
 
+# With more good pictures than this, the changes of light are among them.
+_RELIT_UP_TO = 32
 # Features of so many pictures at 512 x 512 fill 1 GiB.
 MOST_PICTURES = 400
 
@@ -42,6 +44,20 @@ class Goods:
         for done, path in enumerate(self.paths, start=1):
             found.append(extract(tower, read_picture(path), lens, settings))
             on_done(done)
+        return found
+
+    def relit(self, tower: Tower, lens: Lens, settings: Profile) -> list[torch.Tensor]:
+        """Return every picture's features at the profile's gains, (gains, rows, columns, D) float32 each.
+
+        An empty list where the profile asks for none, and where there are more than `_RELIT_UP_TO` pictures.
+        """
+        if not settings.bank_gains or len(self.paths) > _RELIT_UP_TO:
+            return []
+        found = []
+        for path in self.paths:
+            picture = read_picture(path)
+            lit = (cv2.convertScaleAbs(picture, alpha=gain) for gain in settings.bank_gains)
+            found.append(torch.stack([extract(tower, np.asarray(one, np.uint8), lens, settings) for one in lit]))
         return found
 
 

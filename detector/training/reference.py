@@ -59,26 +59,32 @@ def _fit_view(
     name = f"{goods.product} at {lens.side_px} px"
     total = len(goods.paths)
     features = goods.features(tower, lens, settings, lambda done: report(f"{name}: features", done, total))
-    return fit_bank(name, features, settings.bank_size, seed=seed, report=report)
+    relit = goods.relit(tower, lens, settings)
+    return fit_bank(name, features, relit, settings.bank_size, seed=seed, report=report)
 
 
 def fit_bank(
     name: str,
     features: Sequence[torch.Tensor],
+    relit: Sequence[torch.Tensor],
     size: int,
     *,
     seed: int,
     report: Callable[[str, int, int], None],
 ) -> tuple[Bank, Folded]:
-    """Return a bank of all pictures' features, (rows, columns, D) each, and their held-out distances."""
+    """Return a bank of all pictures' features, (rows, columns, D) each, and their held-out distances.
+
+    `relit` are the same pictures in other lights, (gains, rows, columns, D) each, or none: the bank knows them too.
+    """
     folded = held_out_distances(
         features,
+        relit,
         folds=FOLDS,
         bank_size=size,
         seed=seed,
         on_fold=lambda done: report(f"{name}: held out", done, FOLDS),
     )
-    return bank_of(features, size, seed), folded
+    return bank_of([*features, *relit], size, seed), folded
 
 
 def view_of(lens: Lens, bank: Bank, folded: Folded, floor: float) -> View:

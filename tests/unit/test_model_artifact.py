@@ -144,7 +144,7 @@ def test_a_folder_without_a_model_says_how_to_make_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("format_version = 3", "format_version = 4", "format 4"),
+        ("format_version = 4", "format_version = 5", "format 5"),
         ("region_level", "region_lewel", "region_level"),
         ("blur_sigma_px", "blur", "blur"),
         ("[settings]", "[settings", "cannot be read"),

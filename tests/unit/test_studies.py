@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import cast
@@ -11,8 +12,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from deploy import studies
 from deploy.crop_bench import draw_scratch
 from deploy.studies import Study, StudyRow, marginal
+from detector.model.profiles import Profile
+from tests.plates import plate, write_plates
 
 
 def row(way: str, seed: int, auroc: float, seconds: float) -> StudyRow:
@@ -71,3 +75,26 @@ def test_a_drawn_scratch_lies_on_the_part_and_is_as_long_as_asked(length_px: int
     assert (picture[rows, columns] == 180).all()
     assert not darker[mask == 0].any()
     assert darker.sum() > length_px
+
+
+def test_the_ablation_looks_with_every_ingredient_at_the_same_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each way has one row, in the order of the table, and what is looked with makes a difference."""
+    for name in ("_WITH_PROMPT", "_WITH_CROPS"):
+        profile: Profile = getattr(studies, name)
+        small = replace(profile, sides_px=(48,), map_side_px=48, bank_size=128, head_pictures=4, head_steps=2)
+        monkeypatch.setattr(studies, name, small)
+    folder = write_plates(tmp_path / "plates", 14)
+    for place, hole in (("good", False), ("hole", True)):
+        (folder / "test" / place).mkdir(parents=True)
+        for index in range(3):
+            cv2.imwrite(str(folder / "test" / place / f"{index}.png"), plate(40 + index, hole=hole))
+    (folder / "ground_truth" / "hole").mkdir(parents=True)
+    for index in range(3):
+        mask = np.zeros((72, 96), dtype=np.uint8)
+        cv2.circle(mask, (54, 40), 6, 255, -1)
+        cv2.imwrite(str(folder / "ground_truth" / "hole" / f"{index}_mask.png"), mask)
+    study = studies.ablation([folder], unified=True, seeds=1, on_progress=lambda *_: None)
+    assert [one.way for one in study.rows] == list(study.ways)
+    assert len({one.pixel_ap for one in study.rows}) > 4
