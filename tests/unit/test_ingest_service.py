@@ -23,7 +23,8 @@ from shared.envelope import Headers, capture_of
 from shared.errors import ConfigError, SignalUnreachableError, SourceUnavailableError
 from shared.settings import CameraSettings, LineSettings, Settings
 from shared.wire import FrameMessage, decode
-from tests.lines import CAMERA, GATE_DELAY_MS, T0_NS, CuttableBus, eventually, line_settings, read_all
+from tests.lines import CAMERA, GATE_DELAY_MS, T0_NS, eventually, line_settings, read_all
+from tests.outages import CuttableBus
 
 PIXELS = np.full((24, 32, 3), (200, 100, 50), dtype=np.uint8)
 

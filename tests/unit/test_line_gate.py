@@ -15,7 +15,8 @@ from shared.clock import NS_PER_MS, ManualClock
 from shared.domain import GateMode, Outcome, PartAnnouncement
 from shared.errors import SignalTimeoutError
 from shared.plc import Accepted
-from tests.lines import GATE_DELAY_MS, CuttableStore, announcement, inspected, one_line
+from tests.lines import GATE_DELAY_MS, announcement, inspected, one_line
+from tests.outages import CuttableStore
 
 
 class MuteHeart(MemoryGateSignals):

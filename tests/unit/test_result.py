@@ -13,7 +13,8 @@ from shared.latency import bucket_of
 from shared.plc import PlcCounters
 from shared.settings import LineSettings
 from shared.store.base import LineCounters
-from tests.lines import LINE, CuttableStore, announcement
+from tests.lines import LINE, announcement
+from tests.outages import CuttableStore
 
 OURS = LineCounters(announced=10, passed=6, rejected=3, defaulted=1, latency_buckets={bucket_of(80.0): 9})
 THEIRS = PlcCounters(parts=10, passed=6, rejected=3, defaulted=1)

@@ -1,0 +1,200 @@
+"""A detector service on the in-process bus, and models that do what their names say."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.model.base import Inspection
+from detector.service import DetectorService
+from ingest.encode import encode_pixels
+from shared.bus.base import Record, Subscription
+from shared.bus.memory import MemoryBus, MemoryBusLimits
+from shared.clock import ManualClock
+from shared.domain import AnomalyMap, Capture, CaptureId, Region, Verdict
+from shared.envelope import capture_headers
+from shared.wire import DeadLetter, Encoding, FrameMessage, VerdictMessage, decode, encode
+from tests.lines import CAMERA, LINE, decide_by, eventually, line_settings, read_all
+from tests.outages import CuttableBus
+
+GREY_LEVEL = 100
+Pixels = NDArray[np.uint8]
+
+
+class SteadyModel:
+    """Gives every picture the same score, and counts the batches."""
+
+    model_id = "steady"
+    calibration_id = "steady-1"
+    profile = "fake"
+    region_level = 0.5
+
+    def __init__(self, score: float = 0.5) -> None:
+        self.score = score
+        self.batches: list[int] = []
+
+    def inspect(self, pictures: Sequence[Pixels]) -> list[Inspection]:
+        """Answer."""
+        self.batches.append(len(pictures))
+        return [self.answer(picture) for picture in pictures]
+
+    def answer(self, picture: Pixels) -> Inspection:
+        """Answer one picture."""
+        values = np.full((8, 8), 0.4, dtype=np.float32)
+        region = Region(0, 0, picture.shape[1], picture.shape[0], picture.shape[0] * picture.shape[1], 0.7)
+        return Inspection(0.4, self.score, AnomalyMap(values), (region,))
+
+
+class ModelThatFailsOnWhite(SteadyModel):
+    """Raises, with an error nobody foresaw, on batches with an all-white picture."""
+
+    def answer(self, picture: Pixels) -> Inspection:
+        """Answer, or fail."""
+        if picture.min() == 255:
+            raise KeyError("white")
+        return super().answer(picture)
+
+
+class ModelWithoutNumberForWhite(SteadyModel):
+    """Gives an all-white picture a score that is no number."""
+
+    def answer(self, picture: Pixels) -> Inspection:
+        """Answer."""
+        found = super().answer(picture)
+        if picture.min() == 255:
+            return Inspection(float("nan"), float("nan"), AnomalyMap(found.anomaly_map.values * np.nan), ())
+        return found
+
+
+class ModelThatForgetsOne(SteadyModel):
+    """Answers one picture less than it was asked about."""
+
+    def inspect(self, pictures: Sequence[Pixels]) -> list[Inspection]:
+        """Answer all but the last."""
+        return super().inspect(pictures)[:-1]
+
+
+class HeldModel(SteadyModel):
+    """Answers only once it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+        self.entered = threading.Event()
+
+    def inspect(self, pictures: Sequence[Pixels]) -> list[Inspection]:
+        """Wait, then answer."""
+        self.entered.set()
+        assert self.go.wait(60)
+        return super().inspect(pictures)
+
+
+class Bench:
+    """A detector on a bus of its own."""
+
+    def __init__(self, model: SteadyModel, **detector: object) -> None:
+        self.clock = ManualClock()
+        self.settings = line_settings(cameras=("camera", "other"), detector={"max_batch": 4, **detector})
+        self.topics = self.settings.topics
+        self.memory = MemoryBus(self.clock, MemoryBusLimits(message_bytes=64 * 1024))
+        self.bus = CuttableBus(self.memory)
+        self.model = model
+        self.verdicts: list[Verdict] = []
+        self.overlays: list[bytes] = []
+        self.sequence = 0
+        self._reader: Subscription | None = None
+        self._stop = asyncio.Event()
+        self._serving: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start a service on the bus as it is."""
+        await self.bus.ensure_topics(self.settings.plan.partitions(self.topics))
+        service = DetectorService(self.settings, bus=self.bus, clock=self.clock, model=self.model)
+        self._stop = asyncio.Event()
+        self._serving = asyncio.create_task(service.run(self._stop))
+
+    async def kill(self) -> None:
+        """End the service as a crash would."""
+        if self._serving is not None:
+            self._serving.cancel()
+            await asyncio.gather(self._serving, return_exceptions=True)
+
+    async def stop(self) -> None:
+        """Stop in order, moving the clock as needed."""
+        self._stop.set()
+        assert self._serving is not None
+        await self.until(self._serving.done)
+        await self._serving
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Move the clock in small steps, but wait for the model's thread in between, until `condition` holds."""
+        async with asyncio.timeout(60):
+            while not condition():
+                await self.clock.advance(0.001)
+
+    def capture(self, camera: str = CAMERA) -> Capture:
+        """Return the next capture, exposed now."""
+        self.sequence += 1
+        now_ns = self.clock.utc_ns()
+        return Capture(CaptureId(LINE, camera, 1, self.sequence), f"p{self.sequence}", now_ns, decide_by(now_ns))
+
+    def frame(self, capture: Capture, *, level: int = GREY_LEVEL) -> tuple[FrameMessage, bytes]:
+        """Return a frame message with a JPEG payload."""
+        pixels = np.full((24, 32, 3), level, dtype=np.uint8)
+        return FrameMessage(capture, Encoding.JPEG, 32, 24, 3, {"exposed": 1}), encode_pixels(
+            pixels, Encoding.JPEG, jpeg_quality=95
+        )
+
+    async def put(self, value: bytes, capture: Capture | None) -> None:
+        """Publish a frame's bytes, with headers unless there is no capture."""
+        headers = () if capture is None else capture_headers(capture, "frame")
+        await self.memory.publish(self.topics.frames, value, key=b"k", partition=0, headers=headers)
+
+    async def send(self, *, level: int = GREY_LEVEL, camera: str = CAMERA) -> Capture:
+        """Publish a good frame."""
+        capture = self.capture(camera)
+        await self.put(encode(*self.frame(capture, level=level)), capture)
+        return capture
+
+    async def answers(self, count: int) -> dict[str, Verdict]:
+        """Return the verdict of each part once `count` new ones are out: one for each."""
+        found: list[Record] = []
+
+        async def read() -> None:
+            if self._reader is None:
+                self._reader = await self.memory.subscribe([self.topics.verdicts], group="reader", member="reader")
+            while len(found) < count:
+                found.extend(await self._reader.poll(max_records=100, timeout_s=0))
+                await asyncio.sleep(0)
+
+        await asyncio.wait_for(read(), 60)
+        messages = [decode(VerdictMessage, record.value) for record in found]
+        self.overlays = [bytes(overlay) for _, overlay in messages]
+        self.verdicts = [message.verdict for message, _ in messages]
+        verdicts = {verdict.capture.part_id: verdict for verdict in self.verdicts}
+        assert len(verdicts) == len(self.verdicts), "a frame got two verdicts"
+        return verdicts
+
+    async def letters(self, count: int) -> list[DeadLetter]:
+        """Return the dead letters once there are `count`."""
+        place = next(place for place in self.memory.stats() if place.topic == self.topics.dead_letters)
+        await eventually(lambda: self.memory.stats()[place].records >= count)
+        return [decode(DeadLetter, record.value)[0] for record in await read_all(self.memory, self.topics.dead_letters)]
+
+
+@asynccontextmanager
+async def bench(model: SteadyModel | None = None, **detector: object) -> AsyncIterator[Bench]:
+    """Serve a detector while the test runs."""
+    made = Bench(model or SteadyModel(), **detector)
+    await made.start()
+    try:
+        yield made
+    finally:
+        if isinstance(made.model, HeldModel):
+            made.model.go.set()
+        await made.kill()

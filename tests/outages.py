@@ -1,0 +1,138 @@
+"""A bus and a store that can be cut off."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import redis.asyncio
+
+from shared.bus.base import Bus, Record, Subscription, TopicPartition
+from shared.domain import (
+    Decision,
+    PartAnnouncement,
+)
+from shared.envelope import Headers
+from shared.errors import BusUnavailableError, StoreUnavailableError
+from shared.store.base import Alert, PartRecord
+from shared.store.redis import RedisStore, RedisStoreSettings
+
+
+class CuttableBus:
+    """A bus behind a network that can be cut: nothing is published, polled or committed while it is `away`."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self.away = False
+        self.delivered = 0
+        """How many records were polled through the network."""
+
+    def check(self) -> None:
+        """Raise while the network is cut."""
+        if self.away:
+            raise BusUnavailableError("the broker does not answer")
+
+    async def ensure_topics(self, partitions: Mapping[str, int]) -> None:
+        """Create topics."""
+        self.check()
+        await self._bus.ensure_topics(partitions)
+
+    async def publish(
+        self, topic: str, value: bytes, *, key: bytes | None, partition: int, headers: Headers = ()
+    ) -> None:
+        """Publish through the network."""
+        self.check()
+        await self._bus.publish(topic, value, key=key, partition=partition, headers=headers)
+
+    async def subscribe(self, topics: Sequence[str], *, group: str, member: str) -> Subscription:
+        """Join a group."""
+        return _CuttableSubscription(self, await self._bus.subscribe(topics, group=group, member=member))
+
+    async def close(self) -> None:
+        """Close the bus."""
+        await self._bus.close()
+
+
+class _CuttableSubscription:
+    def __init__(self, bus: CuttableBus, inner: Subscription) -> None:
+        self._bus = bus
+        self._inner = inner
+
+    async def poll(self, *, max_records: int, timeout_s: float) -> list[Record]:
+        self._bus.check()
+        records = await self._inner.poll(max_records=max_records, timeout_s=timeout_s)
+        self._bus.delivered += len(records)
+        return records
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        self._bus.check()
+        await self._inner.commit(offsets)
+
+    def assignment(self) -> frozenset[TopicPartition]:
+        return self._inner.assignment()
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+class CuttableStore(RedisStore):
+    """The embedded store behind a network that can be cut, whole or for single operations."""
+
+    def __init__(
+        self, client: redis.asyncio.Redis, settings: RedisStoreSettings, address: str, *, sweeps: bool = False
+    ) -> None:
+        super().__init__(client, settings, address, sweeps=sweeps)
+        self.away = False
+        self.fails_once: set[str] = set()
+        """Names of operations whose next call fails."""
+
+    @classmethod
+    def embedded(cls) -> CuttableStore:
+        """Return a store in this process's memory."""
+        store = cls.from_url("memory://", RedisStoreSettings())
+        assert isinstance(store, cls)
+        return store
+
+    def _check(self, operation: str) -> None:
+        if self.away or operation in self.fails_once:
+            self.fails_once.discard(operation)
+            raise StoreUnavailableError("the store does not answer")
+
+    async def announce(self, part: PartAnnouncement) -> PartRecord:
+        """Count a part."""
+        self._check("announce")
+        return await super().announce(part)
+
+    async def claim(self, decision: Decision) -> Decision:
+        """Fix a decision."""
+        self._check("claim")
+        return await super().claim(decision)
+
+    async def settle(self, decision: Decision, *, latency_ms: float | None, unconfirmed: bool = False) -> bool:
+        """Record a decision."""
+        self._check("settle")
+        return await super().settle(decision, latency_ms=latency_ms, unconfirmed=unconfirmed)
+
+    async def published(self, line: str, part_id: str) -> None:
+        """Mark a decision as published."""
+        self._check("published")
+        await super().published(line, part_id)
+
+    async def count(self, line: str, **increments: int) -> None:
+        """Add to counters."""
+        self._check("count")
+        await super().count(line, **increments)
+
+    async def put_picture(self, line: str, part_id: str, camera: str, jpeg: bytes) -> None:
+        """Keep a picture."""
+        self._check("put_picture")
+        await super().put_picture(line, part_id, camera, jpeg)
+
+    async def alert(self, alert: Alert) -> None:
+        """Append an alert."""
+        self._check("alert")
+        await super().alert(alert)
+
+    async def set_state(self, line: str, fields: Mapping[str, str]) -> None:
+        """Merge fields."""
+        self._check("set_state")
+        await super().set_state(line, fields)
