@@ -89,6 +89,7 @@ def evaluate_model(
         from detector.evaluation.gallery import Gallery
         from detector.evaluation.page import html_page
         from detector.model.artifact import load, products_of
+        from detector.model.threshold import beyond_what_is_known
     several = len(products_of(model)) > 1
     loaded = load(model, product or (folder.resolve().name if several else None))
     gallery = Gallery(loaded.region_level) if html is not None else None
@@ -96,6 +97,9 @@ def evaluate_model(
         report = evaluate(folder, loaded, on_progress=step_bars(progress), threshold=reject_at, gallery=gallery)
     if html is not None and gallery is not None:
         html.write_text(html_page(report, gallery), encoding="utf-8")
+    calibration = loaded.product.calibration
+    if calibration.known and (doubt := beyond_what_is_known(calibration.pictures, reject_at)) is not None:
+        console.print(f"Note: {doubt}.")
     return report
 
 

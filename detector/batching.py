@@ -11,6 +11,8 @@ import math
 from collections import deque
 from typing import Final, Generic, Protocol, TypeVar
 
+PUBLISH_MARGIN_NS: Final = 30_000_000
+"""What is left of a frame's time for its verdict to be published, decided on and signalled."""
 _WINDOW: Final = 200
 _UNKNOWN_NS: Final = 50_000_000
 

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.batching import Batcher, CostModel
+from detector.batching import PUBLISH_MARGIN_NS, Batcher, CostModel
 from detector.decode import decode_frame
 from detector.model.base import Inspection, Model
 from detector.overlay import overlay_jpeg
@@ -29,7 +29,6 @@ from shared.wire import FrameMessage, VerdictMessage, decode, encode
 
 _POLL_S: Final = 0.05
 _MIB: Final = 1024 * 1024
-_PUBLISH_MARGIN_NS: Final = 30 * NS_PER_MS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,7 +136,7 @@ class DetectorService:
             await self._poison(intake, record, error)
             return
         now_ns, utc_ns = self._clock.monotonic_ns(), self._clock.utc_ns()
-        left_ns = message.capture.decide_by_ns - utc_ns - _PUBLISH_MARGIN_NS
+        left_ns = message.capture.decide_by_ns - utc_ns - PUBLISH_MARGIN_NS
         self._batcher.add(QueuedFrame(record, message, payload, now_ns + left_ns, now_ns, utc_ns))
 
     async def _poison(self, intake: Intake, record: Record, error: LinewardenError) -> None:

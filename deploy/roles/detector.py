@@ -8,8 +8,10 @@ import torch
 from deploy.adapters import Adapters
 from detector.model.artifact import load
 from detector.model.calibration import MINIMUM_PICTURES
+from detector.model.threshold import beyond_what_is_known
 from detector.service import DetectorService
 from shared.errors import ConfigError
+from shared.log import get_logger
 from shared.settings import Settings
 
 
@@ -23,6 +25,10 @@ def build(settings: Settings, adapters: Adapters) -> DetectorService:
             f"{model.product.calibration.pictures} good pictures",
             f"Train it on at least {MINIMUM_PICTURES}, better 100.",
         )
+    highest = max((line.reject_at for line in settings.lines), default=0.0)
+    doubt = beyond_what_is_known(model.product.calibration.pictures, highest)
+    if doubt is not None:
+        get_logger("detector").warning("threshold.beyond", threshold=highest, problem=doubt)
     # The first batches of a size are slow; paid here, they miss no deadline.
     for size in (1, settings.detector.max_batch):
         model.inspect([np.zeros((480, 640, 3), dtype=np.uint8)] * size)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detector.model.threshold import advise_threshold
+from detector.model.threshold import advise_threshold, beyond_what_is_known
 from shared.errors import DataError
 
 
@@ -38,3 +38,13 @@ def test_a_rate_that_is_no_share_is_refused(rate: float) -> None:
     """A rate lies between 0 and 1."""
     with pytest.raises(DataError, match="no share"):
         advise_threshold(1000, rate)
+
+
+def test_a_threshold_that_no_good_picture_would_reach_is_said_to_let_defects_pass() -> None:
+    """From 20 pictures a score of 2 is a guess; from 99 it is the highest that is none."""
+    assert beyond_what_is_known(99, 2.0) is None
+    assert beyond_what_is_known(20, 1.3) is None
+    doubt = beyond_what_is_known(20, 2.0)
+    assert doubt is not None
+    assert "20 good pictures tell, 1.32" in doubt
+    assert "train on 100 or more" in doubt
