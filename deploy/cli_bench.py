@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from deploy.cli_options import UNSOUND, JsonOut, Seed, check_writable, set_log_level, write_json
+from deploy.cli_options import UNSOUND, JsonOut, Product, Seed, check_writable, set_log_level, write_json
 
 bench = typer.Typer(help="Measure: each benchmark prints its figures and how they were taken.", no_args_is_help=True)
 
 _FEW = (1, 2, 4, 8, 16)
+_MOST_PICTURES = 32
 
 
 @bench.command("soak")
@@ -94,6 +95,43 @@ def bench_marginal(
         study = marginal(folders, profile=profile, counts=count or _FEW, seeds=seeds, on_progress=step_bars(progress))
     console.print(study.table())
     write_json(json_out, study.to_json())
+
+
+@bench.command("engine")
+def bench_engine_costs(
+    model: Annotated[Path, typer.Option(help="A model that `linewarden train` wrote.")],
+    pictures: Annotated[Path, typer.Option(help="A set of pictures, whose good ones are inspected.")],
+    max_batch: Annotated[int, typer.Option(help="The largest batch.", min=1, max=256)] = 8,
+    rounds: Annotated[int, typer.Option(help="How often each size is timed, in turns.", min=1)] = 100,
+    product: Product = None,
+    json_out: JsonOut = None,
+) -> None:
+    """Measure what a batch of each size costs a detector here: what `linewarden plan` reads."""
+    from dataclasses import asdict
+
+    from deploy.model_making import needs_extra, progress_bar, step_bars
+
+    with needs_extra("detector"):
+        from deploy.engine_bench import bench_engine
+        from deploy.machine import machine_facts
+        from detector.pictures.sets import list_good
+    check_writable(json_out)
+    console = Console()
+    with progress_bar(console) as progress:
+        batches, frame_kib = bench_engine(
+            model,
+            list_good(pictures)[:_MOST_PICTURES],
+            max_batch=max_batch,
+            rounds=rounds,
+            product=product,
+            on_progress=step_bars(progress),
+        )
+    for size, cost in enumerate(batches, start=1):
+        console.print(f"batch of {size}: median {cost.median_ms:.1f} ms, 99th percentile {cost.p99_ms:.1f} ms")
+    write_json(
+        json_out,
+        {"machine": machine_facts(), "frame_kib": frame_kib, "batches": [asdict(cost) for cost in batches]},
+    )
 
 
 @bench.command("attention")
