@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -172,8 +173,10 @@ def threshold(
 
     advice = advise(model, false_rejects, product)
     Console().print(
-        f"reject_at = {advice.threshold:.2f} rejects {advice.wanted_rate:.2%} of good parts; from {advice.pictures} "
-        f"held-out pictures the true rate lies between {advice.lowest_rate:.2%} and {advice.highest_rate:.2%} (90 %)."
+        # Rounded down: it must not lie above the good part that it was taken from.
+        f"reject_at = {math.floor(100 * advice.threshold) / 100:.2f} rejects {advice.wanted_rate:.2%} of good parts; "
+        f"from {advice.pictures} held-out pictures the true rate lies between {advice.lowest_rate:.2%} and "
+        f"{advice.highest_rate:.2%} (90 %)."
     )
 
 

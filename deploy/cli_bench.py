@@ -45,9 +45,10 @@ def bench_crop_refinement(
     json_out: JsonOut = None,
 ) -> None:
     """Compare `lite` with `lite-crop` on rendered frames of 1280x1024 with scratches of a few pixels."""
-    from deploy.crop_bench import bench_crops
-    from deploy.model_making import progress_bar, step_bars
+    from deploy.model_making import needs_extra, progress_bar, step_bars
 
+    with needs_extra("detector"):
+        from deploy.crop_bench import bench_crops
     check_writable(json_out)
     console = Console()
     with progress_bar(console) as progress:

@@ -120,9 +120,11 @@ def compare(folders: Sequence[Path], *, profile: str, seeds: int, peers: Path, c
     """Train and measure all systems on every set, with the seeds 0 to `seeds` - 1.
 
     `peers` is an interpreter that has anomalib. Its models see each set at the finest magnification that ours does, and
-    their maps go through the same metrics. ConfigError says what the interpreter or a set lacks, before any work.
+    their maps go through the same metrics; PatchCore keeps as many patches as ours in a view. ConfigError says what the
+    interpreter or a set lacks, before any work.
     """
     version = _anomalib_version(peers)
+    coreset = profile_named(profile).bank_size
     _check_sets(folders)
     rows: list[ComparisonRow] = []
     canvases: dict[str, tuple[int, int]] = {}
@@ -138,9 +140,10 @@ def compare(folders: Sequence[Path], *, profile: str, seeds: int, peers: Path, c
                         if system == OURS:
                             model = _train(folder, profile, seed, Path(scratch) / f"model-{seed}")
                         else:
-                            model = run_peer(peers, Path(scratch), system, seed, contents)
-                        rows.append(_row(system, seed, evaluate(folder, model)))
-                        console.print(f"{name}, seed {seed}: {system} has a pixel AP of {rows[-1].pixel_ap:.3f}")
+                            model = run_peer(peers, Path(scratch), system, seed, coreset, contents)
+                        row = _row(system, seed, evaluate(folder, model))
+                        rows.append(row)
+                        console.print(f"{name}, seed {seed}, {system}: {row.image_auroc:.3f} / {row.pixel_ap:.3f}")
     return Comparison(tuple(rows), canvases, version)
 
 
@@ -201,10 +204,15 @@ def place(picture: NDArray[np.uint8], canvas: tuple[int, int]) -> tuple[NDArray[
     return np.asarray(whole, dtype=np.uint8), content
 
 
-def run_peer(python: Path, scratch: Path, method: str, seed: int, contents: Sequence[Content]) -> RecordedModel:
+def run_peer(
+    python: Path, scratch: Path, method: str, seed: int, coreset: int, contents: Sequence[Content]
+) -> RecordedModel:
     """Run one of anomalib's methods on what `write_tensors` wrote; ConfigError gives the last line of its complaint."""
     done = subprocess.run(
-        [str(python), str(_RUNNER), str(scratch), method, str(seed)], capture_output=True, text=True, check=False
+        [str(python), str(_RUNNER), str(scratch), method, str(seed), str(coreset)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise ConfigError(f"anomalib's {method} failed: {_last_line(done.stderr)}", _REMEDY)

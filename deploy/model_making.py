@@ -147,7 +147,7 @@ def advise(model: Path, false_rejects: float, product: str | None = None) -> Thr
     with needs_extra("detector"):
         from detector.model.artifact import load
         from detector.model.threshold import advise_threshold
-    return advise_threshold(load(model, product).product.calibration.pictures, false_rejects)
+    return advise_threshold(load(model, product).product.calibration, false_rejects)
 
 
 @contextmanager

@@ -1,10 +1,10 @@
 """Runs anomalib's PatchCore and PaDiM on prepared tensors. Started by the interpreter of anomalib's own environment.
 
-    python anomalib_runner.py FOLDER METHOD SEED
+    python anomalib_runner.py FOLDER METHOD SEED CORESET
 
 FOLDER holds train.npy and test.npy, (N, 3, H, W) float32 as the trunk wants them, and trunk.safetensors, the trunk's
-tensors under timm's names. METHOD is `patchcore` or `padim`. Written to FOLDER: METHOD-maps.npy (N, H, W) float32 and
-METHOD-scores.npy (N,) float32.
+tensors under timm's names. METHOD is `patchcore` or `padim`; PatchCore keeps CORESET patches. Written to FOLDER:
+METHOD-maps.npy (N, H, W) float32 and METHOD-scores.npy (N,) float32.
 """
 
 from __future__ import annotations
@@ -25,14 +25,13 @@ if TYPE_CHECKING:
 
 _TRUNK = "tf_efficientnet_lite0"
 _BATCH = 4
-# As many patches and features as usual for so small a trunk: stages 8 and 16 px wide, and 4, 8 and 16 px.
+# The stages of 8 and 16 px a cell, as anomalib's own default takes of a ResNet; PaDiM adds those of 4 px.
 _PATCHCORE_LAYERS = ["blocks.2", "blocks.4"]
-_PATCHCORE_CORESET = 1000
 _PADIM_LAYERS = ["blocks.1", "blocks.2", "blocks.4"]
 _PADIM_FEATURES = 100
 
 
-def main(folder: Path, method: str, seed: int) -> None:
+def main(folder: Path, method: str, seed: int, coreset: int) -> None:
     """Train on train.npy, and write the maps and scores of test.npy."""
     torch.set_num_threads(1)
     random.seed(seed)
@@ -47,7 +46,7 @@ def main(folder: Path, method: str, seed: int) -> None:
         if method == "patchcore":
             patches = sum(len(part) for part in model.embedding_store)
             # It keeps the whole part of share x patches: half a patch more, and rounding costs none.
-            model.subsample_embedding(min(1.0, (_PATCHCORE_CORESET + 0.5) / patches))
+            model.subsample_embedding(min(1.0, (coreset + 0.5) / patches))
         else:
             model.fit()
         model.eval()
@@ -85,4 +84,4 @@ def _batches(pictures: Path) -> Iterator[torch.Tensor]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

@@ -52,7 +52,8 @@ class Gallery:
     def add(self, sample: Sample, inspection: Inspection, *, rejected: bool) -> None:
         """Keep a picture if it is among the worst so far."""
         good = sample.file.defect == GOOD
-        badness = inspection.score if good else -inspection.score
+        # Raw: calibrated scores are cut off at the top, where the worst false alarms are.
+        badness = inspection.raw_score if good else -inspection.raw_score
         kept = self._alarms if good else self._misses
         if len(kept) == self.each and badness <= kept[0][0]:
             return

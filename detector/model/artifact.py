@@ -17,6 +17,7 @@ import hashlib
 import shutil
 import tempfile
 import tomllib
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,10 +114,7 @@ def load(folder: Path, product: str | None = None) -> PatchModel:
     ModelMissingError if there is none, ModelCorruptError if it is not as it was written, ConfigError if it does not
     know the product.
     """
-    if not (folder / _CHECKSUMS).is_file():
-        raise ModelMissingError(f"there is no model in {folder}", "Make one with `linewarden train`.")
-    sums = _verify(folder)
-    numbers = _read_numbers(folder)
+    sums, numbers = _opened(folder)
     try:
         tensors = load_tensors((folder / _TENSORS).read_bytes())
     except SafetensorError as error:
@@ -139,9 +137,25 @@ def load(folder: Path, product: str | None = None) -> PatchModel:
 
 def products_of(folder: Path) -> list[str]:
     """Return the names of the products that a model knows; the same errors as `load`."""
+    _, numbers = _opened(folder)
+    try:
+        return [str(table["name"]) for table in numbers["products"]]
+    except (KeyError, TypeError) as error:
+        raise ModelCorruptError(f"the model in {folder} lacks or misstates {error}", _TRAIN_AGAIN) from error
+
+
+def _opened(folder: Path) -> tuple[str, dict[str, Any]]:
+    """Return a model's checksum list and numbers, both checked."""
     if not (folder / _CHECKSUMS).is_file():
         raise ModelMissingError(f"there is no model in {folder}", "Make one with `linewarden train`.")
-    return [str(table["name"]) for table in _read_numbers(folder)["products"]]
+    try:
+        sums = _verify(folder)
+    except ModelCorruptError:
+        # A newer format may have other files: then that is what is wrong.
+        with suppress(OSError, ValueError):
+            _refuse_other_formats(folder, tomllib.loads((folder / _NUMBERS).read_text(encoding="utf-8")))
+        raise
+    return sums, _read_numbers(folder)
 
 
 def _chosen(folder: Path, products: Sequence[Product], name: str | None) -> Product:
@@ -233,13 +247,17 @@ def _read_numbers(folder: Path) -> dict[str, Any]:
         numbers = tomllib.loads((folder / _NUMBERS).read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ModelCorruptError(f"{folder / _NUMBERS} cannot be read: {error}", _TRAIN_AGAIN) from error
+    _refuse_other_formats(folder, numbers)
+    return numbers
+
+
+def _refuse_other_formats(folder: Path, numbers: dict[str, Any]) -> None:
     version = numbers.get("format_version")
     if version != FORMAT_VERSION:
         raise ModelCorruptError(
             f"the model in {folder} has the format {version}, this program reads {FORMAT_VERSION}",
             "Update the program, or train the model again with this one.",
         )
-    return numbers
 
 
 def _product_numbers(product: Product, facts: TrainingFacts) -> dict[str, Any]:
@@ -302,7 +320,7 @@ def _head_tensors(ensemble: Ensemble) -> dict[str, torch.Tensor]:
 
 def _ensemble(table: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Ensemble:
     """Return what was saved, and take its tensors out of `tensors`."""
-    shape = HeadShape(table["kind"], tuple(table["channels"]), table["patch"], table["width"])
+    shape = HeadShape(table["kind"], tuple(table["channels"]), table["patch"], table["width"], table["prompts"])
     heads = []
     for index in range(table["members"]):
         prefix = f"{_HEAD}{shape.kind}.{index}."
@@ -323,4 +341,5 @@ def _profile(table: dict[str, Any]) -> Profile:
 
 def _calibration(table: dict[str, Any]) -> Calibration:
     knots = tuple((float(raw), float(score)) for raw, score in table["knots"])
-    return Calibration(**{**table, "knots": knots})
+    held_out = tuple(float(raw) for raw in table["held_out"])
+    return Calibration(**{**table, "knots": knots, "held_out": held_out})

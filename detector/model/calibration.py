@@ -35,7 +35,8 @@ class Calibration:
 
     Up to `threshold` it runs straight between the `knots`, (raw, calibrated) pairs that rise in both; beyond it
     follows the tail of `excesses` many scores with the mean excess `tail_mean`. With fewer than `MINIMUM_PICTURES`
-    there is no curve, and every score is the highest: what cannot be judged must not pass.
+    there is no curve, and every score is the highest: what cannot be judged must not pass. `held_out` are the raw
+    scores that it was fitted on, lowest first, for thresholds that assume no curve.
     """
 
     pictures: int
@@ -43,15 +44,23 @@ class Calibration:
     threshold: float
     tail_mean: float
     excesses: int
+    held_out: tuple[float, ...]
 
     def __post_init__(self) -> None:
         if not self.known and self.pictures < MINIMUM_PICTURES:
             return
         raws = [raw for raw, _ in self.knots]
         scores = [score for _, score in self.knots]
-        numbers = [*raws, *scores, self.threshold, self.tail_mean]
-        rises = all(np.diff(raws) > 0) and all(np.diff(scores) >= 0)
-        if not (self.known and self.excesses and rises and np.isfinite(numbers).all() and self.tail_mean > 0):
+        numbers = [*raws, *scores, self.threshold, self.tail_mean, *self.held_out]
+        rises = all(np.diff(raws) > 0) and all(np.diff(scores) >= 0) and all(np.diff(self.held_out) >= 0)
+        if not (
+            self.known
+            and self.excesses
+            and len(self.held_out) == self.pictures
+            and rises
+            and np.isfinite(numbers).all()
+            and self.tail_mean > 0
+        ):
             raise ModelCorruptError("the calibration's numbers do not make a rising curve", "Train the model again.")
 
     @property
@@ -91,7 +100,7 @@ def fit_calibration(held_out: NDArray[np.float64]) -> Calibration:
     """
     count = held_out.size
     if count < MINIMUM_PICTURES:
-        return Calibration(pictures=count, knots=(), threshold=0.0, tail_mean=0.0, excesses=0)
+        return Calibration(pictures=count, knots=(), threshold=0.0, tail_mean=0.0, excesses=0, held_out=())
     ordered = np.sort(held_out.astype(np.float64))
     excesses = max(_MINIMUM_EXCESSES, round(_TAIL_SHARE * count))
     threshold = float(ordered[count - excesses - 1])
@@ -104,6 +113,7 @@ def fit_calibration(held_out: NDArray[np.float64]) -> Calibration:
         threshold=threshold,
         tail_mean=tail_mean,
         excesses=excesses,
+        held_out=tuple(ordered.tolist()),
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from detector.model.heads import PROMPT
+
 
 def model_card(numbers: dict[str, Any]) -> str:
     """Return the card, Markdown, for the numbers of a model.toml."""
@@ -15,6 +17,7 @@ def model_card(numbers: dict[str, Any]) -> str:
 - Trained with the seed {numbers["seed"]}, {numbers["created_utc"]}. It has seen no defect but those made in good
   pictures.
 - {_heads(numbers["heads"], text=settings["tower"] != _WITHOUT_TEXT)}
+- {_crops(settings["crop_side_px"], settings["crops_most"])}
 - Keeps {settings["bank_size"]} patches a view at most; a patch is as anomalous as its nearest neighbour there is far,
   in multiples of what is usual at its place.
 
@@ -57,11 +60,24 @@ def _views(lenses: list[dict[str, Any]]) -> str:
 def _heads(shapes: list[dict[str, Any]], *, text: bool) -> str:
     if not shapes:
         return "It has no prompt and no refiner: the bank alone judges."
-    kinds = " and ".join(f"{shape['members']} of the kind {shape['kind']}" for shape in shapes)
-    stands_in = (
-        "Its prompts went through the text tower that belongs to these weights, and are cached."
-        if text
-        else "This tower has no trained text side: free directions, learnt like prompts, and the refiner stand in for "
-        "CLIP-ADA's learnable prompt."
+    kinds = [shape["kind"] for shape in shapes]
+    told = " and ".join(f"{shape['members']} of the kind {shape['kind']}" for shape in shapes)
+    if PROMPT not in kinds:
+        prompt = "It has no prompt: the refiner stands in for CLIP-ADA's."
+    elif text:
+        prompt = "Its prompts went through the text tower that belongs to these weights, and are cached."
+    else:
+        prompt = (
+            "This tower has no trained text side: free directions, learnt like prompts, stand in for CLIP-ADA's "
+            "learnable prompt."
+        )
+    return f"Heads learnt from made defects: {told}. {prompt}"
+
+
+def _crops(side_px: int, most: int) -> str:
+    if not side_px:
+        return "It looks at each picture once."
+    return (
+        f"Frames that are finer than what it sees are looked at again where in doubt: at most {most} windows of "
+        f"{side_px} camera pixels a side."
     )
-    return f"Heads learnt from made defects: {kinds}. {stands_in}"

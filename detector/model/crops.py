@@ -35,6 +35,8 @@ _TOP_PATCHES = 4
 # A window's say falls off over this share of its side.
 _RIM_SHARE = 0.125
 _GREY_DIMENSIONS = 2
+# Up to so many deviations of good pictures the finer look may take back all that its share allows.
+_CLEAR_FROM = 4.0
 _SECOND_SHARE = 0.75
 # So near to a window's rim a patch sees the padding: the tower's reach at the coarsest stage that is used.
 RIM_PX = 32
@@ -71,13 +73,18 @@ class Crops:
     def score(self, coarse: float, peaks: Sequence[float]) -> float:
         """Return the picture's score from its coarse one and its windows', in deviations of good pictures.
 
-        The finer look has most of the say: it sees more, and a coarse peak that it takes back was none.
+        The finer look has most of the say: it sees more, and a coarse peak that it takes back was none. But the
+        clearer the coarse one, the less is taken back, and at `doubt_until` nothing: the score has no step there.
         """
         first = (coarse - self.coarse.mean) / self.coarse.deviation
         if not peaks:
             return first
         second = (max(peaks) - self.peak.mean) / self.peak.deviation
-        return _SECOND_SHARE * second + (1.0 - _SECOND_SHARE) * first
+        share = _SECOND_SHARE
+        if second < first:
+            until = (self.doubt_until - self.coarse.mean) / self.coarse.deviation
+            share *= float(np.clip((until - first) / (until - _CLEAR_FROM), 0.0, 1.0)) if until > _CLEAR_FROM else 1.0
+        return share * second + (1.0 - share) * first
 
 
 def find_windows(coarse: NDArray[np.float32], picture: Size, side_px: int, most: int) -> list[Window]:
@@ -187,7 +194,9 @@ def blend_back(
     right = max(left + 1, round((window.left_px + window.width_px) * run))
     shape = place[top:bottom, left:right].shape
     small = cv2.resize(fine, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
-    say = 0.5 * np.outer(_fall_off(shape[0]), _fall_off(shape[1])).astype(np.float32)
+    down = _fall_off(shape[0], first=top > 0, last=bottom < place.shape[0])
+    across = _fall_off(shape[1], first=left > 0, last=right < place.shape[1])
+    say = 0.5 * np.outer(down, across).astype(np.float32)
     blended = place.copy()
     blended[top:bottom, left:right] += say * (small - place[top:bottom, left:right])
     return blended
@@ -198,9 +207,11 @@ def _rims(start: int, length: int, whole: int) -> tuple[int, int]:
     return (0 if start == 0 else RIM_PX), (0 if start + length == whole else RIM_PX)
 
 
-def _fall_off(count: int) -> NDArray[np.float64]:
+def _fall_off(count: int, *, first: bool, last: bool) -> NDArray[np.float64]:
+    """Return a window's say along one side; it falls off towards the first and the last cell if they say so."""
     away = (np.arange(count) + 0.5) / count
-    return np.asarray(np.clip(np.minimum(away, 1.0 - away) / _RIM_SHARE, 0.0, 1.0))
+    nearest = np.minimum(away if first else 1.0, 1.0 - away if last else 1.0)
+    return np.asarray(np.clip(nearest / _RIM_SHARE, 0.0, 1.0) * np.ones(count))
 
 
 def _part(expected: NDArray[np.float32], window: Window, frame: Size) -> NDArray[np.float32]:

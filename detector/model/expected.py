@@ -49,9 +49,14 @@ def expected_distances(distances: NDArray[np.float32], floor: float) -> NDArray[
 
 
 def leave_one_out(distances: NDArray[np.float32], floor: float) -> NDArray[np.float32]:
-    """Return, for each picture, what `expected_distances` makes of all the others: (N, h, w) float32."""
+    """Return, for each picture, what `expected_distances` makes of all the others: (N, h, w) float32.
+
+    A picture that is alone stands for the others.
+    """
     total = distances.sum(axis=0, dtype=np.float64)
     others = distances.shape[0] - 1
+    if not others:
+        return expected_distances(distances, floor)[None]
     return np.stack([_expected(total - own, others, floor) for own in distances])
 
 

@@ -25,12 +25,13 @@ PROMPT, REFINER = "prompt", "refiner"
 
 @dataclass(frozen=True, slots=True)
 class HeadShape:
-    """What a head is built for: its kind, the levels' channels, a patch's length and its own width."""
+    """What a head is built for: its kind, the levels' channels, a patch's length, its own width, and its prompts."""
 
     kind: str
     channels: tuple[int, ...]
     patch: int
     width: int
+    prompts: int = 2
 
 
 def build_head(shape: HeadShape) -> nn.Module:
@@ -40,7 +41,7 @@ def build_head(shape: HeadShape) -> nn.Module:
     columns) and its relative distance (B, rows, columns), all float32, and gives logits (B, h, w) on a grid of its own.
     """
     if shape.kind == PROMPT:
-        return PromptMap(shape.channels, shape.width)
+        return PromptMap(shape.channels, shape.width, shape.prompts)
     if shape.kind == REFINER:
         return Refiner(shape.channels, shape.patch, shape.width)
     raise ConfigError(f"there is no head {shape.kind!r}", f"Choose from: {PROMPT}, {REFINER}.")

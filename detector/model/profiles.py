@@ -27,7 +27,9 @@ class Profile:
 
     `heads` name what is learnt from defects made in good pictures. They are of `head_width` channels, read
     `head_stages`, finest first, and learn in `head_steps` steps from `head_pictures` spoilt pictures of 256 x 256, or
-    as many pixels. The two shares are the bank's and each head's in the map and in the picture's score.
+    as many pixels. A prompt is `prompt_context` learnt tokens before `prompt_word`; there are `prompt_count` of them:
+    normal and abnormal, or abnormal alone. The two shares are the bank's and each head's in the map and in the
+    picture's score.
     """
 
     name: str
@@ -51,6 +53,9 @@ class Profile:
     head_width: int
     head_pictures: int
     head_steps: int
+    prompt_context: int
+    prompt_count: int
+    prompt_word: str
     shares_of_place: tuple[float, ...]
     shares_of_score: tuple[float, ...]
     top_share: float
@@ -93,6 +98,10 @@ LITE = Profile(
     head_width=32,
     head_pictures=0,
     head_steps=0,
+    # CLIP-ADA is one model for many products: the prompt names none of them.
+    prompt_context=12,
+    prompt_count=2,
+    prompt_word="object",
     shares_of_place=(1.0,),
     shares_of_score=(1.0,),
     top_share=0.001,
@@ -149,10 +158,24 @@ EDGE = replace(
     shares_of_score=(0.5, 0.5),
     top_share=0.01,
 )
+# MobileCLIP2 (Faghri et al., 2025) takes pictures of any size, and light as it is, in 0..1.
+EDGE_MOBILE = replace(
+    EDGE,
+    name="edge-mobile",
+    tower="MobileCLIP2-S0",
+    square=False,
+    mean=(0.0, 0.0, 0.0),
+    std=(1.0, 1.0, 1.0),
+    multiple_px=32,
+    grid_stride_px=8,
+    stages=(1, 2),
+    head_stages=(0, 1, 2),
+)
 PAPER = replace(
     EDGE,
     name="paper",
-    tower="ViT-L-14-336",
+    # The released weights were trained with QuickGELU; the plain name would load them with another activation.
+    tower="ViT-L-14-336-quickgelu",
     sides_px=(336,),
     multiple_px=14,
     grid_stride_px=14,
@@ -163,7 +186,10 @@ PAPER_518 = replace(PAPER, name="paper-518", sides_px=(518,))
 # The last 19 of 24 blocks, as in AnomalyCLIP (Zhou et al., ICLR 2024).
 PAPER_518_VV = replace(PAPER_518, name="paper-518-vv", value_attention_from=5)
 
-PROFILES = {profile.name: profile for profile in (LITE, LITE_PYRAMID, LITE_CROP, EDGE, PAPER, PAPER_518, PAPER_518_VV)}
+PROFILES = {
+    profile.name: profile
+    for profile in (LITE, LITE_PYRAMID, LITE_CROP, EDGE, EDGE_MOBILE, PAPER, PAPER_518, PAPER_518_VV)
+}
 
 
 def profile_named(name: str) -> Profile:

@@ -51,11 +51,15 @@ def list_test(folder: Path) -> list[LabelledFile]:
 
 def _rows(folder: Path) -> list[dict[str, str]]:
     path = split_file(folder)
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        if not set(_COLUMNS) <= set(reader.fieldnames or ()):
-            raise DataError(f"{path} lacks one of the columns {', '.join(_COLUMNS)}", "Use VisA's own file.")
-        return [row for row in reader if row["object"] == folder.absolute().name]
+    try:
+        # Spreadsheets put a byte order mark before it.
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, restval="")
+            if not set(_COLUMNS) <= set(reader.fieldnames or ()):
+                raise DataError(f"{path} lacks one of the columns {', '.join(_COLUMNS)}", "Use VisA's own file.")
+            return [row for row in reader if row["object"] == folder.absolute().name]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read: {error}", "Use VisA's own file.") from None
 
 
 def _existing(folder: Path, name: str) -> Path:

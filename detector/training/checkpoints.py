@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
+from shared.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -50,7 +52,12 @@ class Checkpoints:
         """Return the checkpoints of the training that these facts describe."""
         if self.folder is None:
             return self
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot make the folder {self.folder}: {error.strerror}", "Choose a place that can be written to."
+            ) from None
         text = json.dumps(facts, sort_keys=True, default=str)
         return Checkpoints(self.folder, hashlib.sha256(text.encode()).hexdigest()[:12])
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from detector.model.artifact import TrainedModel, TrainingFacts
+from detector.model.artifact import FORMAT_VERSION, TrainedModel, TrainingFacts
 from detector.model.backbone.assemble import tower_of
 from detector.model.backbone.weights import read_weights
 from detector.model.calibration import fit_calibration
 from detector.model.fusion import fuse, scale_of, sized
+from detector.model.lens import lenses_for
 from detector.model.product import Product
 from detector.model.profiles import Profile, profile_named
 from detector.model.scoring import image_score
@@ -63,12 +64,20 @@ def train(
     report = on_progress or _silent
     settings = profile_named(profile) if isinstance(profile, str) else profile
     sets = _read_sets(folders, report)
-    if min(len(goods.paths) for goods in sets) < _FEWEST_FOR_HEADS:
+    fewest = min(sets, key=lambda goods: len(goods.paths))
+    if settings.heads and len(fewest.paths) < _FEWEST_FOR_HEADS:
+        if len(sets) > 1:
+            raise DataError(
+                f"{fewest.product} has {len(fewest.paths)} good pictures, which are too few to learn heads from",
+                f"Give at least {_FEWEST_FOR_HEADS} of each product, or train it by itself, on the bank alone.",
+            )
         settings = replace(settings, heads=(), head_stages=(), shares_of_place=(1.0,), shares_of_score=(1.0,))
     source = read_weights(settings.tower, weights, settings.canvas)
     tower = tower_of(settings, source.tensors)
+    sets = [goods.within_memory(tower, lenses_for(goods.sizes, settings)[-1], settings) for goods in sets]
     kept = (checkpoints or Checkpoints(None)).opened(
         {
+            "format": FORMAT_VERSION,
             "settings": asdict(settings),
             "sets": [files_sha256(goods.paths) for goods in sets],
             "weights": source.source_sha256,

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 # With more good pictures than this, the changes of light are among them.
 _RELIT_UP_TO = 32
-# Features of so many pictures at 512 x 512 fill 1 GiB.
 MOST_PICTURES = 400
+# Features of one view, of all pictures; 400 pictures of `lite-pyramid` at 512 x 512 fill a quarter of it.
+_MOST_FEATURES_BYTES = 4 * 2**30
+_FEWEST_PICTURES = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,17 @@ class Goods:
             found.append(extract(tower, read_picture(path), lens, settings))
             on_done(done)
         return found
+
+    def within_memory(self, tower: Tower, lens: Lens, settings: Profile) -> Goods:
+        """Return as many of the pictures, spread evenly, as their features through a lens fit into 4 GiB."""
+        largest = max(range(len(self.paths)), key=lambda index: self.sizes[index].side_px)
+        features = extract(tower, read_picture(self.paths[largest]), lens, settings)
+        most = max(_FEWEST_PICTURES, _MOST_FEATURES_BYTES // (features.numel() * features.element_size()))
+        if len(self.paths) <= most:
+            return self
+        known = dict(zip(self.paths, self.sizes, strict=True))
+        paths = evenly(self.paths, most)
+        return Goods(self.product, tuple(paths), tuple(known[path] for path in paths))
 
     def relit(self, tower: Tower, lens: Lens, settings: Profile) -> list[torch.Tensor]:
         """Return every picture's features at the profile's gains, (gains, rows, columns, D) float32 each.

@@ -10,24 +10,20 @@ import torch
 from detector.model.heads import PROMPT, Ensemble, HeadShape, build_head, frozen
 from detector.model.prompt_map import PromptMap
 from detector.training.learn import Lesson, learn, logits_of
-from detector.training.pool import HALVES, good_items, spoilt_items
+from detector.training.pool import HALVES, good_item, good_items, spoilt_items
 from detector.training.prompts import FreePrompts, PromptLearner, TextPrompts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
     from torch import nn
 
     from detector.model.backbone.text import TextTower
+    from detector.model.profiles import Profile
     from detector.training.checkpoints import Checkpoint, Checkpoints
-    from detector.training.pool import Bench
-
-_CONTEXT_TOKENS = 12
-_PROMPTS = 2
-# CLIP-ADA is one model for many products: the prompt names none of them.
-_WORD = "object"
+    from detector.training.pool import Bench, Item
 
 
 def learn_heads(
@@ -40,30 +36,30 @@ def learn_heads(
 ) -> tuple[tuple[Ensemble, ...], list[list[list[NDArray[np.float32]]]]]:
     """Return the ensembles, and for each product, head and good picture the logits of the one that has not seen it."""
     settings = benches[0].settings
-    good = [good_items(bench, partial(report, f"{bench.name}: good pictures")) for bench in benches]
+    good = [good_items(bench, len(benches), partial(report, f"{bench.name}: good pictures")) for bench in benches]
     spoilt = [
-        item
-        for bench in benches
-        for item in spoilt_items(bench, len(benches), seed, partial(report, f"{bench.name}: spoilt pictures"))
+        spoilt_items(bench, len(benches), seed, partial(report, f"{bench.name}: spoilt pictures")) for bench in benches
     ]
-    everyone = [item for items in good for item in items]
     # More products are more to learn, and share what they have in common.
     steps = settings.head_steps * (1 + len(benches)) // 2
     ensembles = []
     for kind in settings.heads:
-        channels = tuple(level.shape[0] for level in everyone[0].levels)
-        shape = HeadShape(kind, channels, everyone[0].difference.shape[0], _width(kind, settings.head_width, text))
+        one = next(iter(good[0].values()))
+        channels = tuple(level.shape[0] for level in one.levels)
+        width = _width(kind, settings.head_width, text)
+        shape = HeadShape(kind, channels, one.difference.shape[0], width, settings.prompt_count)
         heads = []
         for half in range(HALVES):
             lesson = Lesson(
-                [item for item in everyone if item.half == half],
-                [item for item in spoilt if item.half == half],
-                [item for item in spoilt if item.half != half],
+                in_turns([[item for item in items.values() if item.half == half] for items in good]),
+                in_turns([[item for item in items if item.half == half] for items in spoilt]),
+                in_turns([[item for item in items if item.half != half] for items in spoilt]),
             )
             name = f"{kind} {half + 1}"
             heads.append(
                 _learnt(
                     shape,
+                    settings,
                     text,
                     lesson,
                     steps=steps,
@@ -73,14 +69,36 @@ def learn_heads(
                 )
             )
         ensembles.append(Ensemble(shape, frozen(heads)))
-    logits = [
-        [[logits_of(ensemble.heads[1 - item.half], item) for item in items] for ensemble in ensembles] for items in good
-    ]
+    logits = [_held_out_logits(bench, kept, ensembles, report) for bench, kept in zip(benches, good, strict=True)]
     return tuple(ensembles), logits
+
+
+def _held_out_logits(
+    bench: Bench, kept: Mapping[int, Item], ensembles: Sequence[Ensemble], report: Callable[[str, int, int], None]
+) -> list[list[NDArray[np.float32]]]:
+    """Return, for each ensemble and good picture, the logits of the head that has not learnt from it."""
+    total = len(bench.reference.goods.paths)
+    logits: list[list[NDArray[np.float32]]] = [[] for _ in ensembles]
+    for index in range(total):
+        item = kept.get(index) or good_item(bench, index)
+        for ensemble, found in zip(ensembles, logits, strict=True):
+            found.append(logits_of(ensemble.heads[1 - item.half], item))
+        report(f"{bench.name}: held-out scores", index + 1, total)
+    return logits
+
+
+def in_turns(products: Sequence[Sequence[Item]]) -> list[Item]:
+    """Return the products' items in turns, each product as often as the others: the shorter ones begin again.
+
+    So each weighs the same, and the first few of them stand for all products.
+    """
+    longest = max(len(items) for items in products)
+    return [items[index % len(items)] for index in range(longest) for items in products]
 
 
 def _learnt(
     shape: HeadShape,
+    settings: Profile,
     text: TextTower | None,
     lesson: Lesson,
     *,
@@ -95,9 +113,9 @@ def _learnt(
         if not isinstance(head, PromptMap):
             return learn(head, lesson, steps=steps, seed=seed, checkpoint=checkpoint, on_step=report)
         prompts = (
-            TextPrompts(text, _WORD, context_length=_CONTEXT_TOKENS, count=_PROMPTS)
+            TextPrompts(text, settings.prompt_word, context_length=settings.prompt_context, count=shape.prompts)
             if text is not None
-            else FreePrompts(shape.width, count=_PROMPTS)
+            else FreePrompts(shape.width, count=shape.prompts)
         )
         learner = PromptLearner(head, prompts)
     learn(learner, lesson, steps=steps, seed=seed, checkpoint=checkpoint, on_step=report)

@@ -11,6 +11,7 @@ import torch
 
 from detector.model.expected import fitted
 from detector.model.features import see
+from detector.model.heads import REFINER
 from detector.pictures.files import read_picture
 from detector.training.synthesis.base import Canvas
 from detector.training.synthesis.foreground import find_foreground
@@ -28,9 +29,14 @@ if TYPE_CHECKING:
 HALVES = 2
 # A cell of the finest level is defective if so much of it is.
 _DEFECTIVE_SHARE = 0.35
+_THIN_SHARE = 0.75
+# A relative distance beyond this tells nothing more, and must fit into half precision.
+_FARTHEST = 1e3
 # Pictures of 256 x 256 pixels are the measure of how many fit into memory and time.
 _MEASURE_PX = 256
 _FEWEST = 48
+# The good pictures' items of all products; those of a few hundred at 512 x 512 take a third of it.
+_MOST_GOOD_BYTES = 3 * 2**30
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +44,8 @@ class Item:
     """One picture of one half of the good ones, spoilt where `mask` (h, w) bool says so.
 
     `levels` are (C_l, h_l, w_l), `difference` (D, rows, columns) and `relative` (rows, columns), all float16: against a
-    bank that has not seen the picture, over what is usual in all of them.
+    bank that has not seen the picture, over what is usual in all of them. Without a refiner, which alone reads it,
+    `difference` has one channel.
     """
 
     half: int
@@ -46,6 +53,11 @@ class Item:
     difference: torch.Tensor
     relative: torch.Tensor
     mask: torch.Tensor
+
+    @property
+    def size_bytes(self) -> int:
+        """How much memory its tensors take."""
+        return sum(part.numel() * part.element_size() for part in (*self.levels, self.difference, self.relative))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,14 +87,23 @@ class Bench:
         rows, columns = distances.shape
         relative = distances / torch.from_numpy(fitted(view.expected, (rows, columns)))
         size = (seen.levels[0].shape[3], seen.levels[0].shape[2])
-        share = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
         return Item(
             half_of(picture, len(self.reference.goods.paths)),
             tuple(level[0].half() for level in seen.levels),
-            differences.permute(2, 0, 1).half(),
-            relative.half(),
-            torch.from_numpy(share > _DEFECTIVE_SHARE),
+            (differences if REFINER in self.settings.heads else differences[..., :1]).permute(2, 0, 1).half(),
+            relative.clamp(max=_FARTHEST).half(),
+            torch.from_numpy(cells_of(mask, size)),
         )
+
+
+def cells_of(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return which cells of a grid of `size`, (w, h), are defective, (h, w) bool: where the mask covers enough of it.
+
+    A defect too thin to cover so much of any cell marks those that it covers most of: it is not to be learnt as good.
+    """
+    share = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    enough = min(_DEFECTIVE_SHARE, _THIN_SHARE * float(share.max()))
+    return np.asarray((share > 0) & (share >= enough), dtype=np.bool_)
 
 
 def half_of(picture: int, pictures: int) -> int:
@@ -90,15 +111,22 @@ def half_of(picture: int, pictures: int) -> int:
     return int(picture * HALVES >= pictures)
 
 
-def good_items(bench: Bench, on_done: Callable[[int, int], None]) -> list[Item]:
-    """Return one item for each good picture as it is, in their order."""
-    items = []
+def good_items(bench: Bench, products: int, on_done: Callable[[int, int], None]) -> dict[int, Item]:
+    """Return items of good pictures as they are, by their numbers: all, or as many as memory takes, evenly spread."""
     total = len(bench.reference.goods.paths)
-    for index in range(total):
-        small = bench.small(index)
-        items.append(bench.item(index, small, np.zeros(small.shape[:2], dtype=np.bool_)))
-        on_done(index + 1, total)
+    items = {0: good_item(bench, 0)}
+    most = min(total, max(_FEWEST, _MOST_GOOD_BYTES // (products * items[0].size_bytes)))
+    for index in np.linspace(0, total - 1, most).round().astype(int).tolist():
+        if index not in items:
+            items[index] = good_item(bench, index)
+        on_done(len(items), most)
     return items
+
+
+def good_item(bench: Bench, picture: int) -> Item:
+    """Return the item of good picture number `picture` as it is."""
+    small = bench.small(picture)
+    return bench.item(picture, small, np.zeros(small.shape[:2], dtype=np.bool_))
 
 
 def spoilt_items(bench: Bench, products: int, seed: int, on_done: Callable[[int, int], None]) -> list[Item]:
@@ -114,7 +142,9 @@ def spoilt_items(bench: Bench, products: int, seed: int, on_done: Callable[[int,
     items = []
     for done, index in enumerate(order.tolist(), start=1):
         small = bench.small(index)
-        other = bench.small(int(rng.integers(total)))
+        # Its texture comes from the same half: to the heads that judge the other half, nothing of it is a defect.
+        fellows = [fellow for fellow in range(total) if half_of(fellow, total) == half_of(index, total)]
+        other = bench.small(fellows[int(rng.integers(len(fellows)))])
         made = synthesise(Canvas(small, find_foreground(small), [other]), rng)
         items.append(bench.item(index, made.picture, made.mask))
         on_done(done, count)

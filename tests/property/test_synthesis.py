@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from detector.training.synthesis.base import Canvas
@@ -16,6 +17,7 @@ from shared.errors import ConfigError
 
 SEEDS = st.integers(0, 2**32 - 1)
 NAMES = st.sampled_from(sorted(GENERATORS))
+FADE_PX = 6
 SIZES = st.tuples(st.integers(24, 90), st.integers(24, 90))
 
 
@@ -59,8 +61,14 @@ def test_the_mask_covers_every_change_that_can_be_seen_where_the_generator_worke
     assert made.picture.dtype == np.uint8
     assert made.mask.shape == shape
     changed = np.abs(made.picture.astype(int) - good.picture.astype(int)).max(axis=2)
-    # An edge fades out over a pixel or two beyond the mask: what lies outside is a small share of the change.
-    assert changed[~made.mask].sum() <= 0.5 * max(changed.sum(), 1) + 6 * made.mask.size
+    visible = (changed >= 6).astype(np.uint8)
+    enclosed = cv2.morphologyEx(visible, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)) > 0
+    assert not (made.mask & ~enclosed).any()
+    # One that left hardly a trace is drawn again, not learnt from.
+    assume(made.mask.sum() >= 4)
+    # An edge fades out over a few pixels beyond the mask: farther away nothing can be seen to have changed.
+    near = cv2.dilate(made.mask.astype(np.uint8), np.ones((2 * FADE_PX + 1, 2 * FADE_PX + 1), np.uint8)) > 0
+    assert visible[~near].sum() <= 0.3 * visible.sum() + 40
 
 
 @settings(max_examples=60, deadline=None)
@@ -105,12 +113,13 @@ def test_defects_touch_an_object_not_its_background(name: str, seed: int) -> Non
     made = spoil(Canvas(picture, inside), np.random.default_rng(seed), name)
     grown = np.zeros((96, 96), dtype=np.bool_)
     grown[24:72, 24:72] = True
+    near = np.zeros((96, 96), dtype=np.bool_)
+    near[18:78, 18:78] = True
     if name in ("perlin_foreign", "perlin_own", "blur", "rough", "light"):
         assert not (made.mask & ~grown).any()
     elif made.mask.any():
-        rows, columns = np.nonzero(made.mask)
         # Islands and lines start on the product and may reach beyond its rim.
-        assert (made.mask & grown).any() or abs(rows.mean() - 48) + abs(columns.mean() - 48) < 70
+        assert (made.mask & near).any()
 
 
 @given(st.integers(1, 32), st.integers(1, 32), SEEDS)

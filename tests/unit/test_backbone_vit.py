@@ -16,6 +16,7 @@ from detector.model.backbone.tower import Tower, build_tower, vision_half
 from detector.model.backbone.value_attention import ValueTower
 from detector.model.backbone.weights import RANDOM, read_weights
 from detector.model.lens import Size
+from detector.model.profiles import PAPER, PAPER_518, PAPER_518_VV
 from shared.errors import ConfigError, ModelCorruptError, ModelMissingError
 
 if TYPE_CHECKING:
@@ -99,12 +100,38 @@ def test_positions_are_interpolated_once_to_any_canvas(clip: nn.Module, tmp_path
     for canvas in (Size(518 // 16 * 16, 518 // 16 * 16), Size(96, 160)):
         weights = read_weights(SMALL, str(path), canvas)
         tower = build_tower(SMALL, weights.tensors, canvas)
+        assert torch.allclose(weights.tensors["positional_embedding"], interpolated(clip, canvas), atol=1e-5)
         (stage,) = tower.stages(noise(1, 3, canvas.height_px, canvas.width_px), (11,))
         assert stage.shape == (1, 768, canvas.height_px // 16, canvas.width_px // 16)
 
 
+def interpolated(clip: nn.Module, canvas: Size) -> torch.Tensor:
+    """Return the positions for a canvas: the class token's as it is, the patches' 14 x 14 grid by bicubic curves."""
+    positions = cast("Any", clip).visual.positional_embedding
+    grid = positions[1:].reshape(1, 14, 14, -1).permute(0, 3, 1, 2)
+    size = (canvas.height_px // 16, canvas.width_px // 16)
+    wider = functional.interpolate(grid, size=size, mode="bicubic", antialias=True, align_corners=False)
+    return torch.cat([positions[:1], wider.permute(0, 2, 3, 1).reshape(-1, positions.shape[1])])
+
+
+def test_the_paper_profiles_have_the_activation_of_the_released_weights() -> None:
+    """OpenAI's weights were trained with QuickGELU, which has no tensors that would tell."""
+    for profile in (PAPER, PAPER_518, PAPER_518_VV):
+        config = open_clip.get_model_config(profile.tower)
+        assert config is not None
+        assert config["quick_gelu"]
+    block = cast("Any", build_clip("ViT-B-16-quickgelu")).visual.transformer.resblocks[0]
+    assert isinstance(block.mlp.gelu, open_clip.model.QuickGELU)
+
+
+def test_a_tag_of_another_activation_is_refused_with_those_that_fit() -> None:
+    """`tag:openai` for the plain ViT-B-16 would load and be wrong."""
+    with pytest.raises(ModelMissingError, match=r"'openai' were trained with another activation.*laion400m_e31"):
+        read_weights(SMALL, "tag:openai")
+
+
 def test_the_large_tower_takes_518_pixels() -> None:
-    """ViT-L-14-336 with its positions interpolated gives 37 x 37 patches."""
+    """ViT-L-14-336, built for a canvas of 518 pixels, gives 37 x 37 patches."""
     canvas = Size(518, 518)
     weights = read_weights("ViT-L-14-336", RANDOM, canvas)
     tower = build_tower("ViT-L-14-336", weights.tensors, canvas)
@@ -131,7 +158,7 @@ def test_a_local_checkpoint_gives_the_same_output(clip: nn.Module, tmp_path: Pat
 
 def test_a_tower_without_weights_says_which_file_to_bring() -> None:
     """Random weights are never a silent stand-in."""
-    with pytest.raises(ModelMissingError, match=r"--weights FILE.*openai"):
+    with pytest.raises(ModelMissingError, match=r"--weights FILE.*laion400m_e31"):
         read_weights(SMALL)
     with pytest.raises(ModelMissingError, match="nowhere"):
         read_weights(SMALL, "nowhere.safetensors")

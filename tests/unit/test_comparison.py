@@ -167,7 +167,7 @@ def test_a_peers_maps_lie_where_its_pictures_lie(tmp_path: Path) -> None:
     contents = write_pictures(tmp_path / "test.npy", [file.path for file in list_test(folder)], (64, 96))
     assert contents[:2] == [Content(64, 96), Content(64, 43)]
     python = interpreter_that_runs(DARKNESS, tmp_path)
-    report = evaluate(folder, run_peer(python, tmp_path, "padim", 0, contents))
+    report = evaluate(folder, run_peer(python, tmp_path, "padim", 0, 50, contents))
     assert report.image_auroc == 1.0
     assert report.pixel_ap is not None
     assert report.pixel_ap > 0.95
@@ -190,7 +190,7 @@ def test_a_peer_that_fails_says_why_in_one_line(tmp_path: Path) -> None:
     """The last line of its traceback is the reason given."""
     python = interpreter_that_runs("raise MemoryError('the machine is too small')", tmp_path)
     with pytest.raises(ConfigError, match=r"patchcore failed: MemoryError: the machine is too small\. .*make compare"):
-        run_peer(python, tmp_path, "patchcore", 0, [])
+        run_peer(python, tmp_path, "patchcore", 0, 50, [])
 
 
 @pytest.mark.parametrize("python", [sys.executable, "no-such-python"])

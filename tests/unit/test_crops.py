@@ -109,6 +109,16 @@ def test_only_doubtful_pictures_are_looked_at_again_and_a_high_peak_counts() -> 
     assert crops.score(2.0, [2.0, 3.0]) > crops.score(2.0, [2.0, 2.1]) > crops.score(1.0, [2.0])
 
 
+def test_a_calm_second_look_makes_no_step_in_the_score() -> None:
+    """However calm the finer look, a higher coarse score is never a lower score, and the band's end is no cliff."""
+    view = View(Lens(512, 16, 1.0, level_light=True), Bank(torch.eye(4)), np.ones((2, 2), dtype=np.float32))
+    crops = Crops(view, 1.0, 7.0, Scale(1.0, 0.5), Scale(2.0, 0.25))
+    coarse = np.linspace(1.0, 8.0, 141)
+    scores = np.asarray([crops.score(raw, [2.0] if crops.doubts(raw) else []) for raw in coarse.tolist()])
+    assert (np.diff(scores) > 0).all()
+    assert np.diff(scores).max() < 1.0
+
+
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """Keep torch to one core."""

@@ -15,8 +15,9 @@ from detector.model.lens import Size
 from detector.model.profiles import LITE_PYRAMID
 from detector.training.checkpoints import Checkpoints
 from detector.training.goods import evenly
+from detector.training.heads import in_turns
 from detector.training.learn import Lesson, learn, logits_of
-from detector.training.pool import Item, half_of
+from detector.training.pool import Item, cells_of, half_of
 from detector.training.windows import WINDOW_CELLS, draw_windows
 from shared.errors import ConfigError
 
@@ -168,6 +169,28 @@ def test_a_scale_is_never_of_no_width() -> None:
     """Maps that are all alike do not divide by zero."""
     assert scale_of([np.ones((4, 4), dtype=np.float32)]) == Scale(1.0, 1e-6)
     assert sized(np.ones((4, 6), dtype=np.float32), Size(32, 48)).shape == (32, 48)
+
+
+def test_products_take_turns_each_as_often_as_the_others() -> None:
+    """The first few items stand for all products, however many each has; one product keeps its order."""
+    many, few = [item(seed, spoilt=False) for seed in range(5)], [item(9, spoilt=True), item(8, spoilt=True)]
+    turns = in_turns([many, few])
+    assert turns[:4] == [many[0], few[0], many[1], few[1]]
+    assert len(turns) == 10
+    assert sum(one in few for one in turns) == 5
+    assert in_turns([many]) == many
+
+
+def test_a_defect_thinner_than_a_cell_is_not_learnt_as_good() -> None:
+    """A thin line marks the cells that it crosses; a wide one those that it covers enough of; none marks none."""
+    mask = np.zeros((64, 64), dtype=np.bool_)
+    assert not cells_of(mask, (8, 8)).any()
+    mask[:, 20] = True
+    assert np.flatnonzero(cells_of(mask, (8, 8)).any(axis=0)).tolist() == [2]
+    mask[:, 16:26] = True
+    assert np.flatnonzero(cells_of(mask, (8, 8)).any(axis=0)).tolist() == [2]
+    mask[:, 16:28] = True
+    assert np.flatnonzero(cells_of(mask, (8, 8)).any(axis=0)).tolist() == [2, 3]
 
 
 def test_the_halves_are_runs_of_neighbours() -> None:

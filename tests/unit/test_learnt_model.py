@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from detector.model import artifact
-from detector.model.profiles import EDGE, LITE_PYRAMID
+from detector.model.profiles import EDGE, EDGE_MOBILE, LITE_PYRAMID
 from detector.training.checkpoints import Checkpoints
 from detector.training.fit import train
+from shared.errors import DataError
 from tests.plates import plate, write_plates
 
 if TYPE_CHECKING:
@@ -88,10 +90,47 @@ def test_learning_is_kept_until_the_model_is_saved_and_gone_on_from(tmp_path: Pa
     kept.remove()
 
 
+def test_good_pictures_that_are_all_one_make_a_model_all_the_same(tmp_path: Path) -> None:
+    """Copies of one picture have no spread at all; a spoilt one is then beyond all measure, and is learnt from."""
+    place = tmp_path / "plates" / "train" / "good"
+    place.mkdir(parents=True)
+    for index in range(12):
+        cv2.imwrite(str(place / f"{index:03d}.png"), plate(1))
+    train([tmp_path / "plates"], profile=replace(SMALL, head_steps=4)).save(tmp_path / "model")
+    same, pierced = artifact.load(tmp_path / "model").inspect([plate(1)[..., ::-1].copy(), plate(1, hole=True)])
+    assert np.isfinite([same.raw_score, pierced.raw_score]).all()
+    assert pierced.raw_score > same.raw_score
+
+
+def test_a_product_with_too_few_pictures_for_heads_is_named(tmp_path: Path) -> None:
+    """It does not take the heads from the others without a word."""
+    sets = [write_plates(tmp_path / "plates", 14), write_plates(tmp_path / "discs", 3)]
+    with pytest.raises(DataError, match="discs has 3 good pictures, which are too few to learn heads from"):
+        train(sets, profile=SMALL)
+
+
 def vit(**changes: object) -> Profile:
     """Return the `edge` profile for pictures of 96 pixels."""
     small = replace(EDGE, sides_px=(96,), map_side_px=96, bank_size=128, head_pictures=4, head_steps=3)
     return replace(small, **changes)  # type: ignore[arg-type]
+
+
+def test_a_single_prompt_is_learnt_saved_and_loaded(tmp_path: Path) -> None:
+    """Abnormal alone, with another word and a shorter context."""
+    settings = vit(prompt_count=1, prompt_context=4, prompt_word="plate")
+    train([write_plates(tmp_path / "plates", 4)], profile=settings, weights="random").save(tmp_path / "model")
+    assert load_file(tmp_path / "model" / "model.safetensors")["head.prompt.0.prompts"].shape == (1, 512)
+    (sound,) = artifact.load(tmp_path / "model").inspect([plate(99)])
+    assert np.isfinite(sound.raw_score)
+
+
+def test_mobileclip_trains_through_its_own_text_tower(tmp_path: Path) -> None:
+    """A timm tower of any size, with random weights: trained, saved, loaded, asked."""
+    settings = replace(EDGE_MOBILE, sides_px=(96,), map_side_px=96, bank_size=128, head_pictures=4, head_steps=2)
+    train([write_plates(tmp_path / "plates", 4)], profile=settings, weights="random").save(tmp_path / "model")
+    model = artifact.load(tmp_path / "model")
+    found = model.inspect([plate(99), np.zeros((40, 90), dtype=np.uint8)])
+    assert np.isfinite([one.raw_score for one in found]).all()
 
 
 @pytest.mark.parametrize("value_attention_from", [0, 6])

@@ -135,6 +135,39 @@ def test_a_lost_file_is_named(trained: TrainedModel, tmp_path: Path) -> None:
         artifact.load(tmp_path / "model")
 
 
+def test_products_are_not_read_from_a_model_that_lost_a_file(trained: TrainedModel, tmp_path: Path) -> None:
+    """Asking for names checks the files as loading does."""
+    trained.save(tmp_path / "model")
+    assert artifact.products_of(tmp_path / "model") == ["plates0"]
+    (tmp_path / "model" / "model.toml").unlink()
+    with pytest.raises(ModelCorruptError, match=r"lacks model\.toml"):
+        artifact.products_of(tmp_path / "model")
+
+
+def test_a_newer_format_with_other_files_is_called_newer(trained: TrainedModel, tmp_path: Path) -> None:
+    """Its checksum list names a file that this program does not know; it is not damaged."""
+    folder = tmp_path / "model"
+    trained.save(folder)
+    numbers = folder / "model.toml"
+    numbers.write_text(numbers.read_text().replace("format_version = 4", "format_version = 5", 1))
+    (folder / "more.bin").write_bytes(b"new")
+    resign(folder)
+    with (folder / "checksums.txt").open("a") as sums:
+        sums.write(f"{'0' * 64}  more.bin\n")
+    with pytest.raises(ModelCorruptError, match=r"format 5.*Update the program"):
+        artifact.load(folder)
+
+
+def test_a_lone_pictures_model_shows_where_a_defect_is(tmp_path: Path) -> None:
+    """One good picture is enough for regions, though not for a threshold."""
+    train([write_plates(tmp_path / "plates", good=1)]).save(tmp_path / "model")
+    _, pierced = artifact.load(tmp_path / "model").inspect([plate(99), plate(99, hole=True)])
+    assert pierced.regions
+    box = pierced.regions[0]
+    assert box.x_px <= 54 <= box.x_px + box.width_px
+    assert box.y_px <= 40 <= box.y_px + box.height_px
+
+
 def test_a_folder_without_a_model_says_how_to_make_one(tmp_path: Path) -> None:
     """The remedy is the command."""
     with pytest.raises(ModelMissingError, match="linewarden train"):

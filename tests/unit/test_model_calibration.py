@@ -56,8 +56,8 @@ def test_the_calibration_id_follows_the_parameters() -> None:
 def test_parameters_that_make_no_rising_curve_are_refused() -> None:
     """A file with falling knots or an empty tail is corrupt."""
     with pytest.raises(ModelCorruptError):
-        Calibration(20, ((0.0, 0.5), (1.0, 0.2)), 1.0, 0.1, 4)
+        Calibration(20, ((0.0, 0.5), (1.0, 0.2)), 1.0, 0.1, 4, ())
     with pytest.raises(ModelCorruptError):
-        Calibration(20, ((0.0, 0.0), (1.0, 0.2)), 1.0, 0.0, 4)
+        Calibration(20, ((0.0, 0.0), (1.0, 0.2)), 1.0, 0.0, 4, ())
     with pytest.raises(ModelCorruptError):
-        Calibration(20, (), 0.0, 0.0, 0)
+        Calibration(20, (), 0.0, 0.0, 0, ())

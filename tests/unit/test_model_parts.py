@@ -9,6 +9,7 @@ from typing import cast
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from detector.model.backbone.tower import build_tower
 from detector.model.backbone.weights import read_weights
@@ -99,6 +100,20 @@ def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
     """The error says which file is not there."""
     with pytest.raises(ModelMissingError, match=r"nothing\.pth"):
         read_weights(LITE.tower, str(tmp_path / "nothing.pth"))
+
+
+def test_the_lite_tower_takes_random_weights_and_a_safetensors_file_but_no_tag(tmp_path: Path) -> None:
+    """What the command line offers for every tower holds for this one."""
+    packaged = read_weights(LITE.tower)
+    random = read_weights(LITE.tower, "random")
+    assert random.source_sha256 == "random"
+    name = next(iter(packaged.tensors))
+    assert not torch.equal(random.tensors[name], packaged.tensors[name])
+    save_file({key: tensor.contiguous() for key, tensor in packaged.tensors.items()}, tmp_path / "lite.safetensors")
+    again = read_weights(LITE.tower, str(tmp_path / "lite.safetensors"))
+    assert all(torch.equal(again.tensors[key], tensor) for key, tensor in packaged.tensors.items())
+    with pytest.raises(ModelMissingError, match="Leave --weights away"):
+        read_weights(LITE.tower, "tag:imagenet")
 
 
 def test_a_checkpoint_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:

@@ -71,6 +71,17 @@ def test_a_split_without_the_object_is_refused(tmp_path: Path) -> None:
         list_test(folder)
 
 
+def test_a_split_that_a_spreadsheet_saved_is_read_and_a_damaged_one_is_named(tmp_path: Path) -> None:
+    """A byte order mark is passed over, a short row has no mask, and bytes that are no text are refused."""
+    folder = write_visa(tmp_path, "candle,train,normal,candle/Data/Images/Normal/0.JPG\n")
+    split = tmp_path / "split_csv" / "1cls.csv"
+    split.write_bytes(b"\xef\xbb\xbf" + split.read_bytes())
+    assert [path.name for path in list_good(folder)] == ["0.JPG"]
+    split.write_bytes(b"object,split,label,image,mask\n\xff\xfe,,,,\n")
+    with pytest.raises(DataError, match=r"1cls\.csv cannot be read"):
+        list_good(folder)
+
+
 def test_a_split_with_other_columns_is_refused(tmp_path: Path) -> None:
     """The split must be VisA's own file."""
     folder = write_visa(tmp_path)
