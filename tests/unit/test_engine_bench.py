@@ -1,0 +1,70 @@
+"""What a batch costs, measured on a real model, is what planning reads."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from typer.testing import CliRunner
+
+from deploy.cli import app
+from deploy.cli_plan import read_costs
+from detector.training.fit import train
+from tests.plates import write_plates
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_measured_costs_become_a_plan(tmp_path: Path) -> None:
+    """Larger batches cost more, a frame has its JPEG's size, and `plan` answers for each number of cameras."""
+    folder = write_plates(tmp_path / "plates", good=12)
+    train([folder]).save(tmp_path / "model")
+    costs, plans = tmp_path / "costs.json", tmp_path / "plans.json"
+    measured = CliRunner().invoke(
+        app,
+        [
+            "bench",
+            "engine",
+            "--model",
+            str(tmp_path / "model"),
+            "--pictures",
+            str(folder),
+            "--max-batch",
+            "3",
+            "--rounds",
+            "5",
+            "--json",
+            str(costs),
+        ],
+    )
+    assert measured.exit_code == 0, measured.output
+    batches, frame_kib = read_costs(costs)
+    assert len(batches) == 3
+    assert 0 < batches[0].median_ms < batches[2].median_ms
+    assert 1 < frame_kib < 30
+    planned = CliRunner().invoke(
+        app,
+        [
+            "plan",
+            "--costs",
+            str(costs),
+            "--cameras",
+            "1",
+            "--cameras",
+            "1000",
+            "--fps",
+            "2",
+            "--deadline-ms",
+            "5000",
+            "--seconds",
+            "10",
+            "--json",
+            str(plans),
+        ],
+    )
+    assert planned.exit_code == 0, planned.output
+    few, many = json.loads(plans.read_text())
+    assert (few["replicas"], few["partitions"], many["partitions"]) == (1, 1, 1000)
+    assert many["replicas"] * many["cameras_each"] >= 1000
+    assert many["each"]["missed"] == 0
