@@ -95,5 +95,5 @@ def test_other_types_are_refused() -> None:
 
 def test_an_unknown_profile_lists_the_known_ones() -> None:
     """The error names what there is."""
-    with pytest.raises(ConfigError, match="edge, lite, lite-crop, lite-pyramid, paper"):
+    with pytest.raises(ConfigError, match="edge, edge-mobile, lite, lite-crop, lite-pyramid, paper"):
         profile_named("heavy")
