@@ -193,6 +193,13 @@ def test_a_peer_that_fails_says_why_in_one_line(tmp_path: Path) -> None:
         run_peer(python, tmp_path, "patchcore", 0, 50, [])
 
 
+def test_a_peer_that_the_machine_killed_says_so(tmp_path: Path) -> None:
+    """Out of memory leaves no traceback, only a signal."""
+    python = interpreter_that_runs("import os; os.kill(os.getpid(), 9)", tmp_path)
+    with pytest.raises(ConfigError, match=r"patchcore was killed by signal 9\. Give it more memory"):
+        run_peer(python, tmp_path, "patchcore", 0, 50, [])
+
+
 @pytest.mark.parametrize("python", [sys.executable, "no-such-python"])
 def test_a_python_without_anomalib_is_refused_before_any_work(python: str) -> None:
     """The one line names the interpreter and the command that makes a fitting one."""
