@@ -104,6 +104,7 @@ def bench_engine_costs(
     pictures: Annotated[Path, typer.Option(help="A set of pictures, whose good ones are inspected.")],
     max_batch: Annotated[int, typer.Option(help="The largest batch.", min=1, max=256)] = 8,
     rounds: Annotated[int, typer.Option(help="How often each size is timed, in turns.", min=1)] = 100,
+    threads: Annotated[int, typer.Option(help="The detector's `threads`.", min=1, max=256)] = 1,
     product: Product = None,
     json_out: JsonOut = None,
 ) -> None:
@@ -124,6 +125,7 @@ def bench_engine_costs(
             list_good(pictures)[:_MOST_PICTURES],
             max_batch=max_batch,
             rounds=rounds,
+            threads=threads,
             product=product,
             on_progress=step_bars(progress),
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +14,8 @@ from rich.table import Table
 from deploy.capacity import Costs, Delay, Load, Plan, plan
 from deploy.cli_options import JsonOut, Seed, check_writable, write_json
 from shared.errors import ConfigError
+
+_REMEDY = "Measure them: linewarden bench engine --model MODEL --pictures FOLDER --json FILE."
 
 
 def plan_replicas(
@@ -38,8 +42,6 @@ def plan_replicas(
 
     The detectors' own batcher runs through simulated time on measured costs, once for each number of cameras tried.
     """
-    from dataclasses import asdict
-
     check_writable(json_out)
     batches, frame_kib = read_costs(costs)
     measured = Costs(batches, Delay(*to_engine_ms), Delay(*to_signal_ms))
@@ -61,18 +63,13 @@ def plan_replicas(
 
 def read_costs(path: Path) -> tuple[tuple[Delay, ...], float]:
     """Return the batches' costs and a frame's size in KiB from what `bench engine` wrote; ConfigError if it did not."""
-    import json
-
     try:
         figures = json.loads(path.read_text(encoding="utf-8"))
         return tuple(Delay(**batch) for batch in figures["batches"]), float(figures["frame_kib"])
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}", _REMEDY) from None
-    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path} holds no costs of an engine: {error}", _REMEDY) from None
-
-
-_REMEDY = "Measure them: linewarden bench engine --model MODEL --pictures FOLDER --json FILE."
 
 
 def table_of(plans: list[Plan]) -> Table:

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from deploy.capacity import Delay
 from detector.decode import decode_frame
@@ -31,6 +32,7 @@ def bench_engine(
     *,
     max_batch: int,
     rounds: int,
+    threads: int,
     product: str | None,
     on_progress: Callable[[str, int, int], None],
 ) -> tuple[tuple[Delay, ...], float]:
@@ -38,6 +40,8 @@ def bench_engine(
 
     Batch sizes take turns, so that a machine that slows down slows all of them.
     """
+    # As the detector's role does: its engine has so many of the machine's cores.
+    torch.set_num_threads(threads)
     loaded = load(model, product)
     frames = [_frame(path) for path in pictures]
     taken: list[list[float]] = [[] for _ in range(max_batch)]
