@@ -24,6 +24,7 @@ from pymodbus.exceptions import (
     ParameterException,
 )
 
+from shared.cancellation import cancellation_kept
 from shared.errors import ConfigError, SignalError, SignalTimeoutError, SignalUnreachableError
 from shared.redaction import redact_address
 
@@ -147,8 +148,9 @@ class ModbusRegisters:
             client = await self._connected()
             intact = False
             try:
-                async with asyncio.timeout(None) as self._running:
-                    yield client
+                with cancellation_kept():
+                    async with asyncio.timeout(None) as self._running:
+                        yield client
                 intact = True
             except (ModbusException, OSError) as error:
                 raise signal_error(error, writing=writing, url=self._url) from error
@@ -169,13 +171,15 @@ class ModbusRegisters:
             reconnect_delay=0,
             trace_connect=self._on_connection,
         )
-        if not await client.connect():
-            client.close()
+        self._client = client
+        self._connections += 1
+        with cancellation_kept():
+            taken = await client.connect()
+        if not taken:
+            self._drop()
             raise SignalUnreachableError(
                 f"{self._url} does not take a connection", "Check the PLC's power, network and address."
             )
-        self._client = client
-        self._connections += 1
         return client
 
     def _on_connection(self, connected: bool) -> None:

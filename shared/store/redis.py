@@ -6,7 +6,6 @@ Keys, under the prefix: `lines` (set), and for each line `line:L:counters`, `lin
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -19,6 +18,7 @@ from redis import exceptions as redis_errors
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from shared.cancellation import cancellation_kept
 from shared.domain import Decision, Outcome, PartAnnouncement
 from shared.errors import ConfigError, StoreError, StoreUnavailableError
 from shared.latency import bucket_of
@@ -240,14 +240,11 @@ class RedisStore:
 
     @contextmanager
     def _mapped(self) -> Iterator[None]:
-        try:
-            yield
-        except (redis_errors.RedisError, OSError, TimeoutError) as error:
-            raise map_error(error, self._address) from error
-        # redis-py waits with asyncio.wait_for, which before Python 3.12 loses a cancellation that meets the answer.
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise asyncio.CancelledError
+        with cancellation_kept():
+            try:
+                yield
+            except (redis_errors.RedisError, OSError, TimeoutError) as error:
+                raise map_error(error, self._address) from error
 
     def _prefixed(self, *parts: str) -> str:
         return ":".join((self._settings.key_prefix, *parts))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
+from pymodbus.transaction import TransactionManager
 
 from alerting.plc_sim.gate_log import GateAction
 from alerting.plc_sim.server import PlcServer
@@ -307,6 +308,25 @@ async def test_a_cancelled_send_leaves_nothing_half_done(line: Line) -> None:
     line.plc.thaw()
     await line.see("q")
     assert await line.signals.send(line.signal(2, "q")) is Delivery.ACCEPTED
+
+
+async def test_a_cancellation_that_meets_the_answer_is_not_lost(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request cancelled in the very step in which its answer comes still ends its task: a drain waits for that."""
+    registers = ModbusRegisters(line.plc.url, timeout_ms=PATIENT_MS)
+    await registers.open()
+    take = TransactionManager.callback_data
+
+    def cancel_too(manager: TransactionManager, data: bytes, addr: tuple[str, int] | None = None) -> int:
+        taken = take(manager, data, addr)
+        if not manager.is_server:
+            reading.cancel()
+        return taken
+
+    monkeypatch.setattr(TransactionManager, "callback_data", cancel_too)
+    reading = asyncio.create_task(registers.read(RESULT.address, 1))
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    await registers.close()
 
 
 async def test_the_plc_s_own_registers_cannot_be_written(line: Line) -> None:
