@@ -13,9 +13,10 @@ from shared.bus.intake import Token
 from shared.clock import Clock
 from shared.domain import Decision, Outcome
 from shared.log import get_logger
+from shared.partition_plan import PartitionPlan
 from shared.retry import insist
 from shared.store.base import Alert, Store
-from shared.topics import PartitionPlan, Topics, part_key
+from shared.topics import Topics, part_key
 from shared.wire import encode
 
 T = TypeVar("T")

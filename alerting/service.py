@@ -16,6 +16,7 @@ from shared.clock import NS_PER_MS, NS_PER_S, Clock
 from shared.domain import Decision, PartAnnouncement, VerdictStatus
 from shared.errors import ConfigError, StoreError, WireError
 from shared.log import get_logger
+from shared.partition_plan import PartitionPlan
 from shared.plc import check_part_id
 from shared.settings import LineSettings, Settings
 from shared.store.base import Store
@@ -37,6 +38,7 @@ class AlertingService:
         self,
         settings: Settings,
         *,
+        plan: PartitionPlan,
         bus: Bus,
         store: Store,
         clock: Clock,
@@ -44,7 +46,7 @@ class AlertingService:
     ) -> None:
         self._settings = settings
         self._topics = settings.topics
-        self._plan = settings.plan
+        self._plan = plan
         self._bus = bus
         self._store = store
         self._clock = clock

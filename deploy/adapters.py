@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from shared.bus.base import Bus
 from shared.bus.memory import MemoryBus, MemoryBusLimits
 from shared.clock import Clock, SystemClock
+from shared.plan_keeper import KnownPlan, PlanKeeper
 from shared.settings import Settings
 from shared.store.base import Store
 from shared.store.redis import RedisStore, RedisStoreSettings
@@ -17,16 +17,17 @@ from shared.store.redis import RedisStore, RedisStoreSettings
 
 @dataclass(frozen=True, slots=True)
 class Adapters:
-    """Bus, store and clock of this process."""
+    """Bus, store, clock and partition plan of this process."""
 
     bus: Bus
     store: Store
     clock: Clock
+    plan: KnownPlan
 
 
 @asynccontextmanager
 async def adapters_for(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Adapters]:
-    """Connect to bus and store, with the topics in place; close both at the end.
+    """Connect to bus and store, with lines and cameras placed and the topics there; close both at the end.
 
     Raises `BusUnavailableError` or `StoreUnavailableError` when one does not answer.
     """
@@ -34,8 +35,10 @@ async def adapters_for(settings: Settings, clock: Clock | None = None) -> AsyncI
     bus = make_bus(settings, clock)
     store = make_store(settings)
     try:
-        await asyncio.gather(bus.ensure_topics(settings.plan.partitions(settings.topics)), store.ping())
-        yield Adapters(bus=bus, store=store, clock=clock)
+        keeper = PlanKeeper(store, settings.topics)
+        plan = await keeper.grow(settings.wanted)
+        await bus.ensure_topics(plan.partitions(settings.topics))
+        yield Adapters(bus=bus, store=store, clock=clock, plan=KnownPlan(plan, keeper, clock))
     finally:
         await bus.close()
         await store.close()

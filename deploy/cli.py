@@ -15,6 +15,7 @@ from deploy.app import Role
 from deploy.cli_bench import bench
 from deploy.cli_options import UNSOUND, JsonOut, Product, Seed, check_writable, set_log_level, write_json
 from deploy.cli_plan import plan_replicas
+from deploy.cli_topics import topics
 from shared.domain import GateMode
 from shared.errors import LinewardenError
 from shared.redaction import redact
@@ -32,6 +33,7 @@ app = typer.Typer(
 dev = typer.Typer(help="The servers that a developer needs, on loopback.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
 app.add_typer(dev, name="dev")
+app.add_typer(topics, name="topics")
 app.command("plan")(plan_replicas)
 
 Config = Annotated[Path, typer.Option("--config", help="The line's settings, a TOML file.")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from deploy.adapters import adapters_for
+from deploy.adapters import adapters_for, make_store
 from deploy.app import Role, build, run
 from deploy.result import RunResult, result_of
 from shared import log
@@ -42,5 +42,8 @@ async def _run(settings: Settings, role: Role) -> list[RunResult]:
 
 
 async def _report(settings: Settings) -> list[RunResult]:
-    async with adapters_for(settings) as adapters:
-        return [await result_of(line, adapters.store) for line in settings.lines]
+    store = make_store(settings)
+    try:
+        return [await result_of(line, store) for line in settings.lines]
+    finally:
+        await store.close()

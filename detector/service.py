@@ -22,6 +22,7 @@ from shared.domain import Capture, NotInspected, Verdict, VerdictStatus
 from shared.envelope import capture_headers, capture_of
 from shared.errors import ConfigError, LinewardenError, ModelError, PictureError, WireError
 from shared.log import get_logger
+from shared.plan_keeper import KnownPlan
 from shared.retry import insist
 from shared.settings import Settings
 from shared.topics import part_key
@@ -65,11 +66,11 @@ class DetectorService:
 
     name = "detector"
 
-    def __init__(self, settings: Settings, *, bus: Bus, clock: Clock, model: Model) -> None:
+    def __init__(self, settings: Settings, *, plan: KnownPlan, bus: Bus, clock: Clock, model: Model) -> None:
         detector = settings.detector
         self._settings = settings
         self._topics = settings.topics
-        self._plan = settings.plan
+        self._plan = plan
         self._bus = bus
         self._clock = clock
         self._model = model
@@ -131,7 +132,7 @@ class DetectorService:
     async def _receive(self, intake: Intake, record: Record) -> None:
         try:
             message, payload = decode(FrameMessage, record.value)
-            self._plan.of_line(message.capture.id.line)
+            await self._plan.of_line(message.capture.id.line)
         except (WireError, ConfigError) as error:
             await self._poison(intake, record, error)
             return
@@ -143,7 +144,7 @@ class DetectorService:
         """Bury what is no frame; where its headers still say whose it was, its part gets a fail-safe verdict."""
         await intake.bury(record, str(error))
         capture = capture_of(record.headers)
-        if capture is not None and capture.id.line in self._plan.lines:
+        if capture is not None and capture.id.line in self._plan.plan.lines:
             await self._publish(_Answer(self._not_inspected(capture, NotInspected.POISON)))
         intake.done([token_of(record)])
 
@@ -247,13 +248,14 @@ class DetectorService:
 
     async def _publish(self, answer: _Answer) -> None:
         capture = answer.verdict.capture
+        partition = self._plan.plan.of_line(capture.id.line)
         value = encode(VerdictMessage(answer.verdict), answer.overlay)
         await insist(
             lambda: self._bus.publish(
                 self._topics.verdicts,
                 value,
                 key=part_key(capture.id.line, capture.part_id),
-                partition=self._plan.of_line(capture.id.line),
+                partition=partition,
                 headers=capture_headers(capture, "verdict"),
             ),
             clock=self._clock,

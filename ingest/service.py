@@ -16,6 +16,7 @@ from shared.domain import Capture, CaptureId, PartAnnouncement
 from shared.envelope import capture_headers
 from shared.errors import BusError, ConfigError, PictureError, SignalError, SourceUnavailableError
 from shared.log import get_logger
+from shared.partition_plan import PartitionPlan
 from shared.retry import insist
 from shared.settings import CameraSettings, LineSettings, Settings
 from shared.topics import camera_key, part_key
@@ -45,6 +46,7 @@ class IngestService:
         self,
         settings: Settings,
         *,
+        plan: PartitionPlan,
         bus: Bus,
         clock: Clock,
         source: Callable[[CameraSettings], Source],
@@ -52,7 +54,7 @@ class IngestService:
     ) -> None:
         self._settings = settings
         self._topics = settings.topics
-        self._plan = settings.plan
+        self._plan = plan
         self._bus = bus
         self._clock = clock
         self._source = source
@@ -206,7 +208,7 @@ class IngestService:
                 self._topics.frames,
                 encode(message, payload),
                 key=camera_key(session.line.name, camera.name),
-                partition=self._plan.of_camera(session.line.name, camera.name),
+                partition=self._plan.of_camera(session.line.name, camera.name, capture.id.sequence),
                 headers=capture_headers(capture, "frame"),
             )
         except (BusError, PictureError) as error:

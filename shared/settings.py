@@ -20,8 +20,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from shared.clock import NS_PER_MS
 from shared.domain import GateMode
 from shared.errors import ConfigError
+from shared.partition_plan import Wanted
 from shared.redaction import redact
-from shared.topics import PartitionPlan, Topics
+from shared.topics import Topics
 from shared.wire import Encoding
 
 PREFIX = "LINEWARDEN_"
@@ -110,7 +111,8 @@ class CameraSettings(_Section):
     """A camera or a stand-in: `rendered`, a folder of pictures, a video file, or rtsp://, rtsps://.
 
     `rate_hz` paces what is not live; `limit` ends a source after so many pictures; `slate` says that each picture
-    carries a strip with its part number, as `linewarden` burns into the streams that it serves.
+    carries a strip with its part number, as `linewarden` burns into the streams that it serves. `partitions` above 1
+    spread one fast camera over as many detector replicas.
     """
 
     name: Name = "camera"
@@ -121,6 +123,7 @@ class CameraSettings(_Section):
     jpeg_quality: Annotated[int, Field(ge=50, le=100)] = 95
     slate: bool = False
     stall_ms: Annotated[int, Field(ge=100)] = 3_000
+    partitions: Annotated[int, Field(ge=1, le=64)] = 1
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     defect_rate: Annotated[float, Field(ge=0, le=1)] = 0.15
     width_px: Annotated[int, Field(ge=64, le=8_192)] = 640
@@ -221,11 +224,11 @@ class Settings(BaseSettings):
         return Topics(self.bus.topic_prefix)
 
     @property
-    def plan(self) -> PartitionPlan:
-        """Return which partition serves which line and camera."""
-        return PartitionPlan(
+    def wanted(self) -> Wanted:
+        """Return what needs a place in the partition plan."""
+        return Wanted(
             lines=tuple(line.name for line in self.lines),
-            cameras=tuple((line.name, camera.name) for line in self.lines for camera in line.cameras),
+            cameras={f"{line.name}/{camera.name}": camera.partitions for line in self.lines for camera in line.cameras},
         )
 
 

@@ -18,9 +18,10 @@ from shared.bus.memory import MemoryBus, MemoryBusLimits
 from shared.clock import ManualClock
 from shared.domain import AnomalyMap, Capture, CaptureId, Region, Verdict
 from shared.envelope import capture_headers
+from shared.plan_keeper import KnownPlan, PlanKeeper
 from shared.wire import DeadLetter, Encoding, FrameMessage, VerdictMessage, decode, encode
-from tests.lines import CAMERA, LINE, decide_by, eventually, line_settings, read_all
-from tests.outages import CuttableBus
+from tests.lines import CAMERA, LINE, decide_by, eventually, line_settings, read_all, topics_for
+from tests.outages import CuttableBus, CuttableStore
 
 GREY_LEVEL = 100
 Pixels = NDArray[np.uint8]
@@ -103,6 +104,7 @@ class Bench:
         self.topics = self.settings.topics
         self.memory = MemoryBus(self.clock, MemoryBusLimits(message_bytes=64 * 1024))
         self.bus = CuttableBus(self.memory)
+        self.store = CuttableStore.embedded()
         self.model = model
         self.verdicts: list[Verdict] = []
         self.overlays: list[bytes] = []
@@ -113,8 +115,8 @@ class Bench:
 
     async def start(self) -> None:
         """Start a service on the bus as it is."""
-        await self.bus.ensure_topics(self.settings.plan.partitions(self.topics))
-        service = DetectorService(self.settings, bus=self.bus, clock=self.clock, model=self.model)
+        plan = KnownPlan(await topics_for(self.settings, self.bus), PlanKeeper(self.store, self.topics), self.clock)
+        service = DetectorService(self.settings, plan=plan, bus=self.bus, clock=self.clock, model=self.model)
         self._stop = asyncio.Event()
         self._serving = asyncio.create_task(service.run(self._stop))
 

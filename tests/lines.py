@@ -25,6 +25,7 @@ from shared.domain import (
     Verdict,
     VerdictStatus,
 )
+from shared.partition_plan import PartitionPlan
 from shared.settings import LineSettings, Settings, from_dict
 from shared.store.base import LineCounters
 from shared.wire import DeadLetter, VerdictMessage, decode, encode
@@ -46,6 +47,7 @@ def line_settings(
     gate: GateMode = GateMode.PASS_ASSERTED,
     detector: dict[str, object] | None = None,
     lines: int = 1,
+    partitions: int = 1,
 ) -> Settings:
     """Return settings of `lines` equal lines."""
     line = {
@@ -53,10 +55,22 @@ def line_settings(
         "gate_delay_ms": GATE_DELAY_MS,
         "actuation_lead_ms": LEAD_MS,
         "reject_at": 3.0,
-        "cameras": [{"name": name} for name in cameras],
+        "cameras": [{"name": name, "partitions": partitions} for name in cameras],
     }
     values: dict[str, object] = {"lines": [{**line, "name": f"line-{index + 1}"} for index in range(lines)]}
     return from_dict({**values, "detector": detector or {}})
+
+
+def first_plan(settings: Settings) -> PartitionPlan:
+    """Return the partition plan of a new installation."""
+    return PartitionPlan().grown(settings.wanted)
+
+
+async def topics_for(settings: Settings, bus: Bus) -> PartitionPlan:
+    """Create the topics of a new installation, and return its plan."""
+    plan = first_plan(settings)
+    await bus.ensure_topics(plan.partitions(settings.topics))
+    return plan
 
 
 def one_line(*, cameras: Sequence[str] = (CAMERA,), gate: GateMode = GateMode.PASS_ASSERTED) -> LineSettings:
@@ -149,9 +163,14 @@ class Plant:
 
     async def start(self) -> None:
         """Start a service on the bus, the store and the gate as they are."""
-        await self.bus.ensure_topics(self.settings.plan.partitions(self.topics))
+        plan = await topics_for(self.settings, self.bus)
         service = AlertingService(
-            self.settings, bus=self.bus, store=self.store, clock=self.clock, signals=lambda _line: self.signals
+            self.settings,
+            plan=plan,
+            bus=self.bus,
+            store=self.store,
+            clock=self.clock,
+            signals=lambda _line: self.signals,
         )
         self._stop = asyncio.Event()
         self._serving = asyncio.create_task(service.run(self._stop))

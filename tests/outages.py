@@ -36,6 +36,11 @@ class CuttableBus:
         self.check()
         await self._bus.ensure_topics(partitions)
 
+    async def partition_counts(self, topics: Sequence[str]) -> dict[str, int]:
+        """Count through the network."""
+        self.check()
+        return await self._bus.partition_counts(topics)
+
     async def publish(
         self, topic: str, value: bytes, *, key: bytes | None, partition: int, headers: Headers = ()
     ) -> None:
@@ -131,6 +136,16 @@ class CuttableStore(RedisStore):
         """Append an alert."""
         self._check("alert")
         await super().alert(alert)
+
+    async def kept(self, name: str) -> bytes | None:
+        """Return what all lines share."""
+        self._check("kept")
+        return await super().kept(name)
+
+    async def keep(self, name: str, value: bytes, *, instead_of: bytes | None) -> bool:
+        """Compare and set."""
+        self._check("keep")
+        return await super().keep(name, value, instead_of=instead_of)
 
     async def set_state(self, line: str, fields: Mapping[str, str]) -> None:
         """Merge fields."""

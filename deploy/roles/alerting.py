@@ -15,6 +15,7 @@ def build(settings: Settings, adapters: Adapters) -> AlertingService:
     """Return the service that owns the gates."""
     return AlertingService(
         settings,
+        plan=adapters.plan.plan,
         bus=adapters.bus,
         store=adapters.store,
         clock=adapters.clock,

@@ -24,6 +24,7 @@ def build(settings: Settings, adapters: Adapters) -> IngestService:
     """Return the service with its cameras."""
     return IngestService(
         settings,
+        plan=adapters.plan.plan,
         bus=adapters.bus,
         clock=adapters.clock,
         source=lambda camera: make_source(camera, adapters.clock),

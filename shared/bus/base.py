@@ -67,10 +67,11 @@ class Bus(Protocol):
     """Where messages go and come from. Delivery is at least once."""
 
     async def ensure_topics(self, partitions: Mapping[str, int]) -> None:
-        """Create the topics that are missing; existing ones keep their records.
+        """Create the topics and partitions that are missing; what is there keeps its records."""
+        ...
 
-        Raises `ConfigError` when a topic exists with fewer partitions than asked for.
-        """
+    async def partition_counts(self, topics: Sequence[str]) -> dict[str, int]:
+        """Return how many partitions each topic has; a missing one has none."""
         ...
 
     async def publish(

@@ -83,13 +83,16 @@ class MemoryBus:
         self._closed = False
 
     async def ensure_topics(self, partitions: Mapping[str, int]) -> None:
-        """Create what is missing."""
+        """Create what is missing; members of groups take new partitions at once."""
         for topic, count in partitions.items():
-            existing = sum(place.topic == topic for place in self._logs)
-            if 0 < existing < count:
-                raise ConfigError(f"topic {topic!r} has {existing} partitions, {count} are needed", "Use a new prefix.")
             for partition in range(count):
                 self._logs.setdefault(TopicPartition(topic, partition), _Log())
+        for group in self._groups.values():
+            self._rebalance(group)
+
+    async def partition_counts(self, topics: Sequence[str]) -> dict[str, int]:
+        """Return how many partitions each topic has."""
+        return {topic: sum(place.topic == topic for place in self._logs) for topic in topics}
 
     async def publish(
         self, topic: str, value: bytes, *, key: bytes | None, partition: int, headers: Headers = ()

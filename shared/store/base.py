@@ -118,6 +118,14 @@ class Store(Protocol):
         """Return the line's state."""
         ...
 
+    async def kept(self, name: str) -> bytes | None:
+        """Return what was kept for all lines under `name`."""
+        ...
+
+    async def keep(self, name: str, value: bytes, *, instead_of: bytes | None) -> bool:
+        """Keep `value` for good if `instead_of` is what stands (None: nothing does); return whether it was."""
+        ...
+
     async def close(self) -> None:
         """Let go of the connection."""
         ...

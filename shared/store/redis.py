@@ -1,7 +1,8 @@
 """The store on Redis; fakeredis serves as the embedded store behind the same code. The only place that imports redis.
 
-Keys, under the prefix: `lines` (set), and for each line `line:L:counters`, `line:L:latency`, `line:L:state` (hashes),
-`line:L:decisions`, `line:L:alerts` (streams, trimmed), `line:L:part:P` (hash, expires), `line:L:picture:P:C` (expires).
+Keys, under the prefix: `lines` (set), `kept:NAME` (what all lines share), and for each line `line:L:counters`,
+`line:L:latency`, `line:L:state` (hashes), `line:L:decisions`, `line:L:alerts` (streams, trimmed), `line:L:part:P`
+(hash, expires), `line:L:picture:P:C` (expires).
 """
 
 from __future__ import annotations
@@ -100,6 +101,7 @@ class RedisStore:
         self._claim = client.register_script(scripts.CLAIM)
         self._settle = client.register_script(scripts.SETTLE)
         self._published = client.register_script(scripts.PUBLISHED)
+        self._keep = client.register_script(scripts.KEEP)
 
     @classmethod
     def from_url(cls, url: str, settings: RedisStoreSettings) -> RedisStore:
@@ -232,6 +234,17 @@ class RedisStore:
         with self._mapped():
             found = await self._client.hgetall(self._key(line, "state"))
         return {name.decode(): value.decode() for name, value in found.items()}
+
+    async def kept(self, name: str) -> bytes | None:
+        """Return the value."""
+        with self._mapped():
+            found: bytes | None = await self._client.get(self._prefixed("kept", name))
+        return found
+
+    async def keep(self, name: str, value: bytes, *, instead_of: bytes | None) -> bool:
+        """Compare and set."""
+        with self._mapped():
+            return bool(await self._keep(keys=[self._prefixed("kept", name)], args=[value, instead_of or b""]))
 
     async def close(self) -> None:
         """Disconnect."""

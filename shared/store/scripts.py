@@ -34,3 +34,10 @@ PUBLISHED = """
 if redis.call('EXPIRE', KEYS[1], ARGV[1]) == 1 then redis.call('HSET', KEYS[1], 'published', '1') end
 return 1
 """
+
+# KEYS: kept.  ARGV: value, what must stand ('' for nothing).  Returns 1 if it stood.
+KEEP = """
+if (redis.call('GET', KEYS[1]) or '') ~= ARGV[2] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1])
+return 1
+"""

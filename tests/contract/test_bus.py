@@ -256,10 +256,17 @@ async def test_topics_can_be_ensured_again(bus: Bus, topic: str, members: Member
     assert values_of(await take(await members.join(), 1)) == [b"kept"]
 
 
-async def test_a_topic_with_too_few_partitions_is_named(bus: Bus, topic: str) -> None:
-    """Asking for more partitions than a topic has raises ConfigError with both numbers and what to do."""
-    with pytest.raises(ConfigError, match=rf"{topic}.* has 2 partitions, 3 are needed\. \w+"):
-        await bus.ensure_topics({topic: 3})
+async def test_a_topic_is_widened_while_it_is_read(bus: Bus, topic: str, members: Members) -> None:
+    """A third partition leaves the two where they are; who reads the topic soon reads that one, too, from its start."""
+    await publish(bus, topic, b"before")
+    subscription = await members.join()
+    (before,) = await take(subscription, 1)
+    await subscription.commit({before.place: 1})
+    await bus.ensure_topics({topic: 3})
+    await bus.publish(topic, b"wide", key=None, partition=2)
+    assert await bus.partition_counts([topic, "elsewhere"]) == {topic: 3, "elsewhere": 0}
+    (wide,) = await take(subscription, 1)
+    assert (wide.partition, wide.offset, wide.value) == (2, 0, b"wide")
 
 
 async def test_nothing_is_published_to_what_does_not_exist(bus: Bus, topic: str) -> None:

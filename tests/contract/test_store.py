@@ -286,6 +286,16 @@ async def test_lines_do_not_mix(store: RedisStore) -> None:
     assert await store.counters(LINE) == LineCounters()
 
 
+async def test_what_is_kept_changes_only_from_what_was_read(rig: Rig) -> None:
+    """Of two that change the same value one succeeds; the other reads again."""
+    assert await rig.store.kept("plan") is None
+    assert await rig.store.keep("plan", b"one", instead_of=None)
+    assert not await rig.other.keep("plan", b"two", instead_of=None)
+    assert not await rig.other.keep("plan", b"two", instead_of=b"zero")
+    assert await rig.other.keep("plan", b"\x00two", instead_of=b"one")
+    assert (await rig.store.kept("plan"), await rig.store.kept("other")) == (b"\x00two", None)
+
+
 async def test_a_key_of_another_kind_is_an_error(rig: Rig) -> None:
     """Data that is not ours where ours should be raises StoreError, which nobody tries again."""
     await rig.client.set(f"{rig.prefix}:line:{LINE}:state", "text")

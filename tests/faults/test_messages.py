@@ -37,9 +37,11 @@ from shared.domain import (
 )
 from shared.envelope import Headers, capture_headers
 from shared.lifecycle import Service
+from shared.plan_keeper import KnownPlan, PlanKeeper
 from shared.settings import Settings, from_dict
 from shared.store.redis import RedisStore, RedisStoreSettings
 from shared.wire import DeadLetter, Encoding, FrameMessage, VerdictMessage, decode, encode
+from tests.lines import topics_for
 
 CLOCK = SystemClock()
 LINE = "line-1"
@@ -155,10 +157,13 @@ async def _running(bus: Bus) -> AsyncIterator[Line]:
     )
     store = RedisStore.from_url("memory://", RedisStoreSettings())
     plc = GateSimulator(GateMode.PASS_ASSERTED, CLOCK)
-    await bus.ensure_topics(settings.plan.partitions(settings.topics))
+    plan = await topics_for(settings, bus)
+    known = KnownPlan(plan, PlanKeeper(store, settings.topics), CLOCK)
     services: list[Service] = [
-        DetectorService(settings, bus=bus, clock=CLOCK, model=BrightnessModel()),
-        AlertingService(settings, bus=bus, store=store, clock=CLOCK, signals=lambda _: MemoryGateSignals(plc)),
+        DetectorService(settings, plan=known, bus=bus, clock=CLOCK, model=BrightnessModel()),
+        AlertingService(
+            settings, plan=plan, bus=bus, store=store, clock=CLOCK, signals=lambda _: MemoryGateSignals(plc)
+        ),
     ]
     stop = asyncio.Event()
     # Plain tasks: a fixture's two halves run in different tasks, which a task group may not span.

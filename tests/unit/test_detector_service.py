@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 
 from shared.domain import Capture, CaptureId, NotInspected, VerdictStatus
+from shared.plan_keeper import PlanKeeper
 from shared.wire import Encoding, FrameMessage, encode
 from tests.detector_bench import (
     HeldModel,
@@ -18,7 +20,7 @@ from tests.detector_bench import (
     SteadyModel,
     bench,
 )
-from tests.lines import CAMERA, eventually
+from tests.lines import CAMERA, eventually, line_settings, read_all
 
 
 async def test_each_frame_gets_one_verdict() -> None:
@@ -130,6 +132,20 @@ async def test_a_frame_of_an_unknown_line_is_buried() -> None:
         await line.put(encode(*line.frame(foreign)), foreign)
         good = await line.send()
         assert (await line.answers(1)).keys() == {good.part_id}
+
+
+async def test_a_line_that_is_added_while_a_replica_runs_is_served() -> None:
+    """Its frames get verdicts on its own partition, without a restart."""
+    async with bench() as line:
+        wanted = line_settings(lines=2).wanted
+        plan = await PlanKeeper(line.store, line.topics).grow(wanted)
+        await line.bus.ensure_topics(plan.partitions(line.topics))
+        await line.clock.advance(1.1)
+        capture = replace(line.capture(), id=CaptureId("line-2", CAMERA, 1, 1))
+        await line.put(encode(*line.frame(capture)), capture)
+        assert (await line.answers(1))[capture.part_id].status is VerdictStatus.INSPECTED
+        (answer,) = await read_all(line.memory, line.topics.verdicts)
+        assert answer.partition == plan.of_line("line-2") == 1
 
 
 async def test_an_expired_frame_is_answered_at_once() -> None:

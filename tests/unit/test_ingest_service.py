@@ -23,7 +23,7 @@ from shared.envelope import Headers, capture_of
 from shared.errors import ConfigError, SignalUnreachableError, SourceUnavailableError
 from shared.settings import CameraSettings, LineSettings, Settings
 from shared.wire import FrameMessage, decode
-from tests.lines import CAMERA, GATE_DELAY_MS, T0_NS, eventually, line_settings, read_all
+from tests.lines import CAMERA, GATE_DELAY_MS, T0_NS, eventually, line_settings, read_all, topics_for
 from tests.outages import CuttableBus
 
 PIXELS = np.full((24, 32, 3), (200, 100, 50), dtype=np.uint8)
@@ -104,9 +104,9 @@ class OrderedBus(CuttableBus):
 class Hall:
     """Cameras, a bus and an ingest service between them."""
 
-    def __init__(self, *names: str) -> None:
+    def __init__(self, *names: str, partitions: int = 1) -> None:
         self.clock = ManualClock()
-        self.settings: Settings = line_settings(cameras=names or (CAMERA,))
+        self.settings: Settings = line_settings(cameras=names or (CAMERA,), partitions=partitions)
         self.bus = OrderedBus(self.clock)
         self.sources: dict[str, Reel] = {}
         self.seen: list[tuple[str, int]] = []
@@ -124,9 +124,9 @@ class Hall:
 
     async def start(self) -> None:
         """Start the service."""
-        await self.bus.ensure_topics(self.settings.plan.partitions(self.settings.topics))
+        plan = await topics_for(self.settings, self.bus)
         service = IngestService(
-            self.settings, bus=self.bus, clock=self.clock, source=self.source, photo_eye=self.photo_eye
+            self.settings, plan=plan, bus=self.bus, clock=self.clock, source=self.source, photo_eye=self.photo_eye
         )
         self.serving = asyncio.create_task(service.run(self.stop))
 
@@ -175,6 +175,16 @@ async def test_each_exposure_is_announced_before_its_frame() -> None:
     assert frames.keys() == {part.part_id for part in announced}
     assert all(np.abs(pixels.astype(int) - PIXELS).max() < 8 for pixels in frames.values())
     assert hall.sources[CAMERA].closed == 1
+
+
+async def test_a_fast_camera_spreads_its_frames_over_its_partitions() -> None:
+    """In turn, so that several replicas share them; its parts stay on their line's one partition."""
+    hall = Hall(partitions=3)
+    hall.sources[CAMERA] = Reel(hall.clock, shots(6))
+    await hall.play()
+    frames = await read_all(hall.bus, hall.settings.topics.frames)
+    assert sorted(record.partition for record in frames) == [0, 0, 1, 1, 2, 2]
+    assert {record.partition for record in await read_all(hall.bus, hall.settings.topics.captures)} == {0}
 
 
 async def test_frames_keep_the_order_of_their_colours() -> None:

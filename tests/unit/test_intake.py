@@ -81,6 +81,10 @@ class BusThatIsAway:
     async def ensure_topics(self, partitions: Mapping[str, int]) -> None:
         """Do nothing."""
 
+    async def partition_counts(self, topics: Sequence[str]) -> dict[str, int]:
+        """Have none."""
+        return dict.fromkeys(topics, 0)
+
     async def subscribe(self, topics: Sequence[str], *, group: str, member: str) -> Subscription:
         """Refuse."""
         raise BusUnavailableError(f"away: {topics} {group} {member}")

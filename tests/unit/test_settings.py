@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from shared.domain import GateMode
 from shared.errors import ConfigError
+from shared.partition_plan import Wanted
 from shared.settings import from_dict, load
 
 SECRET = "hunter2"  # noqa: S105 - what must never be shown
@@ -46,7 +47,7 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     path = write(tmp_path, '[bus]\nurl = "kafka://h:1"\n[[lines]]\nname = "l"\n[[lines.cameras]]\nname = "c"\n')
     settings = load(path, drain_s=1)
     assert settings.bus.url.get_secret_value() == "kafka://h:1"
-    assert settings.plan.cameras == (("l", "c"),)
+    assert settings.wanted == Wanted(("l",), {"l/c": 1})
     assert settings.drain_s == 1
 
 

@@ -47,6 +47,13 @@ class KafkaBus:
             ):
                 await ensure_topics(admin, partitions, self._settings)
 
+    async def partition_counts(self, topics: Sequence[str]) -> dict[str, int]:
+        """Ask the brokers how many partitions each topic has."""
+        self._check_open()
+        with mapped(self._settings.bootstrap):
+            async with asyncio.timeout(2 * self._settings.request_timeout_s), administration(self._settings) as admin:
+                return await partition_counts(admin, topics)
+
     async def publish(
         self, topic: str, value: bytes, *, key: bytes | None, partition: int, headers: Headers = ()
     ) -> None:
@@ -71,11 +78,7 @@ class KafkaBus:
 
     async def subscribe(self, topics: Sequence[str], *, group: str, member: str) -> Subscription:
         """Join as a static member, so that a restart takes its partitions back without a rebalance of the others."""
-        self._check_open()
-        with mapped(self._settings.bootstrap):
-            async with asyncio.timeout(2 * self._settings.request_timeout_s), administration(self._settings) as admin:
-                counts = await partition_counts(admin, topics)
-        for topic, count in counts.items():
+        for topic, count in (await self.partition_counts(topics)).items():
             if not count:
                 raise _missing(f"topic {topic!r}")
         subscription = KafkaSubscription(self._settings, topics, group=group, member=member)

@@ -18,6 +18,8 @@ from shared.errors import BusUnavailableError, StaleAssignmentError
 
 _FETCH_WAIT_MS: Final = 100
 _GRACE_S: Final = 0.05
+_METADATA_MS: Final = 5_000
+"""How soon a group notices the partitions of a camera that was added."""
 
 
 class KafkaSubscription:
@@ -119,6 +121,7 @@ class KafkaSubscription:
             request_timeout_ms=self._settings.request_timeout_ms + self._settings.session_timeout_ms,
             max_partition_fetch_bytes=self._settings.max_record_bytes,
             fetch_max_wait_ms=_FETCH_WAIT_MS,
+            metadata_max_age_ms=_METADATA_MS,
             partition_assignment_strategy=(RoundRobinPartitionAssignor,),
         )
 

@@ -1,16 +1,15 @@
-"""Topics on a Kafka cluster: which are there, and making those that are missing."""
+"""Topics on a Kafka cluster: which are there, and making or widening those that are missing or too narrow."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from aiokafka import errors as kafka_errors
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 
 from shared.bus.kafka.settings import KafkaBusSettings
-from shared.errors import ConfigError
 
 _POLL_S = 0.05
 _CREATED = (kafka_errors.NoError, kafka_errors.TopicAlreadyExistsError)
@@ -35,24 +34,29 @@ async def partition_counts(admin: AIOKafkaAdminClient, topics: Iterable[str]) ->
 
 
 async def ensure_topics(admin: AIOKafkaAdminClient, partitions: Mapping[str, int], settings: KafkaBusSettings) -> None:
-    """Create what is missing, and wait until the broker serves it; raises `ConfigError` for too few partitions."""
+    """Create what is missing, and wait until the broker serves it.
+
+    Widening a topic moves no message: partitions are chosen by the plan, never by a hash of the key.
+    """
     existing = await partition_counts(admin, partitions)
     await _create(admin, {topic: count for topic, count in partitions.items() if not existing[topic]}, settings)
-    counts = await _served(admin, partitions)
-    for topic, count in partitions.items():
-        if counts[topic] < count:
-            raise ConfigError(
-                f"topic {topic!r} has {counts[topic]} partitions, {count} are needed",
-                "Use another bus.topic_prefix, or add partitions to it.",
-            )
+    await _widen(admin, {topic: count for topic, count in partitions.items() if 0 < existing[topic] < count})
+    await _served(admin, partitions)
 
 
-async def _served(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> dict[str, int]:
+async def _served(admin: AIOKafkaAdminClient, partitions: Mapping[str, int]) -> None:
     while True:
-        counts = await partition_counts(admin, topics)
-        if all(counts.values()):
-            return counts
+        counts = await partition_counts(admin, partitions)
+        if all(counts[topic] >= count for topic, count in partitions.items()):
+            return
         await asyncio.sleep(_POLL_S)
+
+
+async def _widen(admin: AIOKafkaAdminClient, narrow: Mapping[str, int]) -> None:
+    for topic, count in narrow.items():
+        # Another role may have widened it a moment before; then this is refused as no change.
+        with suppress(kafka_errors.InvalidPartitionsError):
+            await admin.create_partitions({topic: NewPartitions(total_count=count)})
 
 
 async def _create(admin: AIOKafkaAdminClient, missing: Mapping[str, int], settings: KafkaBusSettings) -> None:
