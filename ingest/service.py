@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ingest.encode import encode_pixels
+from ingest.outbox import Outbox, open_outbox
 from ingest.photo_eye.base import PhotoEye
 from ingest.sources.base import Shot, Source
-from shared.bus.base import Bus
+from shared.bus.base import Bus, Publication
+from shared.bus.breaker import Breaker
 from shared.clock import NS_PER_MS, Clock, wait_event
 from shared.domain import Capture, CaptureId, PartAnnouncement
 from shared.envelope import capture_headers
-from shared.errors import BusError, ConfigError, PictureError, SignalError, SourceUnavailableError
+from shared.errors import ConfigError, SignalError, SourceUnavailableError
 from shared.log import get_logger
 from shared.partition_plan import PartitionPlan
-from shared.retry import insist
 from shared.settings import CameraSettings, LineSettings, Settings
 from shared.topics import camera_key, part_key
 from shared.wire import FrameMessage, encode
 
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 5.0
-_MAX_FRAMES_IN_FLIGHT: Final = 64
+_MIB: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +60,11 @@ class IngestService:
         self._settings = settings
         self._topics = settings.topics
         self._plan = plan
-        self._bus = bus
         self._clock = clock
         self._source = source
         self._photo_eye = photo_eye
-        self._in_flight = 0
         self._log = get_logger("ingest")
+        self._breaker = Breaker(bus, clock, self._log)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish until the sources end.
@@ -96,7 +100,9 @@ class IngestService:
         sequence = 0
         pause_s = _FIRST_PAUSE_S
         try:
-            async with asyncio.TaskGroup() as sending:
+            async with open_outbox(
+                self._breaker, clock=self._clock, log=log, spool_bytes=self._settings.ingest.spool_mib * _MIB
+            ) as outbox:
                 while not stop.is_set():
                     try:
                         if lost is not None:
@@ -110,7 +116,7 @@ class IngestService:
                         while (shot := await self._read(source, stop)) is not None:
                             sequence += 1
                             pause_s = _FIRST_PAUSE_S
-                            await self._begin(session, sequence, shot, sending)
+                            await self._begin(session, sequence, shot, outbox)
                     except SourceUnavailableError as error:
                         lost = error
                     else:
@@ -119,7 +125,7 @@ class IngestService:
             await source.close()
             if session.photo_eye is not None:
                 await session.photo_eye.close()
-        log.info("camera.ended", captures=sequence)
+        log.info("camera.ended", captures=sequence, dropped=dict(outbox.dropped))
 
     async def _read(self, source: Source, stop: asyncio.Event) -> Shot | None:
         """Return the next shot, or None at the source's end or at `stop`, whichever is first."""
@@ -135,7 +141,7 @@ class IngestService:
                 task.cancel()
             await asyncio.gather(reading, stopping, return_exceptions=True)
 
-    async def _begin(self, session: _Session, sequence: int, shot: Shot, sending: asyncio.TaskGroup) -> None:
+    async def _begin(self, session: _Session, sequence: int, shot: Shot, outbox: Outbox) -> None:
         line = session.line
         number = sequence if shot.number is None else shot.number
         capture = Capture(
@@ -149,23 +155,15 @@ class IngestService:
                 await session.photo_eye.part_passed(capture.part_id, shot.captured_at_ns + line.gate_delay_ns)
             except SignalError as error:
                 self._log.warning("photo_eye.failed", part=capture.part_id, error=str(error))
-        sending.create_task(self._send(session, capture, shot))
+        pixels = shot.pixels
+        outbox.put(
+            capture,
+            self._announcement(session, capture, shot.label),
+            None if pixels is None else partial(self._frame, session.camera, capture, pixels),
+            size_bytes=0 if pixels is None else pixels.nbytes,
+        )
 
-    async def _send(self, session: _Session, capture: Capture, shot: Shot) -> None:
-        keep_pixels = self._in_flight < _MAX_FRAMES_IN_FLIGHT
-        if not keep_pixels:
-            self._log.warning("frame.dropped", capture=str(capture.id), reason="too many frames in flight")
-            # While the bus is away announcements wait here; they must not hold their pixels.
-            shot = replace(shot, pixels=None)
-        self._in_flight += 1
-        try:
-            await self._announce(session, capture, shot.label)
-            if keep_pixels and shot.pixels is not None:
-                await self._send_frame(session, capture, shot)
-        finally:
-            self._in_flight -= 1
-
-    async def _announce(self, session: _Session, capture: Capture, label: str | None) -> None:
+    def _announcement(self, session: _Session, capture: Capture, label: str | None) -> Publication:
         line = session.line
         announcement = PartAnnouncement(
             line=line.name,
@@ -175,45 +173,34 @@ class IngestService:
             decide_by_ns=capture.decide_by_ns,
             label=label,
         )
-        value = encode(announcement)
-        await insist(
-            lambda: self._bus.publish(
-                self._topics.captures,
-                value,
-                key=part_key(line.name, capture.part_id),
-                partition=self._plan.of_line(line.name),
-                headers=capture_headers(capture, "capture"),
-            ),
-            clock=self._clock,
-            log=self._log,
-            what="announce",
+        return Publication(
+            self._topics.captures,
+            encode(announcement),
+            key=part_key(line.name, capture.part_id),
+            partition=self._plan.of_line(line.name),
+            headers=capture_headers(capture, "capture"),
         )
 
-    async def _send_frame(self, session: _Session, capture: Capture, shot: Shot) -> None:
-        if shot.pixels is None or self._clock.utc_ns() >= capture.decide_by_ns:
-            self._log.warning("frame.dropped", capture=str(capture.id), reason="too late for its gate")
-            return
-        camera, pixels = session.camera, shot.pixels
+    def _frame(self, camera: CameraSettings, capture: Capture, pixels: NDArray[np.uint8]) -> Publication:
+        """Return the frame's message; PictureError for pixels that cannot be encoded."""
+        stamps = {"exposed": capture.captured_at_ns, "published": self._clock.utc_ns()}
+        payload = encode_pixels(pixels, camera.encoding, jpeg_quality=camera.jpeg_quality)
         message = FrameMessage(
             capture=capture,
             encoding=camera.encoding,
             width_px=pixels.shape[1],
             height_px=pixels.shape[0],
             channels=1 if pixels.ndim == 2 else pixels.shape[2],  # noqa: PLR2004 - grey
-            stamps_ns={"exposed": capture.captured_at_ns, "published": self._clock.utc_ns()},
+            stamps_ns=stamps,
         )
-        try:
-            payload = await asyncio.to_thread(encode_pixels, pixels, camera.encoding, jpeg_quality=camera.jpeg_quality)
-            await self._bus.publish(
-                self._topics.frames,
-                encode(message, payload),
-                key=camera_key(session.line.name, camera.name),
-                partition=self._plan.of_camera(session.line.name, camera.name, capture.id.sequence),
-                headers=capture_headers(capture, "frame"),
-            )
-        except (BusError, PictureError) as error:
-            # The part stays announced: without a verdict the gate defaults.
-            self._log.warning("frame.dropped", capture=str(capture.id), reason=str(error))
+        line = capture.id.line
+        return Publication(
+            self._topics.frames,
+            encode(message, payload),
+            key=camera_key(line, camera.name),
+            partition=self._plan.of_camera(line, camera.name, capture.id.sequence),
+            headers=capture_headers(capture, "frame"),
+        )
 
 
 async def _try_to_open(source: Source) -> SourceUnavailableError | None:

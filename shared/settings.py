@@ -101,6 +101,12 @@ class DetectorSettings(_Section):
     overlay_from: Annotated[float, Field(ge=0, le=12)] = 1.0
 
 
+class IngestSettings(_Section):
+    """`spool_mib` bounds what each camera's waiting frames hold, for as long as they can still make their gate."""
+
+    spool_mib: Annotated[int, Field(ge=1, le=16_384)] = 64
+
+
 class AlertingSettings(_Section):
     """The alerting service."""
 
@@ -194,6 +200,7 @@ class Settings(BaseSettings):
     bus: BusSettings = BusSettings()
     store: StoreSettings = StoreSettings()
     log: LogSettings = LogSettings()
+    ingest: IngestSettings = IngestSettings()
     detector: DetectorSettings = DetectorSettings()
     alerting: AlertingSettings = AlertingSettings()
     lines: tuple[LineSettings, ...] = (LineSettings(),)
@@ -296,6 +303,7 @@ def _known_names(location: Sequence[int | str]) -> Iterator[str]:
         "bus": BusSettings,
         "store": StoreSettings,
         "log": LogSettings,
+        "ingest": IngestSettings,
         "detector": DetectorSettings,
         "alerting": AlertingSettings,
         "lines": LineSettings,

@@ -25,10 +25,13 @@ class CuttableBus:
         self.away = False
         self.delivered = 0
         """How many records were polled through the network."""
+        self.refused = 0
+        """How often somebody met the cut."""
 
     def check(self) -> None:
         """Raise while the network is cut."""
         if self.away:
+            self.refused += 1
             raise BusUnavailableError("the broker does not answer")
 
     async def ensure_topics(self, partitions: Mapping[str, int]) -> None:

@@ -18,6 +18,17 @@ class TopicPartition:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Publication:
+    """One message as it is to be published."""
+
+    topic: str
+    value: bytes
+    key: bytes | None
+    partition: int
+    headers: Headers = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Record:
     """One message as it lies on the bus; `offset` counts within the partition."""
 
