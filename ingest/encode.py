@@ -6,10 +6,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.errors import PictureError
+from shared.errors import ConfigError, PictureError
 from shared.wire import Encoding
 
 _COLOUR_AXES = 3
+_HEADER_BYTES = 16 * 1024
 
 
 def encode_pixels(pixels: NDArray[np.uint8], encoding: Encoding, *, jpeg_quality: int) -> bytes:
@@ -35,3 +36,18 @@ def encode_pixels(pixels: NDArray[np.uint8], encoding: Encoding, *, jpeg_quality
     if not done:
         raise PictureError(f"a picture of shape {pixels.shape} cannot be encoded as {encoding.value}")
     return data.tobytes()
+
+
+def check_fits(pixels: NDArray[np.uint8], encoding: Encoding, *, limit_bytes: int) -> None:
+    """Raise `ConfigError` for pixels whose message could be larger than a message may be.
+
+    RAW and PNG: PNG keeps noise as it is, with a byte a row and five for each stored block. What JPEG makes of a
+    picture is known only afterwards, and hardly ever near what this allows.
+    """
+    needed = pixels.nbytes + pixels.nbytes // 100 + _HEADER_BYTES
+    if encoding is not Encoding.JPEG and needed > limit_bytes:
+        raise ConfigError(
+            f"frames of {pixels.shape[1]}x{pixels.shape[0]} in {encoding.value} can take {needed} bytes, a message"
+            f" {limit_bytes}",
+            'Raise bus.max_message_bytes (and max.message.bytes of existing topics), or set encoding = "jpeg".',
+        )

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.encode import encode_pixels
+from ingest.encode import check_fits, encode_pixels
 from ingest.outbox import Outbox, open_outbox
 from ingest.photo_eye.base import PhotoEye
 from ingest.sources.base import Shot, Source
@@ -69,7 +69,8 @@ class IngestService:
     async def run(self, stop: asyncio.Event) -> None:
         """Publish until the sources end.
 
-        A camera that is away is tried again for ever; but if none at all answers at the start, that is an error.
+        A camera that is away is tried again for ever; but if none at all answers at the start, that is an error, and
+        so is a first frame that is too large for the bus.
         """
         epoch = self._clock.utc_ns() // NS_PER_MS
         cameras = [self._prepare(line, camera, epoch) for line in self._settings.lines for camera in line.cameras]
@@ -156,12 +157,20 @@ class IngestService:
             except SignalError as error:
                 self._log.warning("photo_eye.failed", part=capture.part_id, error=str(error))
         pixels = shot.pixels
+        if pixels is not None and sequence == 1:
+            self._check_size(session.camera, pixels)
         outbox.put(
             capture,
             self._announcement(session, capture, shot.label),
             None if pixels is None else partial(self._frame, session.camera, capture, pixels),
             size_bytes=0 if pixels is None else pixels.nbytes,
         )
+
+    def _check_size(self, camera: CameraSettings, pixels: NDArray[np.uint8]) -> None:
+        try:
+            check_fits(pixels, camera.encoding, limit_bytes=self._settings.bus.max_message_bytes)
+        except ConfigError as error:
+            raise ConfigError(f"camera {camera.name!r}: {error}") from None
 
     def _announcement(self, session: _Session, capture: Capture, label: str | None) -> Publication:
         line = session.line

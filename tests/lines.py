@@ -28,7 +28,7 @@ from shared.domain import (
 from shared.partition_plan import PartitionPlan
 from shared.settings import LineSettings, Settings, from_dict
 from shared.store.base import LineCounters
-from shared.wire import DeadLetter, VerdictMessage, decode, encode
+from shared.wire import DeadLetter, Encoding, VerdictMessage, decode, encode
 from tests.outages import CuttableBus, CuttableStore
 
 LINE = "line-1"
@@ -48,6 +48,7 @@ def line_settings(
     detector: dict[str, object] | None = None,
     lines: int = 1,
     partitions: int = 1,
+    encoding: Encoding = Encoding.JPEG,
 ) -> Settings:
     """Return settings of `lines` equal lines."""
     line = {
@@ -55,7 +56,7 @@ def line_settings(
         "gate_delay_ms": GATE_DELAY_MS,
         "actuation_lead_ms": LEAD_MS,
         "reject_at": 3.0,
-        "cameras": [{"name": name, "partitions": partitions} for name in cameras],
+        "cameras": [{"name": name, "partitions": partitions, "encoding": encoding} for name in cameras],
     }
     values: dict[str, object] = {"lines": [{**line, "name": f"line-{index + 1}"} for index in range(lines)]}
     return from_dict({**values, "detector": detector or {}})

@@ -124,6 +124,19 @@ def test_several_brokers_can_be_given() -> None:
     assert (settings.bootstrap, settings.replication_factor) == ("a:1,b:2", 3)
 
 
+async def test_a_topic_that_takes_less_than_the_settings_promise_is_an_error_at_the_start(kafka_url: str) -> None:
+    """Single frames would be refused later; it says which topic, and the two ways out."""
+    topic = f"small-{uuid.uuid4().hex}"
+    smaller = KafkaBus(KafkaBusSettings.from_url(kafka_url, max_message_bytes=2**20))
+    larger = KafkaBus(KafkaBusSettings.from_url(kafka_url, max_message_bytes=2**22))
+    await larger.ensure_topics({f"large-{topic}": 1})
+    await smaller.ensure_topics({topic: 1, f"large-{topic}": 1})
+    with pytest.raises(ConfigError, match=rf"'{topic}' takes .*kafka-configs\.sh .*--entity-name {topic} "):
+        await larger.ensure_topics({topic: 1})
+    await smaller.close()
+    await larger.close()
+
+
 def impatient(bootstrap: str) -> KafkaBus:
     """Connect with timeouts so short that an outage of seconds is a long one."""
     return KafkaBus(KafkaBusSettings(bootstrap, request_timeout_ms=IMPATIENT_MS, session_timeout_ms=6_000))

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from detector.decode import decode_frame
 from detector.overlay import overlay_jpeg
-from ingest.encode import encode_pixels
+from ingest.encode import check_fits, encode_pixels
 from shared.domain import AnomalyMap, Region
-from shared.errors import PictureError
+from shared.errors import ConfigError, PictureError
 from shared.wire import Encoding, FrameMessage
 from tests.lines import capture
 
@@ -154,3 +154,18 @@ def test_an_overlay_is_red_where_the_map_is_high() -> None:
     found = np.asarray(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB), dtype=int)
     assert np.abs(found[12, 5] - 128).max() < 12
     assert found[12, 35, 0] - found[12, 35, 1] > 60
+
+
+@pytest.mark.parametrize("encoding", [Encoding.PNG, Encoding.RAW])
+def test_what_fits_a_message_fits_as_noise_too(encoding: Encoding) -> None:
+    """The bound is above what the worst picture takes, and not far above."""
+    noise = np.random.default_rng(0).integers(0, 256, (500, 600, 3), dtype=np.uint8)
+    taken = len(encode_pixels(noise, encoding, jpeg_quality=95))
+    check_fits(noise, encoding, limit_bytes=round(1.1 * taken))
+    with pytest.raises(ConfigError, match="600x500"):
+        check_fits(noise, encoding, limit_bytes=taken)
+
+
+def test_jpeg_is_not_refused_for_its_pixels() -> None:
+    """It takes a small part of them."""
+    check_fits(np.zeros((2_048, 2_448, 3), dtype=np.uint8), Encoding.JPEG, limit_bytes=8 * 2**20)

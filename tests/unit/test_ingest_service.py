@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
 import weakref
 from collections.abc import Sequence
 
@@ -22,7 +23,7 @@ from shared.domain import PartAnnouncement
 from shared.envelope import Headers, capture_of
 from shared.errors import ConfigError, SignalUnreachableError, SourceUnavailableError
 from shared.settings import CameraSettings, LineSettings, Settings
-from shared.wire import FrameMessage, decode
+from shared.wire import Encoding, FrameMessage, decode
 from tests.lines import CAMERA, GATE_DELAY_MS, T0_NS, eventually, line_settings, read_all, topics_for
 from tests.outages import CuttableBus
 
@@ -104,9 +105,9 @@ class OrderedBus(CuttableBus):
 class Hall:
     """Cameras, a bus and an ingest service between them."""
 
-    def __init__(self, *names: str, partitions: int = 1) -> None:
+    def __init__(self, *names: str, partitions: int = 1, encoding: Encoding = Encoding.JPEG) -> None:
         self.clock = ManualClock()
-        self.settings: Settings = line_settings(cameras=names or (CAMERA,), partitions=partitions)
+        self.settings: Settings = line_settings(cameras=names or (CAMERA,), partitions=partitions, encoding=encoding)
         self.bus = OrderedBus(self.clock)
         self.sources: dict[str, Reel] = {}
         self.seen: list[tuple[str, int]] = []
@@ -281,6 +282,22 @@ async def test_a_frame_too_late_for_its_gate_is_dropped_but_announced() -> None:
     await hall.play()
     assert len(await hall.announced()) == 2
     assert len(await hall.frames()) == 1
+
+
+async def test_frames_that_no_message_can_hold_are_an_error_at_the_start() -> None:
+    """Not a part by default for each of them, and it says which camera and what to set."""
+    hall = Hall(encoding=Encoding.PNG)
+    hall.sources[CAMERA] = Reel(hall.clock, shots(3, np.zeros((2_048, 2_448, 3), dtype=np.uint8)))
+    await hall.start()
+    assert hall.serving is not None
+    await hall.clock.advance(0.1)
+    await eventually(hall.serving.done)
+    error = hall.serving.exception()
+    while isinstance(error, ExceptionGroup):
+        (error,) = error.exceptions
+    assert isinstance(error, ConfigError)
+    assert re.search(rf"'{CAMERA}'.* 2448x2048 in png .*bus\.max_message_bytes", str(error))
+    assert hall.sources[CAMERA].closed == 1
 
 
 async def test_a_bus_that_is_away_loses_no_part() -> None:
