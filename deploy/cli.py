@@ -13,6 +13,7 @@ from rich.console import Console
 
 from deploy.app import Role
 from deploy.cli_bench import bench
+from deploy.cli_faults import run_faults
 from deploy.cli_options import UNSOUND, JsonOut, Product, Seed, check_writable, set_log_level, write_json
 from deploy.cli_plan import plan_replicas
 from deploy.cli_topics import topics
@@ -35,6 +36,7 @@ app.add_typer(bench, name="bench")
 app.add_typer(dev, name="dev")
 app.add_typer(topics, name="topics")
 app.command("plan")(plan_replicas)
+app.command("faults")(run_faults)
 
 Config = Annotated[Path, typer.Option("--config", help="The line's settings, a TOML file.")]
 

@@ -9,16 +9,17 @@ from deploy.adapters import adapters_for, make_store
 from deploy.app import Role, build, run
 from deploy.result import RunResult, result_of
 from shared import log
+from shared.clock import Clock
 from shared.errors import ConfigError
 from shared.lifecycle import stop_on_signals
 from shared.settings import Settings, load
 
 
-def run_role(config: Path, role: Role) -> list[RunResult]:
-    """Run to the end, and return the figures of all lines where this process decides about them."""
+def run_role(config: Path, role: Role, clock: Clock | None = None) -> list[RunResult]:
+    """Run to the end on `clock` or the host's, and return the figures of all lines where this process decides."""
     settings = load(config)
     log.configure(settings.log.level, json=settings.log.format == "json")
-    return asyncio.run(_run(settings, role))
+    return asyncio.run(_run(settings, role, clock))
 
 
 def report_lines(config: Path) -> list[RunResult]:
@@ -31,9 +32,9 @@ def report_lines(config: Path) -> list[RunResult]:
     return asyncio.run(_report(settings))
 
 
-async def _run(settings: Settings, role: Role) -> list[RunResult]:
+async def _run(settings: Settings, role: Role, clock: Clock | None) -> list[RunResult]:
     stop = asyncio.Event()
-    async with adapters_for(settings) as adapters:
+    async with adapters_for(settings, clock) as adapters:
         with stop_on_signals(stop):
             await run(build(role, settings, adapters), settings, adapters, stop)
         if role in (Role.INGEST, Role.DETECTOR):

@@ -29,6 +29,8 @@ from shared.topics import part_key
 from shared.wire import FrameMessage, VerdictMessage, decode, encode
 
 _POLL_S: Final = 0.05
+_FINISH_S: Final = 0.5
+"""How long other replicas wait for the frames in hand here before partitions are shared anew."""
 _MIB: Final = 1024 * 1024
 
 
@@ -99,6 +101,7 @@ class DetectorService:
             log=self._log,
             dead_letters=self._topics.dead_letters,
             place=self.name,
+            finish_s=_FINISH_S,
         )
         try:
             with ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference") as engine:

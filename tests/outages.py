@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import redis.asyncio
 
@@ -77,6 +77,9 @@ class _CuttableSubscription:
 
     def assignment(self) -> frozenset[TopicPartition]:
         return self._inner.assignment()
+
+    def on_handover(self, finish: Callable[[], Awaitable[None]]) -> None:
+        self._inner.on_handover(finish)
 
     async def close(self) -> None:
         await self._inner.close()

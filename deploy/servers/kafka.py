@@ -34,8 +34,10 @@ class KafkaServer(LoopbackServer):
 
     name: ClassVar[str] = "kafka"
 
-    def __init__(self, data_dir: Path, port: int = 0) -> None:
+    def __init__(self, data_dir: Path, port: int = 0, *, advertised_port: int = 0) -> None:
+        """Serve at `port` (0: a free one); clients are told to come to `advertised_port`, where they differ."""
         super().__init__(data_dir, port)
+        self._advertised_port = advertised_port or self.port
         self._controller_port = free_port()
         self._recording: tuple[Path, Path] | None = None
 
@@ -81,7 +83,11 @@ class KafkaServer(LoopbackServer):
 
     def _write_properties(self) -> Path:
         text = string.Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
-            host=LOOPBACK, port=self.port, controller_port=self._controller_port, log_dir=self._log_dir
+            host=LOOPBACK,
+            port=self.port,
+            advertised_port=self._advertised_port,
+            controller_port=self._controller_port,
+            log_dir=self._log_dir,
         )
         path = self.data_dir / "server.properties"
         path.write_text(text, encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -66,11 +66,12 @@ class Subscription(Protocol):
         """Return the partitions that this member reads at present."""
         ...
 
-    async def close(self) -> None:
-        """Leave the group for good; what was not committed goes to the other members.
+    def on_handover(self, finish: Callable[[], Awaitable[None]]) -> None:
+        """Await `finish`, for a second at most, before partitions go to other members: what it commits, they skip."""
+        ...
 
-        On Kafka that waits for this member's session to time out, unless a member of its name joins before.
-        """
+    async def close(self) -> None:
+        """Leave the group for good; what was not committed goes to the other members."""
         ...
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Final
 
 from shared.bus.base import Bus, OffsetTracker, Record, Subscription, TopicPartition
-from shared.clock import Clock
+from shared.clock import NS_PER_S, Clock, wait_event
 from shared.errors import BusError, MessageTooLargeError, StaleAssignmentError
 from shared.log import Logger
 from shared.retry import insist
@@ -19,10 +20,22 @@ _POLL_S: Final = 0.05
 
 
 class Intake:
-    """Hands out records, and commits each once `done` was said of it and of all below it."""
+    """Hands out records, and commits each once `done` was said of it and of all below it.
+
+    Before partitions go to other members it waits up to `finish_s` for what is in hand, so that they need not do it
+    again, and commits.
+    """
 
     def __init__(
-        self, subscription: Subscription, *, bus: Bus, clock: Clock, log: Logger, dead_letters: str, place: str
+        self,
+        subscription: Subscription,
+        *,
+        bus: Bus,
+        clock: Clock,
+        log: Logger,
+        dead_letters: str,
+        place: str,
+        finish_s: float = 0.0,
     ) -> None:
         self._subscription = subscription
         self._bus = bus
@@ -33,6 +46,9 @@ class Intake:
         self._tracker = OffsetTracker()
         self._assigned = subscription.assignment()
         self._polled_ns = clock.monotonic_ns()
+        self._finish_ns = round(finish_s * NS_PER_S)
+        self._progress = asyncio.Event()
+        subscription.on_handover(self._hand_over)
 
     @property
     def polled_ns(self) -> int:
@@ -59,6 +75,7 @@ class Intake:
         """Say that the effects of these records stand."""
         for place, offset in tokens:
             self._tracker.done(place, offset)
+        self._progress.set()
 
     async def bury(self, record: Record, error: str) -> None:
         """Put a record that cannot be handled among the dead letters, with the reason."""
@@ -99,6 +116,14 @@ class Intake:
             self._log.warning("bus.away", error=str(error))
         else:
             self._tracker.committed(offsets)
+
+    async def _hand_over(self) -> None:
+        until_ns = self._clock.monotonic_ns() + self._finish_ns
+        while self._tracker.open_records() and (left_ns := until_ns - self._clock.monotonic_ns()) > 0:
+            self._progress.clear()
+            await wait_event(self._clock, self._progress, left_ns / NS_PER_S)
+        self._log.info("bus.handover", unfinished=self._tracker.open_records())
+        await self.commit()
 
     async def close(self) -> None:
         """Leave the group."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from shared.bus.base import Record, Subscription, TopicPartition
 from shared.clock import Clock, wait_event
 from shared.envelope import Headers
 from shared.errors import BusUnavailableError, ConfigError, MessageTooLargeError, StaleAssignmentError
+
+_FINISH_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,7 @@ class MemoryBus:
         for topic in topics:
             self._log(TopicPartition(topic, 0))
         joined = self._groups.setdefault(group, _Group())
+        await asyncio.gather(*(other.hand_over() for other in joined.members))
         for other in list(joined.members):
             if other.member == member:
                 joined.members.remove(other)
@@ -230,6 +235,7 @@ class MemorySubscription:
         self._positions: dict[TopicPartition, int] = {}
         self._turn = 0
         self._closed = False
+        self._finish: Callable[[], Awaitable[None]] | None = None
 
     async def poll(self, *, max_records: int, timeout_s: float) -> list[Record]:
         """Return what came, partition by partition in turn."""
@@ -244,6 +250,17 @@ class MemorySubscription:
     def assignment(self) -> frozenset[TopicPartition]:
         """Return this member's partitions."""
         return frozenset(self._positions)
+
+    def on_handover(self, finish: Callable[[], Awaitable[None]]) -> None:
+        """Await `finish` when another member joins."""
+        self._finish = finish
+
+    async def hand_over(self) -> None:
+        """Finish what is in hand."""
+        if self._finish is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_FINISH_S):
+                    await self._finish()
 
     async def close(self) -> None:
         """Leave the group."""

@@ -228,6 +228,34 @@ async def test_members_share_the_partitions_and_inherit_them(bus: Bus, topic: st
     assert two.assignment() == frozenset()
 
 
+async def test_a_member_finishes_before_another_takes_over(bus: Bus, topic: str, members: Members) -> None:
+    """What it commits when it is asked to hand over does not come again."""
+    one = await members.join("one")
+    for partition in (0, 1):
+        await publish(bus, topic, b"done", b"open", partition=partition)
+    await take(one, 4)
+    asked: list[frozenset[TopicPartition]] = []
+
+    async def finish() -> None:
+        asked.append(one.assignment())
+        await one.commit({TopicPartition(topic, 0): 1, TopicPartition(topic, 1): 1})
+
+    one.on_handover(finish)
+    two = await members.join("two")
+    assert asked[0] == {TopicPartition(topic, 0), TopicPartition(topic, 1)}
+    assert values_of(await take(two, 1)) == [b"open"]
+
+
+async def test_a_member_that_leaves_is_not_waited_for(members: Members) -> None:
+    """Its partitions go to the others at once, not when its session ends (6 s at least)."""
+    one, two = await members.join("one"), await members.join("two")
+    await until(lambda: len(one.assignment()) == 1, one, two)
+    await two.close()
+    began = time.monotonic()
+    await until(lambda: len(one.assignment()) == 2, one)
+    assert time.monotonic() - began < 4
+
+
 async def test_a_lost_partition_cannot_be_committed(bus: Bus, topic: str, members: Members) -> None:
     """Committing what another member holds by now raises StaleAssignmentError, and the other reads from the start."""
     one = await members.join("one")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import pytest
 
@@ -56,6 +56,10 @@ class ScriptedSubscription:
         """Return what is held."""
         return frozenset(self.held)
 
+    def on_handover(self, finish: Callable[[], Awaitable[None]]) -> None:
+        """Keep it."""
+        self.hand_over = finish
+
     async def close(self) -> None:
         """Remember it."""
         self.closed = True
@@ -107,6 +111,7 @@ class Rig:
             log=get_logger("test"),
             dead_letters=LETTERS,
             place="detector",
+            finish_s=0.5,
         )
 
     def done(self, *offsets: int, place: TopicPartition = LEFT) -> None:
@@ -254,6 +259,33 @@ async def test_a_group_goes_on_behind_what_was_committed() -> None:
         await intake.commit()
         await intake.close()
     assert seen == [[b"0", b"1", b"2"], [b"1", b"2"]]
+
+
+async def test_what_is_in_hand_is_finished_and_committed_before_it_is_handed_over() -> None:
+    """The others wait for it, so that nobody does it again."""
+    rig = Rig([record(0), record(1)])
+    await rig.intake.poll(10)
+    handing_over = asyncio.ensure_future(rig.subscription.hand_over())
+    rig.done(0)
+    await rig.clock.advance(0.1)
+    assert not handing_over.done()
+    rig.done(1)
+    await rig.clock.advance(0.01)
+    assert handing_over.done()
+    assert rig.subscription.commits == [{LEFT: 2}]
+
+
+async def test_a_handover_waits_no_longer_than_it_may() -> None:
+    """What is not finished by then is done again by somebody else; what is done is committed."""
+    rig = Rig([record(0), record(1)])
+    await rig.intake.poll(10)
+    rig.done(0)
+    handing_over = asyncio.ensure_future(rig.subscription.hand_over())
+    await rig.clock.advance(0.49)
+    assert not handing_over.done()
+    await rig.clock.advance(0.02)
+    assert handing_over.done()
+    assert rig.subscription.commits == [{LEFT: 1}]
 
 
 async def test_closing_leaves_the_group() -> None:

@@ -77,7 +77,7 @@ class KafkaBus:
             raise failure from error
 
     async def subscribe(self, topics: Sequence[str], *, group: str, member: str) -> Subscription:
-        """Join as a static member, so that a restart takes its partitions back without a rebalance of the others."""
+        """Join as a static member: after a crash it takes its partitions back without a rebalance of the others."""
         for topic, count in (await self.partition_counts(topics)).items():
             if not count:
                 raise _missing(f"topic {topic!r}")

@@ -16,13 +16,20 @@ _LAST_PORT: Final = 65_535
 
 @dataclass(frozen=True, slots=True)
 class KafkaBusSettings:
-    """`max_message_bytes` bounds a message's value; key, headers and Kafka's own framing come on top."""
+    """`max_message_bytes` bounds a message's value; key, headers and Kafka's own framing come on top.
+
+    A member that is silent for `session_timeout_ms` is dead, and its partitions go to others: 6 s is the least that
+    brokers allow as they come. Members learn with their next heartbeat that they have to share anew, and whoever does
+    not join within `rebalance_timeout_ms` is not waited for: nobody reads meanwhile.
+    """
 
     bootstrap: str
     max_message_bytes: int = 8 * 1024 * 1024
     replication_factor: int = 1
     request_timeout_ms: int = 5_000
-    session_timeout_ms: int = 10_000
+    session_timeout_ms: int = 6_000
+    rebalance_timeout_ms: int = 3_000
+    heartbeat_ms: int = 500
 
     @classmethod
     def from_url(cls, url: str, *, max_message_bytes: int, replication_factor: int = 1) -> KafkaBusSettings:

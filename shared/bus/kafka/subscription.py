@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Final
 
 import aiokafka
@@ -18,8 +19,21 @@ from shared.errors import BusUnavailableError, StaleAssignmentError
 
 _FETCH_WAIT_MS: Final = 100
 _GRACE_S: Final = 0.05
+_FINISH_S: Final = 1.0
 _METADATA_MS: Final = 5_000
 """How soon a group notices the partitions of a camera that was added."""
+
+
+class _Handover(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
+    def __init__(self, hand_over: Callable[[], Awaitable[None]]) -> None:
+        self._hand_over = hand_over
+
+    async def on_partitions_revoked(self, revoked: Collection[aiokafka.TopicPartition]) -> None:
+        if revoked:
+            await self._hand_over()
+
+    async def on_partitions_assigned(self, assigned: Collection[aiokafka.TopicPartition]) -> None:
+        pass
 
 
 class KafkaSubscription:
@@ -39,6 +53,7 @@ class KafkaSubscription:
         self._heard_s = 0.0
         self._last_fetch_ms = 0
         self._closed = False
+        self._finish: Callable[[], Awaitable[None]] | None = None
 
     async def join(self) -> None:
         """Join the group and wait for the first assignment; raises `BusUnavailableError` when there is none."""
@@ -85,9 +100,19 @@ class KafkaSubscription:
             return frozenset()
         return frozenset(TopicPartition(place.topic, place.partition) for place in self._consumer.assignment())
 
+    def on_handover(self, finish: Callable[[], Awaitable[None]]) -> None:
+        """Await `finish` at each rebalance: all members give everything up before it is shared anew."""
+        self._finish = finish
+
     async def close(self) -> None:
-        """Disconnect. A static member does not leave: its partitions wait for it until its session times out."""
+        """Leave the group: its partitions go to the other members at once.
+
+        aiokafka lets no static member leave, so that a restart takes its partitions back. But what restarts in order
+        takes seconds to load its model, and nobody looks at its parts for so long; only a crash keeps its place.
+        """
         self._closed = True
+        if self._consumer is not None and self._consumer._coordinator is not None:  # noqa: SLF001
+            self._consumer._coordinator._group_instance_id = None  # noqa: SLF001
         await self._drop()
 
     async def _joined(self) -> aiokafka.AIOKafkaConsumer:
@@ -108,15 +133,15 @@ class KafkaSubscription:
         return self._consumer
 
     def _new_consumer(self) -> aiokafka.AIOKafkaConsumer:
-        return aiokafka.AIOKafkaConsumer(
-            *self._topics,
+        consumer = aiokafka.AIOKafkaConsumer(
             bootstrap_servers=self._settings.bootstrap,
             group_id=self._group,
             group_instance_id=self._member,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             session_timeout_ms=self._settings.session_timeout_ms,
-            heartbeat_interval_ms=self._settings.session_timeout_ms // 5,
+            rebalance_timeout_ms=self._settings.rebalance_timeout_ms,
+            heartbeat_interval_ms=self._settings.heartbeat_ms,
             # A request to join is answered when the others have joined too.
             request_timeout_ms=self._settings.request_timeout_ms + self._settings.session_timeout_ms,
             max_partition_fetch_bytes=self._settings.max_record_bytes,
@@ -124,6 +149,14 @@ class KafkaSubscription:
             metadata_max_age_ms=_METADATA_MS,
             partition_assignment_strategy=(RoundRobinPartitionAssignor,),
         )
+        consumer.subscribe(self._topics, listener=_Handover(self._hand_over))
+        return consumer
+
+    async def _hand_over(self) -> None:
+        if self._finish is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_FINISH_S):
+                    await self._finish()
 
     async def _listen(self, consumer: aiokafka.AIOKafkaConsumer, *, came: bool) -> None:
         places = consumer.assignment()
