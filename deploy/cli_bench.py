@@ -139,21 +139,19 @@ def bench_engine_costs(
 
 @bench.command("attention")
 def bench_value_attention(
-    rounds: Annotated[int, typer.Option(help="How often each is timed, in turns.", min=1)] = 10,
+    folders: Annotated[list[Path], typer.Argument(help="Sets of pictures with test and ground_truth.")],
+    weights: Annotated[str, typer.Option(help="A checkpoint of ViT-B-16: a file, tag:NAME, or random.")],
+    seeds: Annotated[int, typer.Option(help="How often everything is trained, each time anew.", min=1)] = 3,
     json_out: JsonOut = None,
 ) -> None:
-    """Measure what value-to-value attention costs ViT-B-16 at 256 pixels, on random weights."""
-    from dataclasses import asdict, replace
-
-    from deploy.model_making import needs_extra
+    """Measure what value-to-value attention brings and costs ViT-B-16 at 256 pixels."""
+    from deploy.model_making import needs_extra, progress_bar, step_bars
 
     with needs_extra("detector"):
-        from deploy.attention_bench import bench_attention
-        from detector.model.profiles import EDGE
+        from deploy.studies import attention
     check_writable(json_out)
-    # As many of its blocks as of ViT-L's 24 in `paper-518-vv`.
-    cost = bench_attention(EDGE, replace(EDGE, value_attention_from=3), rounds=rounds)
-    Console().print(
-        f"{EDGE.tower} at {EDGE.sides_px[0]} px: value-to-value attention takes {cost.ratio:.2f} times as long."
-    )
-    write_json(json_out, {**asdict(cost), "ratio": cost.ratio})
+    console = Console()
+    with progress_bar(console) as progress:
+        study = attention(folders, weights=weights, seeds=seeds, on_progress=step_bars(progress))
+    console.print(study.table())
+    write_json(json_out, study.to_json())

@@ -1,4 +1,4 @@
-"""`linewarden bench ablation` and `bench marginal`: what each ingredient brings, and what few pictures are worth."""
+"""`linewarden bench ablation`, `attention` and `marginal`: what each ingredient brings, what few pictures are worth."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from rich.table import Table
 
 from detector.evaluation.evaluate import evaluate
 from detector.model.artifact import load
+from detector.model.backbone.weights import RANDOM
 from detector.model.heads import PROMPT, REFINER
-from detector.model.profiles import LITE, LITE_PYRAMID, Profile
+from detector.model.profiles import EDGE, LITE, LITE_PYRAMID, Profile
 from detector.pictures.sets import list_good
 from detector.training.fit import train
 
@@ -44,6 +46,14 @@ _WITH_PROMPT = replace(
 )
 _WITH_CROPS = replace(LITE, name="lite-crop-ablation", crop_side_px=256)
 _COARSE, _CROPS = "bank at 256 px", "bank at 256 px, and crops"
+_VIT_INGREDIENTS = {"bank": (1.0, 0.0), "prompt": (0.0, 1.0), "both": EDGE.shares_of_place}
+# Fewer spoilt pictures than `edge` learns from: on two cores a ViT takes minutes for a hundred of them.
+_VIT = replace(EDGE, name="edge-study", head_pictures=200, head_steps=300)
+# As many of ViT-B-16's 12 blocks as of ViT-L's 24 in `paper-518-vv`.
+_ATTENTION = {
+    "as trained": _VIT,
+    "value-to-value from block 3": replace(_VIT, name="edge-study-vv", value_attention_from=3),
+}
 _ALL = 10**9
 
 
@@ -111,7 +121,7 @@ def ablation(
     for seed in range(seeds):
         for group in groups:
             for profile in (_WITH_CROPS, _WITH_PROMPT):
-                for folder, model in _trained(group, profile, seed, on_progress):
+                for folder, model in _trained(group, profile, seed, None, on_progress):
                     for way, variant in _variants(model).items():
                         rows.append(_row(way, seed, folder, variant))
                         on_progress(f"{folder.name}: {way}", 1, 1)
@@ -119,13 +129,38 @@ def ablation(
     return Study(f"Ingredients of `lite-pyramid`, {kind}", (_COARSE, _CROPS, *_INGREDIENTS), "bank only", tuple(rows))
 
 
+def attention(
+    folders: Sequence[Path], *, weights: str, seeds: int, on_progress: Callable[[str, int, int], None]
+) -> Study:
+    """Train ViT-B-16 at 256 pixels with value-to-value attention and without, and look with its bank, its prompt, both.
+
+    `weights` are those of `read_weights`; random ones are drawn by each seed, the same for both.
+    """
+    rows = []
+    ways = tuple(f"{head}, {kind}" for kind in _ATTENTION for head in _VIT_INGREDIENTS)
+    for seed in range(seeds):
+        for folder in folders:
+            for kind, profile in _ATTENTION.items():
+                torch.manual_seed(seed)
+                for _, model in _trained([folder], profile, seed, weights, on_progress):
+                    for head, shares in _VIT_INGREDIENTS.items():
+                        rows.append(_row(f"{head}, {kind}", seed, folder, model.with_shares(shares, shares)))
+                        on_progress(f"{folder.name}: {head}, {kind}", 1, 1)
+    name = "random weights" if weights == RANDOM else Path(weights).name
+    return Study(f"ViT-B-16 with {name}", ways, ways[0], tuple(rows))
+
+
 def _trained(
-    group: Sequence[Path], profile: Profile, seed: int, on_progress: Callable[[str, int, int], None]
+    group: Sequence[Path],
+    profile: Profile,
+    seed: int,
+    weights: str | None,
+    on_progress: Callable[[str, int, int], None],
 ) -> Iterator[tuple[Path, PatchModel]]:
     """Train one model on some sets; yield each of them with the model, as a line would load it."""
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch) / "model"
-        train(group, profile=profile, seed=seed, on_progress=on_progress).save(out)
+        train(group, profile=profile, seed=seed, on_progress=on_progress, weights=weights).save(out)
         for folder in group:
             yield folder, load(out, folder.resolve().name)
 

@@ -77,15 +77,9 @@ def test_a_drawn_scratch_lies_on_the_part_and_is_as_long_as_asked(length_px: int
     assert darker.sum() > length_px
 
 
-def test_the_ablation_looks_with_every_ingredient_at_the_same_pictures(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each way has one row, in the order of the table, and what is looked with makes a difference."""
-    for name in ("_WITH_PROMPT", "_WITH_CROPS"):
-        profile: Profile = getattr(studies, name)
-        small = replace(profile, sides_px=(48,), map_side_px=48, bank_size=128, head_pictures=4, head_steps=2)
-        monkeypatch.setattr(studies, name, small)
-    folder = write_plates(tmp_path / "plates", 14)
+def plates_with_holes(folder: Path) -> Path:
+    """Write 14 good plates to train on, three good ones and three with a hole to test on."""
+    write_plates(folder, 14)
     for place, hole in (("good", False), ("hole", True)):
         (folder / "test" / place).mkdir(parents=True)
         for index in range(3):
@@ -95,6 +89,32 @@ def test_the_ablation_looks_with_every_ingredient_at_the_same_pictures(
         mask = np.zeros((72, 96), dtype=np.uint8)
         cv2.circle(mask, (54, 40), 6, 255, -1)
         cv2.imwrite(str(folder / "ground_truth" / "hole" / f"{index}_mask.png"), mask)
+    return folder
+
+
+def test_the_ablation_looks_with_every_ingredient_at_the_same_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each way has one row, in the order of the table, and what is looked with makes a difference."""
+    for name in ("_WITH_PROMPT", "_WITH_CROPS"):
+        profile: Profile = getattr(studies, name)
+        small = replace(profile, sides_px=(48,), map_side_px=48, bank_size=128, head_pictures=4, head_steps=2)
+        monkeypatch.setattr(studies, name, small)
+    folder = plates_with_holes(tmp_path / "plates")
     study = studies.ablation([folder], unified=True, seeds=1, on_progress=lambda *_: None)
     assert [one.way for one in study.rows] == list(study.ways)
     assert len({one.pixel_ap for one in study.rows}) > 4
+
+
+def test_both_attentions_see_the_same_random_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each way has one row; two that differ in nothing find the same, whatever was drawn at random before."""
+    plain = replace(
+        studies._VIT, tower="ViT-S-16", sides_px=(64,), map_side_px=64, bank_size=64, head_pictures=2, head_steps=2
+    )
+    monkeypatch.setattr(studies, "_ATTENTION", {"plain": plain, "again": plain})
+    folder = plates_with_holes(tmp_path / "plates")
+    study = studies.attention([folder], weights="random", seeds=1, on_progress=lambda *_: None)
+    assert [one.way for one in study.rows] == list(study.ways)
+    first, second = ([row.pixel_ap for row in study.rows if row.way.endswith(kind)] for kind in ("plain", "again"))
+    assert first == second
+    assert len(set(first)) > 1
