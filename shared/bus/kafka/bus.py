@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import aiokafka
-from aiokafka import errors as kafka_errors
 
 from shared.bus.base import Subscription
-from shared.bus.kafka.closing import ended
 from shared.bus.kafka.mapping import FAILURES, map_error, mapped
+from shared.bus.kafka.producer import SharedProducer
 from shared.bus.kafka.settings import KafkaBusSettings
 from shared.bus.kafka.subscription import KafkaSubscription
 from shared.bus.kafka.topics import administration, ensure_topics, partition_counts
@@ -20,6 +19,9 @@ from shared.errors import BusUnavailableError, ConfigError, MessageTooLargeError
 
 _TOPICS_TIMEOUTS: Final = 4
 """Creating topics takes a broker longer than one answer: this many request timeouts at most."""
+
+_STALE_S: Final = 0.05
+"""Between two looks at metadata that do not yet hold a topic which the broker has."""
 
 
 class KafkaBus:
@@ -32,7 +34,7 @@ class KafkaBus:
 
     def __init__(self, settings: KafkaBusSettings) -> None:
         self._settings = settings
-        self._producer: aiokafka.AIOKafkaProducer | None = None
+        self._producer: SharedProducer | None = None
         self._starting = asyncio.Lock()
         self._retired: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -64,16 +66,17 @@ class KafkaBus:
                 f"a message of {len(value)} bytes is above the bus' limit of {self._settings.max_message_bytes}",
                 "Raise bus.max_message_bytes, or send smaller pictures.",
             )
-        producer = None
+        shared = None
         try:
             async with asyncio.timeout(3 * self._settings.request_timeout_s):
-                producer = await self._running_producer()
-                await self._require(producer, topic, partition)
-                await producer.send_and_wait(topic, value, key=key, partition=partition, headers=list(headers))
+                shared = await self._running_producer()
+                with shared.use() as producer:
+                    await self._require(producer, topic, partition)
+                    await producer.send_and_wait(topic, value, key=key, partition=partition, headers=list(headers))
         except FAILURES as error:
             failure = map_error(error, self._settings.bootstrap)
-            if producer is not None and isinstance(failure, BusUnavailableError):
-                self._retire(producer)
+            if shared is not None and isinstance(failure, BusUnavailableError):
+                self._retire(shared)
             raise failure from error
 
     async def subscribe(self, topics: Sequence[str], *, group: str, member: str) -> Subscription:
@@ -96,50 +99,38 @@ class KafkaBus:
         if self._closed:
             raise BusUnavailableError(f"the connection to Kafka at {self._settings.bootstrap} is closed")
 
-    async def _running_producer(self) -> aiokafka.AIOKafkaProducer:
+    async def _running_producer(self) -> SharedProducer:
         async with self._starting:
             if self._producer is None:
                 self._check_open()
-                producer = aiokafka.AIOKafkaProducer(
-                    bootstrap_servers=self._settings.bootstrap,
-                    acks="all",
-                    max_request_size=self._settings.max_record_bytes,
-                    request_timeout_ms=self._settings.request_timeout_ms,
-                )
-                try:
-                    await producer.start()
-                except BaseException:
-                    await producer.stop()
-                    raise
+                producer = SharedProducer(self._settings)
+                await producer.start()
                 self._producer = producer
             return self._producer
 
     async def _require(self, producer: aiokafka.AIOKafkaProducer, topic: str, partition: int) -> None:
         """Raise `ConfigError` when there is no such partition: aiokafka would wait for it, or assert."""
-        client = producer.client
-        if partition in (client.cluster.partitions_for_topic(topic) or ()):
+        cluster = producer.client.cluster
+        if partition in (cluster.partitions_for_topic(topic) or ()):
             return
-        client.add_topic(topic)
-        await client.force_metadata_update()
-        if partition in (client.cluster.partitions_for_topic(topic) or ()):
+        producer.client.add_topic(topic)
+        await producer.client.force_metadata_update()
+        if partition in (cluster.partitions_for_topic(topic) or ()):
             return
         async with administration(self._settings) as admin:
             counts = await partition_counts(admin, [topic])
         if partition >= counts[topic]:
             raise _missing(f"partition {partition} of topic {topic!r}")
-        raise kafka_errors.StaleMetadata(topic)
+        while partition not in (cluster.partitions_for_topic(topic) or ()):  # a younger topic than its metadata
+            await asyncio.sleep(_STALE_S)
+            await producer.client.force_metadata_update()
 
-    def _retire(self, producer: aiokafka.AIOKafkaProducer) -> None:
+    def _retire(self, producer: SharedProducer) -> None:
         if self._producer is producer:
             self._producer = None
-            task = asyncio.create_task(self._stop(producer))
+            task = asyncio.create_task(producer.stop())
             self._retired.add(task)
             task.add_done_callback(self._retired.discard)
-
-    async def _stop(self, producer: aiokafka.AIOKafkaProducer) -> None:
-        """Flush, for as long as messages keep being tried; then let go of the connections."""
-        if not await ended(producer.stop(), within_s=3 * self._settings.request_timeout_s):
-            await ended(producer.client.close(), within_s=self._settings.request_timeout_s)
 
 
 def _missing(what: str) -> ConfigError:
