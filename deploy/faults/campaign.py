@@ -32,6 +32,7 @@ from shared.store.base import Store
 
 DEFAULT_ENTRY: Final = ("-m", "deploy.faults.role")
 _START_S: Final = 90.0
+_CALM_S: Final = 5.0
 _SETTLE_S: Final = 90.0
 _WATCH_S: Final = 0.25
 _SHOWN: Final = 100
@@ -160,13 +161,17 @@ class _Campaign:
         return CampaignResult(options, faults, evidence, audit(evidence), explanation, self._surprises)
 
     async def _start(self, system: System, store: Store) -> None:
-        """Start the roles, and wait until a part of each line was looked at."""
+        """Start the roles, and wait until each line's parts have been looked at for a while without a default."""
         for names in reversed(ROLES.values()):
             for name in names:
                 system.start(name)
-        deadline_ns = self._clock.monotonic_ns() + round(_START_S * NS_PER_S)
-        while not await _all_looking(system.settings, store):
-            if system.ended() or self._clock.monotonic_ns() > deadline_ns:
+        began_ns = calm_ns = self._clock.monotonic_ns()
+        known: list[int] | None = None
+        while (now_ns := self._clock.monotonic_ns()) - calm_ns < _CALM_S * NS_PER_S:
+            defaults = await _defaults_where_all_look(system.settings, store)
+            if defaults is None or defaults != known:
+                known, calm_ns = defaults, now_ns
+            if system.ended() or now_ns - began_ns > _START_S * NS_PER_S:
                 tails = {name: process.log_tail()[-500:] for name, process in system.processes.items()}
                 raise ServerError(f"The system did not start within {_START_S:g} s: {tails}", "See what its roles say.")
             await self._clock.sleep(_WATCH_S)
@@ -207,11 +212,13 @@ class _Campaign:
         self._surprises += [f"{name} had to be killed at the end" for name in late]
 
 
-async def _all_looking(settings: Settings, store: Store) -> bool:
+async def _defaults_where_all_look(settings: Settings, store: Store) -> list[int] | None:
+    """Return each line's defaults, or None while there is a line none of whose parts was looked at."""
     with suppress(StoreError):
         counters = [await store.counters(line.name) for line in settings.lines]
-        return all(line.passed + line.rejected for line in counters)
-    return False
+        if all(line.passed + line.rejected for line in counters):
+            return [line.defaulted for line in counters]
+    return None
 
 
 async def _all_settled(system: System, store: Store) -> bool:
