@@ -11,7 +11,7 @@ FIGURES ?= runs
 PEERS := .venv-anomalib
 SETS ?= ../shared/data/magnetic_tile ../shared/data/deeppcb ../shared/data/hazelnut_toy
 
-.PHONY: demo test lint bench compare lock clean
+.PHONY: demo test faults lint bench compare lock clean
 
 demo: $(VENV)/.run
 	$(BIN)/linewarden demo $(DEMO)
@@ -19,6 +19,13 @@ demo: $(VENV)/.run
 test: $(VENV)/.dev
 	bash deploy/install-servers.sh
 	$(BIN)/python -m pytest $(TESTS)
+
+# Planted bugs that a campaign must catch, then the campaign of 20 minutes with three seeds: 75 minutes in all.
+faults: $(VENV)/.dev
+	bash deploy/install-servers.sh
+	$(BIN)/python -m pytest -m campaign tests/faults/test_campaign.py
+	for seed in 1 2 3; do \
+	  $(BIN)/linewarden faults --seed $$seed --minutes 20 --json $(FIGURES)/faults-$$seed.json || exit; done
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
