@@ -92,16 +92,17 @@ class AlertingService:
                 for name, gate in self._gates.items():
                     running.append(tasks.create_task(self._beat(gate, intake)))
                     running.append(tasks.create_task(recorder.run(self._settled[name])))
-                running.append(tasks.create_task(intake.commit_regularly()))
+                running.append(tasks.create_task(intake.keep_books()))
                 running.append(tasks.create_task(self._report_state()))
                 async with asyncio.TaskGroup() as gates:
                     for gate in self._gates.values():
                         gates.create_task(gate.run(stop))
                 for queue in self._settled.values():
                     await queue.join()
+                running[0].cancel()  # takes nothing in any more, so that what is to be buried comes to an end
+                await intake.finish()
                 for task in running:
                     task.cancel()
-            await intake.commit()
             await self._write_state("STOPPED")
         finally:
             await intake.close()
@@ -123,7 +124,6 @@ class AlertingService:
             _check(announcement.part_id, announcement.captured_at_ns, announcement.decide_by_ns)
         except (WireError, ConfigError) as error:
             await intake.bury(record, str(error))
-            intake.done([token_of(record)])
             return
         gate = self._gates.get(announcement.line)
         if gate is None:
@@ -139,7 +139,6 @@ class AlertingService:
             _check(capture.part_id, capture.captured_at_ns, capture.decide_by_ns)
         except (WireError, ConfigError) as error:
             await intake.bury(record, str(error))
-            intake.done([token_of(record)])
             return
         verdict = message.verdict
         gate = self._gates.get(verdict.capture.id.line)

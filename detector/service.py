@@ -31,6 +31,7 @@ from shared.wire import FrameMessage, VerdictMessage, decode, encode
 _POLL_S: Final = 0.05
 _FINISH_S: Final = 0.5
 """How long other replicas wait for the frames in hand here before partitions are shared anew."""
+_POISONED: Final = 64
 _MIB: Final = 1024 * 1024
 
 
@@ -86,6 +87,7 @@ class DetectorService:
         self._arrived = asyncio.Event()
         self._taken = asyncio.Event()
         self._intake_over = False
+        self._poisoned = asyncio.Semaphore(_POISONED)
         self._log = get_logger("detector")
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -106,16 +108,16 @@ class DetectorService:
         try:
             with ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference") as engine:
                 async with asyncio.TaskGroup() as tasks:
-                    committer = tasks.create_task(intake.commit_regularly())
-                    tasks.create_task(self._receive_all(intake, stop))
+                    books = tasks.create_task(intake.keep_books())
                     async with asyncio.TaskGroup() as answering:
+                        answering.create_task(self._receive_all(intake, stop, answering))
                         await self._work(engine, intake, answering)
-                    committer.cancel()
-            await intake.commit()
+                    await intake.finish()
+                    books.cancel()
         finally:
             await intake.close()
 
-    async def _receive_all(self, intake: Intake, stop: asyncio.Event) -> None:
+    async def _receive_all(self, intake: Intake, stop: asyncio.Event, answering: asyncio.TaskGroup) -> None:
         while True:
             if self._batcher.full:
                 # Not polling is what bounds memory; the consumer's heartbeat goes on by itself.
@@ -124,7 +126,7 @@ class DetectorService:
                 continue
             records = await intake.poll(self._settings.detector.max_batch)
             for record in records:
-                await self._receive(intake, record)
+                await self._receive(intake, record, answering)
             if records:
                 self._arrived.set()
             elif stop.is_set():
@@ -132,24 +134,28 @@ class DetectorService:
                 self._arrived.set()
                 return
 
-    async def _receive(self, intake: Intake, record: Record) -> None:
+    async def _receive(self, intake: Intake, record: Record, answering: asyncio.TaskGroup) -> None:
         try:
             message, payload = decode(FrameMessage, record.value)
             await self._plan.of_line(message.capture.id.line)
         except (WireError, ConfigError) as error:
-            await self._poison(intake, record, error)
+            # Good frames do not wait for the answers to bad ones, as long as those are few.
+            await self._poisoned.acquire()
+            answering.create_task(self._poison(intake, record, error))
             return
         now_ns, utc_ns = self._clock.monotonic_ns(), self._clock.utc_ns()
         left_ns = message.capture.decide_by_ns - utc_ns - PUBLISH_MARGIN_NS
         self._batcher.add(QueuedFrame(record, message, payload, now_ns + left_ns, now_ns, utc_ns))
 
     async def _poison(self, intake: Intake, record: Record, error: LinewardenError) -> None:
-        """Bury what is no frame; where its headers still say whose it was, its part gets a fail-safe verdict."""
-        await intake.bury(record, str(error))
-        capture = capture_of(record.headers)
-        if capture is not None and capture.id.line in self._plan.plan.lines:
-            await self._publish(_Answer(self._not_inspected(capture, NotInspected.POISON)))
-        intake.done([token_of(record)])
+        """Bury what is no frame; where its headers still say whose it was, its part gets a fail-safe verdict first."""
+        try:
+            capture = capture_of(record.headers)
+            if capture is not None and capture.id.line in self._plan.plan.lines:
+                await self._publish(_Answer(self._not_inspected(capture, NotInspected.POISON)))
+            await intake.bury(record, str(error))
+        finally:
+            self._poisoned.release()
 
     async def _work(self, engine: ThreadPoolExecutor, intake: Intake, answering: asyncio.TaskGroup) -> None:
         while True:
@@ -180,7 +186,8 @@ class DetectorService:
             await self._publish(answer)
             if answer.error:
                 await intake.bury(frame.record, answer.error)
-            intake.done([token_of(frame.record)])
+            else:
+                intake.done([token_of(frame.record)])
 
     def _inspect(self, batch: list[QueuedFrame]) -> list[_Answer]:
         """Answer a batch; runs in the engine's thread. A picture that fails never takes its neighbours with it."""

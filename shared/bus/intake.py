@@ -17,6 +17,7 @@ Token = tuple[TopicPartition, int]
 _COMMIT_S: Final = 0.2
 _RETRY_S: Final = 0.2
 _POLL_S: Final = 0.05
+_BURIALS: Final = 64
 
 
 class Intake:
@@ -48,6 +49,7 @@ class Intake:
         self._polled_ns = clock.monotonic_ns()
         self._finish_ns = round(finish_s * NS_PER_S)
         self._progress = asyncio.Event()
+        self._to_bury: asyncio.Queue[tuple[Record, str]] = asyncio.Queue(_BURIALS)
         subscription.on_handover(self._hand_over)
 
     @property
@@ -78,14 +80,35 @@ class Intake:
         self._progress.set()
 
     async def bury(self, record: Record, error: str) -> None:
-        """Put a record that cannot be handled among the dead letters, with the reason."""
+        """Let a record that cannot be handled lie among the dead letters, with the reason; it is done once it does.
+
+        Others do not wait for that, unless very many are on their way there.
+        """
         self._log.warning("message.buried", topic=record.topic, offset=record.offset, error=error)
-        letter = DeadLetter(record.topic, record.partition, record.offset, error, self._place)
-        try:
-            await self._put_away(record, encode(letter, record.value))
-        except MessageTooLargeError:
-            # The original filled a message to the limit by itself: what remains is where it lies on its own topic.
-            await self._put_away(record, encode(letter))
+        await self._to_bury.put((record, error))
+
+    async def keep_books(self) -> None:
+        """Commit five times a second, and bury what is to be buried; ends when it is cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._commit_regularly())
+            tasks.create_task(self._bury_all())
+
+    async def finish(self) -> None:
+        """Wait until everything lies where it was to be buried, for which the books must be kept; and commit."""
+        await self._to_bury.join()
+        await self.commit()
+
+    async def _bury_all(self) -> None:
+        while True:
+            record, error = await self._to_bury.get()
+            letter = DeadLetter(record.topic, record.partition, record.offset, error, self._place)
+            try:
+                await self._put_away(record, encode(letter, record.value))
+            except MessageTooLargeError:
+                # The original filled a message to the limit by itself: what remains is where it lies on its own topic.
+                await self._put_away(record, encode(letter))
+            self.done([token_of(record)])
+            self._to_bury.task_done()
 
     async def _put_away(self, record: Record, value: bytes) -> None:
         await insist(
@@ -95,8 +118,7 @@ class Intake:
             what="bury",
         )
 
-    async def commit_regularly(self) -> None:
-        """Commit five times a second; ends when it is cancelled."""
+    async def _commit_regularly(self) -> None:
         while True:
             await self._clock.sleep(_COMMIT_S)
             await self.commit()

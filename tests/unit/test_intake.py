@@ -215,7 +215,7 @@ async def test_a_lost_partition_is_forgotten_at_the_next_poll() -> None:
 async def test_commits_come_five_times_a_second() -> None:
     """The regular commit follows the clock until it is cancelled."""
     rig = Rig([record(0)], [record(1)])
-    task = asyncio.create_task(rig.intake.commit_regularly())
+    task = asyncio.create_task(rig.intake.keep_books())
     for offset in (0, 1):
         await rig.intake.poll(10)
         rig.done(offset)
@@ -228,16 +228,36 @@ async def test_commits_come_five_times_a_second() -> None:
 
 async def test_a_buried_record_lies_among_the_dead_letters() -> None:
     """The original bytes, key and headers are kept, with where they were, who gave up and why; bus away or not."""
-    rig = Rig(succeeds_at=3)
-    burial = asyncio.create_task(rig.intake.bury(record(7, RIGHT), "not a picture"))
+    rig = Rig([record(7, RIGHT)], succeeds_at=3)
+    books = asyncio.create_task(rig.intake.keep_books())
+    (bad,) = await rig.intake.poll(10)
+    await rig.intake.bury(bad, "not a picture")
+    await rig.clock.advance(0.3)
+    assert (rig.bus.attempts, rig.subscription.commits) == (2, [{RIGHT: 7}])
     await rig.clock.advance(10)
-    await burial
+    await rig.intake.finish()
+    assert rig.subscription.commits[-1] == {RIGHT: 8}
+    books.cancel()
 
     ((topic, value, key, partition, headers),) = rig.bus.published
     letter, payload = decode(DeadLetter, value)
     assert (topic, key, partition, headers) == (LETTERS, b"key", 0, (("type", b"frame"),))
     assert letter == DeadLetter(TOPIC, 1, 7, "not a picture", "detector")
     assert bytes(payload) == b"value"
+
+
+async def test_burials_hold_up_nobody() -> None:
+    """While the bus takes no dead letter, records still come in; those beside the buried one are committed."""
+    rig = Rig([record(0), record(0, RIGHT)], [record(1)], succeeds_at=1_000)
+    books = asyncio.create_task(rig.intake.keep_books())
+    bad, good = await rig.intake.poll(10)
+    await rig.intake.bury(bad, "not a picture")
+    rig.intake.done([token_of(good)])
+    (following,) = await rig.intake.poll(10)
+    rig.intake.done([token_of(following)])
+    await rig.clock.advance(1)
+    assert rig.subscription.commits == [{LEFT: 0, RIGHT: 1}]
+    books.cancel()
 
 
 async def test_a_group_goes_on_behind_what_was_committed() -> None:
