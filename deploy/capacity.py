@@ -127,7 +127,7 @@ class _Frame:
 def simulate(load: Load, costs: Costs, *, max_batch: int, linger_ms: float, seconds: float, seed: int) -> Served:
     """Run one replica on all of a load's cameras for some simulated seconds; the first fifth is not counted.
 
-    Cameras run at their own phases, exactly at their rate.
+    Cameras run exactly at their rate, at phases that are the seed's first uniform draws.
     """
     rng = np.random.default_rng(seed)
     cost = CostModel()
@@ -135,7 +135,7 @@ def simulate(load: Load, costs: Costs, *, max_batch: int, linger_ms: float, seco
         max_batch=max_batch, max_bytes=1 << 62, linger_ns=round(linger_ms * NS_PER_MS), cost=cost
     )
     coming = sorted(_frames(load, costs, seconds, rng), key=lambda frame: frame.arrived_ns)
-    counted_from_ns = round(seconds * _WARM_UP * NS_PER_S)
+    counted_from_ns, end_ns = round(seconds * _WARM_UP * NS_PER_S), round(seconds * NS_PER_S)
     latencies_ms: list[float] = []
     missed = frames = busy_ns = now_ns = taken = 0
     while taken < len(coming) or len(batcher):
@@ -154,6 +154,7 @@ def simulate(load: Load, costs: Costs, *, max_batch: int, linger_ms: float, seco
         batch = batcher.take(now_ns)
         took_ns = costs.batches[min(len(batch), len(costs.batches)) - 1].draw_ns(rng)
         cost.observe(len(batch), took_ns)
+        busy_ns += max(0, min(now_ns + took_ns, end_ns) - max(now_ns, counted_from_ns))
         now_ns += took_ns
         for frame in batch:
             if frame.captured_ns < counted_from_ns:
@@ -162,7 +163,6 @@ def simulate(load: Load, costs: Costs, *, max_batch: int, linger_ms: float, seco
             latency_ns = now_ns + costs.to_signal.draw_ns(rng) - frame.captured_ns
             latencies_ms.append(latency_ns / NS_PER_MS)
             missed += latency_ns > load.deadline_ms * NS_PER_MS
-            busy_ns += took_ns // len(batch)
     counted_s = seconds * (1 - _WARM_UP)
     p50, p95, p99 = (float(value) for value in np.percentile(latencies_ms or [math.inf], (50, 95, 99)))
     return Served(
@@ -242,8 +242,8 @@ def plan(
 def _frames(load: Load, costs: Costs, seconds: float, rng: np.random.Generator) -> Iterator[_Frame]:
     period_ns = NS_PER_S / load.fps
     end_ns = seconds * NS_PER_S
-    for camera in range(load.cameras):
-        captured_ns = float(rng.uniform(0, period_ns))
+    for camera, phase in enumerate(rng.uniform(0, 1, load.cameras)):
+        captured_ns = float(phase) * period_ns
         while captured_ns < end_ns:
             at_ns = round(captured_ns)
             yield _Frame(

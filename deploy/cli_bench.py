@@ -155,3 +155,66 @@ def bench_value_attention(
         study = attention(folders, weights=weights, seeds=seeds, on_progress=step_bars(progress))
     console.print(study.table())
     write_json(json_out, study.to_json())
+
+
+@bench.command("replicas")
+def bench_replicas(
+    cost_ms: Annotated[float, typer.Option(help="What a frame costs an engine.", min=1)] = 20.0,
+    seconds: Annotated[float, typer.Option(help="How long each run takes.", min=4)] = 20.0,
+    count: Annotated[list[int] | None, typer.Option(help="How many replicas; may be given several times.")] = None,
+    json_out: JsonOut = None,
+) -> None:
+    """Measure what replicas serve, and what a rebalance costs, on real Kafka with engines of a fixed cost."""
+    import asyncio
+
+    from deploy.model_making import needs_extra
+
+    with needs_extra("detector"):
+        from deploy.stream.scaling import scaling
+    check_writable(json_out)
+    figures = asyncio.run(scaling(cost_ms=cost_ms, seconds=seconds, counts=tuple(sorted(count or (1, 2, 4)))))
+    for table in figures.tables():
+        Console().print(table)
+    write_json(json_out, figures.to_json())
+
+
+@bench.command("bus")
+def bench_bus(
+    fps: Annotated[float, typer.Option(help="The camera's rate.", min=1)] = 30.0,
+    cost_ms: Annotated[float, typer.Option(help="What a frame costs the engine.", min=1)] = 5.0,
+    seconds: Annotated[float, typer.Option(help="How long each turn takes.", min=1)] = 20.0,
+    rounds: Annotated[int, typer.Option(help="How many turns each bus has.", min=1)] = 3,
+    json_out: JsonOut = None,
+) -> None:
+    """Measure what Kafka adds to the latency from exposure to decision over the memory bus."""
+    import asyncio
+
+    from deploy.model_making import needs_extra
+
+    with needs_extra("detector"):
+        from deploy.stream.buses import bus_latency
+    set_log_level("warning")
+    check_writable(json_out)
+    figures = asyncio.run(bus_latency(fps=fps, cost_ms=cost_ms, seconds=seconds, rounds=rounds))
+    Console().print(figures.table())
+    write_json(json_out, figures.to_json())
+
+
+@bench.command("neighbours")
+def bench_neighbours(
+    fps: Annotated[float, typer.Option(help="Each camera's rate.", min=0.5)] = 4.0,
+    cost_ms: Annotated[float, typer.Option(help="What a frame costs the engine.", min=1)] = 20.0,
+    seconds: Annotated[float, typer.Option(help="How long each run takes.", min=4)] = 30.0,
+    json_out: JsonOut = None,
+) -> None:
+    """Measure what good cameras feel of one that sends garbage, one that floods and one that froze."""
+    import asyncio
+
+    from deploy.model_making import needs_extra
+
+    with needs_extra("detector"):
+        from deploy.stream.neighbours import neighbours
+    check_writable(json_out)
+    figures = asyncio.run(neighbours(fps=fps, cost_ms=cost_ms, seconds=seconds))
+    Console().print(figures.table())
+    write_json(json_out, figures.to_json())

@@ -49,7 +49,7 @@ def test_every_frame_is_served_or_missed_and_none_before_it_could_be(
     assert 0 <= served.missed <= served.frames
     assert served.p50_ms <= served.p95_ms <= served.p99_ms
     assert served.p50_ms > 5.0
-    assert served.busy < 1.1
+    assert served.busy <= 1
 
 
 def test_a_lone_camera_waits_for_nothing() -> None:

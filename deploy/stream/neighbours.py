@@ -1,0 +1,88 @@
+"""`linewarden bench neighbours`: what good cameras feel of one that sends garbage, one that floods, one that froze."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+from rich.table import Table
+
+from deploy.machine import machine_facts
+from deploy.stream.rig import Exposure, Rig, in_turn, running_rig
+
+_GOOD: Final = 5
+_FLOOD: Final = 10
+_GATE_MS: Final = 800
+_WAIT_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """Percentiles of the good cameras' verdicts, alone and beside each trouble."""
+
+    trouble: str
+    p50_ms: float
+    p99_ms: float
+    frames: int
+    missed: int
+
+
+@dataclass(frozen=True, slots=True)
+class NeighbourFigures:
+    """All troubles; the first is none."""
+
+    fps: float
+    cost_ms: float
+    rows: tuple[Neighbours, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures."""
+        return {**asdict(self), "good_cameras": _GOOD, "machine": machine_facts()}
+
+    def table(self) -> Table:
+        """Return the figures for people."""
+        title = f"{_GOOD} good cameras of {self.fps:g} fps and others, one replica, {self.cost_ms:g} ms a frame"
+        table = Table(title=title, title_justify="left", show_edge=False)
+        for heading in ("beside", "p50 / p99 ms", "p99 moves by", "missed"):
+            table.add_column(heading, justify="right")
+        for row in self.rows:
+            moved = row.p99_ms / self.rows[0].p99_ms - 1
+            table.add_row(row.trouble, f"{row.p50_ms:.1f} / {row.p99_ms:.1f}", f"{moved:+.0%}", f"{row.missed}")
+        return table
+
+
+async def neighbours(*, fps: float, cost_ms: float, seconds: float) -> NeighbourFigures:
+    """Measure it; raises `ServerError` for what this machine lacks."""
+    async with running_rig(cameras=_GOOD + 3, cost_ms=cost_ms, gate_ms=_GATE_MS) as rig:
+        rig.start("replica-0")
+        await rig.balanced(["replica-0"])
+        good, (garbage, flood, frozen) = rig.lines[:_GOOD], rig.lines[_GOOD:]
+        # The three are ordinary cameras at first; each trouble changes one of them.
+        usual = {line: in_turn([line], fps=fps, seconds=seconds) for line in (garbage, flood, frozen)}
+        broken = [Exposure(one.at_s, one.line, garbage=True) for one in usual[garbage]]
+        flooding = in_turn([flood], fps=_FLOOD * fps, seconds=seconds)
+        troubles = {
+            "ordinary cameras": usual,
+            "garbage": {**usual, garbage: broken},
+            "flood": {**usual, flood: flooding},
+            "frozen": {**usual, frozen: []},
+            "all three": {garbage: broken, flood: flooding, frozen: []},
+        }
+        rows = [
+            await _run(rig, name, good, in_turn(good, fps=fps, seconds=seconds), others)
+            for name, others in troubles.items()
+        ]
+    return NeighbourFigures(fps, cost_ms, tuple(rows))
+
+
+async def _run(
+    rig: Rig, name: str, good: list[str], exposures: list[Exposure], others: dict[str, list[Exposure]]
+) -> Neighbours:
+    everything = [*exposures, *(exposure for of_line in others.values() for exposure in of_line)]
+    before = len(rig.answers)
+    await rig.expose(sorted(everything, key=lambda exposure: exposure.at_s))
+    await rig.heard(before + len(everything), within_s=_WAIT_S)
+    answers = [answer for answer in rig.answers[before:] if answer.line in good]
+    p50, p99 = (float(value) for value in np.percentile([answer.latency_ms for answer in answers], (50, 99)))
+    return Neighbours(name, p50, p99, len(answers), sum(not answer.inspected for answer in answers))
