@@ -25,6 +25,7 @@ _ENCODERS: Final = 4
 _MOST_ANNOUNCEMENTS: Final = 50_000
 TOO_LATE: Final = "too late for its gate"
 SPOOL_FULL: Final = "the spool is full"
+TOO_MANY: Final = "more frames than max_rate_hz"
 
 
 @dataclass(slots=True, eq=False)
@@ -81,6 +82,12 @@ class Outbox:
         if encode is not None:
             self._keep(item)
         self._changed.set()
+
+    def refuse(self, capture: Capture, reason: str) -> None:
+        """Count a frame that is not to be sent at all; said once a reason, since such frames come in floods."""
+        if not self.dropped[reason]:
+            self._log.warning("frame.refused", capture=str(capture.id), reason=reason)
+        self.dropped[reason] += 1
 
     def close(self) -> None:
         """Take nothing more; what is here is still sent."""

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.encode import check_fits, encode_pixels
-from ingest.outbox import Outbox, open_outbox
+from ingest.limit import RateLimit
+from ingest.outbox import TOO_MANY, Outbox, open_outbox
 from ingest.photo_eye.base import PhotoEye
 from ingest.sources.base import Shot, Source
 from shared.bus.base import Bus, Publication
@@ -40,6 +41,7 @@ class _Session:
     camera: CameraSettings
     epoch: int
     photo_eye: PhotoEye | None
+    limit: RateLimit
 
 
 class IngestService:
@@ -91,7 +93,7 @@ class IngestService:
             )
         # One camera of a line is enough for the PLC to learn of the part.
         eye = self._photo_eye(line) if camera is line.cameras[0] else None
-        return _Session(line, camera, epoch, eye), source
+        return _Session(line, camera, epoch, eye, RateLimit(camera.max_rate_hz)), source
 
     async def _run_camera(
         self, session: _Session, source: Source, stop: asyncio.Event, lost: SourceUnavailableError | None
@@ -159,6 +161,9 @@ class IngestService:
         pixels = shot.pixels
         if pixels is not None and sequence == 1:
             self._check_size(session.camera, pixels)
+        if pixels is not None and not session.limit.admits(self._clock.monotonic_ns()):
+            outbox.refuse(capture, TOO_MANY)
+            pixels = None
         outbox.put(
             capture,
             self._announcement(session, capture, shot.label),

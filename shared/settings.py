@@ -118,12 +118,14 @@ class CameraSettings(_Section):
 
     `rate_hz` paces what is not live; `limit` ends a source after so many pictures; `slate` says that each picture
     carries a strip with its part number, as `linewarden` burns into the streams that it serves. `partitions` above 1
-    spread one fast camera over as many detector replicas.
+    spread one fast camera over as many detector replicas. Frames beyond `max_rate_hz` are not sent, so that a camera
+    whose trigger runs wild takes no others' time: their parts default.
     """
 
     name: Name = "camera"
     source: SecretStr = SecretStr("rendered")
     rate_hz: Annotated[float, Field(gt=0, le=1_000)] = 10.0
+    max_rate_hz: Annotated[float, Field(gt=0, le=10_000)] | None = None
     limit: Annotated[int, Field(ge=1)] | None = None
     encoding: Encoding = Encoding.JPEG
     jpeg_quality: Annotated[int, Field(ge=50, le=100)] = 95

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from rich.table import Table
 
 from deploy.machine import machine_facts
-from deploy.stream.rig import Exposure, Rig, in_turn, running_rig
+from deploy.stream.rig import Exposure, Rig, running_rig
+from ingest.limit import RateLimit
+from shared.clock import NS_PER_S
 
 _GOOD: Final = 5
 _FLOOD: Final = 10
+_LIMIT: Final = 1.5
 _GATE_MS: Final = 800
 _WAIT_S: Final = 60.0
 
@@ -57,23 +60,37 @@ async def neighbours(*, fps: float, cost_ms: float, seconds: float) -> Neighbour
     async with running_rig(cameras=_GOOD + 3, cost_ms=cost_ms, gate_ms=_GATE_MS) as rig:
         rig.start("replica-0")
         await rig.balanced(["replica-0"])
+        rng = np.random.default_rng(0)
+        lines = {line: _parts(line, fps, seconds, rng) for line in rig.lines}
         good, (garbage, flood, frozen) = rig.lines[:_GOOD], rig.lines[_GOOD:]
         # The three are ordinary cameras at first; each trouble changes one of them.
-        usual = {line: in_turn([line], fps=fps, seconds=seconds) for line in (garbage, flood, frozen)}
-        broken = [Exposure(one.at_s, one.line, garbage=True) for one in usual[garbage]]
-        flooding = in_turn([flood], fps=_FLOOD * fps, seconds=seconds)
+        usual = {line: lines[line] for line in (garbage, flood, frozen)}
+        broken = [replace(one, garbage=True) for one in usual[garbage]]
+        wild = _parts(flood, _FLOOD * fps, seconds, rng)
+        held = _limited(wild, _LIMIT * fps)
         troubles = {
             "ordinary cameras": usual,
             "garbage": {**usual, garbage: broken},
-            "flood": {**usual, flood: flooding},
             "frozen": {**usual, frozen: []},
-            "all three": {garbage: broken, flood: flooding, frozen: []},
+            f"flood, max_rate_hz at {_LIMIT:g} times its rate": {**usual, flood: held},
+            "all three": {garbage: broken, flood: held, frozen: []},
+            "flood, no max_rate_hz": {**usual, flood: wild},
         }
-        rows = [
-            await _run(rig, name, good, in_turn(good, fps=fps, seconds=seconds), others)
-            for name, others in troubles.items()
-        ]
+        exposures = [one for line in good for one in lines[line]]
+        rows = [await _run(rig, name, good, exposures, others) for name, others in troubles.items()]
     return NeighbourFigures(fps, cost_ms, tuple(rows))
+
+
+def _parts(line: str, fps: float, seconds: float, rng: np.random.Generator) -> list[Exposure]:
+    """Return a camera's exposures: one in each period, anywhere in it, as parts come on a belt."""
+    count = round(seconds * fps)
+    return [Exposure((turn + float(early)) / fps, line) for turn, early in enumerate(rng.uniform(0, 1, count))]
+
+
+def _limited(exposures: list[Exposure], max_rate_hz: float) -> list[Exposure]:
+    """Return what ingest would send of them."""
+    limit = RateLimit(max_rate_hz)
+    return [one for one in exposures if limit.admits(round(one.at_s * NS_PER_S))]
 
 
 async def _run(

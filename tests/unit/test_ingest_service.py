@@ -11,8 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from structlog.testing import capture_logs
 
 from detector.decode import decode_frame
+from ingest.outbox import TOO_MANY
 from ingest.photo_eye.base import PhotoEye
 from ingest.photo_eye.memory import MemoryPhotoEye
 from ingest.service import IngestService
@@ -28,6 +30,13 @@ from tests.lines import CAMERA, GATE_DELAY_MS, T0_NS, eventually, line_settings,
 from tests.outages import CuttableBus
 
 PIXELS = np.full((24, 32, 3), (200, 100, 50), dtype=np.uint8)
+
+
+def limited(settings: Settings, *, max_rate_hz: float) -> Settings:
+    """Return settings whose cameras may send no more than that."""
+    (line,) = settings.lines
+    cameras = tuple(camera.model_copy(update={"max_rate_hz": max_rate_hz}) for camera in line.cameras)
+    return settings.model_copy(update={"lines": (line.model_copy(update={"cameras": cameras}),)})
 
 
 class Reel:
@@ -293,6 +302,20 @@ async def test_a_frame_too_late_for_its_gate_is_dropped_but_announced() -> None:
     await hall.play()
     assert len(await hall.announced()) == 2
     assert len(await hall.frames()) == 1
+
+
+async def test_a_camera_that_runs_wild_sends_no_more_than_its_rate() -> None:
+    """A shot each 10 ms where 25 a second are allowed: every part is announced, and what goes out is counted."""
+    hall = Hall()
+    hall.settings = limited(hall.settings, max_rate_hz=25)
+    hall.sources[CAMERA] = Reel(hall.clock, shots(100))
+    with capture_logs() as logged:
+        await hall.play(1.1)
+    assert len(await hall.announced()) == 100
+    assert 25 <= len(await hall.frames()) <= 27
+    (ended,) = [entry for entry in logged if entry["event"] == "camera.ended"]
+    assert ended["dropped"] == {TOO_MANY: 100 - len(await hall.frames())}
+    assert len([entry for entry in logged if entry["event"] == "frame.refused"]) == 1
 
 
 async def test_frames_that_no_message_can_hold_are_an_error_at_the_start() -> None:
