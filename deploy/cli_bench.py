@@ -218,3 +218,19 @@ def bench_neighbours(
     figures = asyncio.run(neighbours(fps=fps, cost_ms=cost_ms, seconds=seconds))
     Console().print(figures.table())
     write_json(json_out, figures.to_json())
+
+
+@bench.command("frames")
+def bench_frames(
+    size: Annotated[int, typer.Option(help="Bytes of a frame.", min=1_000, max=8_000_000)] = 200_000,
+    count: Annotated[int, typer.Option(help="How many frames each time.", min=100)] = 1_500,
+    rounds: Annotated[int, typer.Option(help="How many turns each has.", min=1)] = 3,
+    json_out: JsonOut = None,
+) -> None:
+    """Measure large frames through Kafka beside the broker's own performance tools."""
+    from deploy.stream.frames import frame_throughput
+
+    check_writable(json_out)
+    figures = frame_throughput(size=size, count=count, rounds=rounds)
+    Console().print(figures.table())
+    write_json(json_out, figures.to_json())

@@ -11,7 +11,9 @@ from deploy.servers.cache import cache_dir, exclusive
 from shared.errors import ServerError
 
 KAFKA_VERSION = "4.3.1"
-POM = Path(__file__).parents[1] / "kafka" / "pom.xml"
+_POMS = Path(__file__).parents[1] / "kafka"
+POM = _POMS / "pom.xml"
+TOOLS_POM = _POMS / "tools.pom.xml"
 _RESOLVE_DEADLINE_S = 600
 _TAIL_LINES = 12
 
@@ -23,25 +25,34 @@ def kafka_home() -> Path:
     and is replaced when the pom of this checkout differs from the one it was made from.
     Raises ServerError when Maven is missing or cannot resolve them.
     """
-    home = cache_dir() / f"kafka-{KAFKA_VERSION}"
-    if _is_current(home):
+    return _home(f"kafka-{KAFKA_VERSION}", POM)
+
+
+def kafka_tools_home() -> Path:
+    """Return the folder of Kafka's performance tools, as `kafka_home` does that of the broker."""
+    return _home(f"kafka-tools-{KAFKA_VERSION}", TOOLS_POM)
+
+
+def _home(name: str, pom: Path) -> Path:
+    home = cache_dir() / name
+    if _is_current(home, pom):
         return home
     with exclusive(home.with_name(f"{home.name}.lock")):
-        if not _is_current(home):
-            _install(home)
+        if not _is_current(home, pom):
+            _install(home, pom)
     return home
 
 
-def _is_current(home: Path) -> bool:
+def _is_current(home: Path, pom: Path) -> bool:
     made_from = home / "pom.xml"
-    return made_from.is_file() and made_from.read_bytes() == POM.read_bytes()
+    return made_from.is_file() and made_from.read_bytes() == pom.read_bytes()
 
 
-def _install(home: Path) -> None:
+def _install(home: Path, pom: Path) -> None:
     with tempfile.TemporaryDirectory(dir=home.parent, prefix=f"{home.name}.") as beside:
         fresh = Path(beside) / "fresh"
         fresh.mkdir()
-        shutil.copyfile(POM, fresh / "pom.xml")
+        shutil.copyfile(pom, fresh / "pom.xml")
         _resolve(fresh)
         if home.exists():
             home.rename(Path(beside) / "stale")
