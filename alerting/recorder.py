@@ -8,6 +8,7 @@ from functools import partial
 from typing import TypeVar
 
 from alerting.line import Settlement
+from shared import metrics
 from shared.bus.base import Bus
 from shared.bus.intake import Token
 from shared.clock import Clock
@@ -60,6 +61,7 @@ class Recorder:
         await self._insist(lambda: self._publish(decision), "publish")
         await self._insist(lambda: self._store.published(decision.line, decision.part_id), "mark")
         self._done(settlement.part.tokens)
+        metrics.DECISIONS.labels(decision.line, decision.outcome.value).inc()
         self._log.debug(
             "part.settled",
             line=decision.line,

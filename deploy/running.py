@@ -12,6 +12,7 @@ from shared import log
 from shared.clock import Clock
 from shared.errors import ConfigError
 from shared.lifecycle import stop_on_signals
+from shared.metrics import served
 from shared.settings import Settings, load
 
 
@@ -35,7 +36,7 @@ def report_lines(config: Path) -> list[RunResult]:
 async def _run(settings: Settings, role: Role, clock: Clock | None) -> list[RunResult]:
     stop = asyncio.Event()
     async with adapters_for(settings, clock) as adapters:
-        with stop_on_signals(stop):
+        with served(settings.metrics), stop_on_signals(stop):
             await run(build(role, settings, adapters), settings, adapters, stop)
         if role in (Role.INGEST, Role.DETECTOR):
             return []

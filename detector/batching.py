@@ -98,6 +98,11 @@ class Batcher(Generic[Q]):
         return self._count
 
     @property
+    def held_bytes(self) -> int:
+        """Return what the waiting frames hold."""
+        return self._bytes
+
+    @property
     def full(self) -> bool:
         """Return whether intake must pause: one more frame could go above the bound."""
         return self._bytes >= self._max_bytes

@@ -15,6 +15,7 @@ from detector.batching import PUBLISH_MARGIN_NS, Batcher, CostModel
 from detector.decode import decode_frame
 from detector.model.base import Inspection, Model
 from detector.overlay import overlay_jpeg
+from shared import metrics
 from shared.bus.base import Bus, Record
 from shared.bus.intake import Intake, token_of
 from shared.clock import NS_PER_MS, Clock, wait_event
@@ -160,6 +161,8 @@ class DetectorService:
     async def _work(self, engine: ThreadPoolExecutor, intake: Intake, answering: asyncio.TaskGroup) -> None:
         while True:
             self._arrived.clear()
+            metrics.QUEUE_FRAMES.set(len(self._batcher))
+            metrics.QUEUE_BYTES.set(self._batcher.held_bytes)
             for frame in self._batcher.take_expired(self._clock.monotonic_ns()):
                 expired = _Answer(self._not_inspected(frame.message.capture, NotInspected.EXPIRED))
                 answering.create_task(self._answer(intake, [frame], [expired]))
@@ -176,6 +179,7 @@ class DetectorService:
     async def _infer(self, engine: ThreadPoolExecutor) -> tuple[list[QueuedFrame], list[_Answer]]:
         started_ns = self._clock.monotonic_ns()
         batch = self._batcher.take(started_ns)
+        metrics.BATCH_SIZE.observe(len(batch))
         self._taken.set()
         answers = await asyncio.get_running_loop().run_in_executor(engine, self._inspect, batch)
         self._cost.observe(len(batch), self._clock.monotonic_ns() - started_ns)
@@ -272,6 +276,11 @@ class DetectorService:
             log=self._log,
             what="verdict",
         )
+        reason = answer.verdict.reason
+        metrics.VERDICTS.labels(capture.id.line, capture.id.camera, "" if reason is None else reason.value).inc()
+        allowed_ns = max(1, capture.decide_by_ns - capture.captured_at_ns)
+        used = (self._clock.utc_ns() - capture.captured_at_ns) / allowed_ns
+        metrics.DEADLINE_USED.labels(capture.id.line).observe(used)
 
 
 def _decoded(frame: QueuedFrame) -> NDArray[np.uint8] | PictureError:

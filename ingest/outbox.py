@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from shared import metrics
 from shared.bus.base import Publication
 from shared.bus.breaker import Breaker
 from shared.clock import Clock
@@ -25,6 +26,8 @@ _ENCODERS: Final = 4
 _MOST_ANNOUNCEMENTS: Final = 50_000
 TOO_LATE: Final = "too late for its gate"
 SPOOL_FULL: Final = "the spool is full"
+NO_PICTURE: Final = "it cannot be encoded"
+REFUSED: Final = "refused by the bus"
 TOO_MANY: Final = "more frames than max_rate_hz"
 
 
@@ -87,7 +90,7 @@ class Outbox:
         """Count a frame that is not to be sent at all; said once a reason, since such frames come in floods."""
         if not self.dropped[reason]:
             self._log.warning("frame.refused", capture=str(capture.id), reason=reason)
-        self.dropped[reason] += 1
+        self._count(capture, reason)
 
     def close(self) -> None:
         """Take nothing more; what is here is still sent."""
@@ -140,7 +143,7 @@ class Outbox:
             try:
                 encoded = await asyncio.to_thread(item.encode)
             except PictureError as error:
-                self._discard(item, str(error))
+                self._discard(item, NO_PICTURE, str(error))
                 return
         if item not in self._spool:
             return
@@ -161,7 +164,7 @@ class Outbox:
             except BusUnavailableError as error:
                 self._log.debug("frame.delayed", capture=str(item.capture.id), error=str(error))
             except BusError as error:
-                self._discard(item, str(error))
+                self._discard(item, REFUSED, str(error))
             else:
                 self._forget(item)
 
@@ -169,12 +172,16 @@ class Outbox:
         if self._clock.utc_ns() >= item.capture.decide_by_ns:
             self._discard(item, TOO_LATE)
 
-    def _discard(self, item: _Waiting, reason: str) -> None:
+    def _discard(self, item: _Waiting, reason: str, error: str = "") -> None:
         """Let a frame go: its part stays announced, and without a verdict the gate defaults."""
         if item in self._spool:
-            self.dropped[reason] += 1
-            self._log.warning("frame.dropped", capture=str(item.capture.id), reason=reason)
+            self._count(item.capture, reason)
+            self._log.warning("frame.dropped", capture=str(item.capture.id), reason=reason, error=error)
             self._forget(item)
+
+    def _count(self, capture: Capture, reason: str) -> None:
+        self.dropped[reason] += 1
+        metrics.DROPPED.labels(capture.id.line, capture.id.camera, reason).inc()
 
     def _forget(self, item: _Waiting) -> None:
         if item in self._spool:

@@ -16,6 +16,7 @@ from ingest.limit import RateLimit
 from ingest.outbox import TOO_MANY, Outbox, open_outbox
 from ingest.photo_eye.base import PhotoEye
 from ingest.sources.base import Shot, Source
+from shared import metrics
 from shared.bus.base import Bus, Publication
 from shared.bus.breaker import Breaker
 from shared.clock import NS_PER_MS, Clock, wait_event
@@ -158,6 +159,7 @@ class IngestService:
                 await session.photo_eye.part_passed(capture.part_id, shot.captured_at_ns + line.gate_delay_ns)
             except SignalError as error:
                 self._log.warning("photo_eye.failed", part=capture.part_id, error=str(error))
+        metrics.CAPTURES.labels(line.name, session.camera.name).inc()
         pixels = shot.pixels
         if pixels is not None and sequence == 1:
             self._check_size(session.camera, pixels)

@@ -83,6 +83,13 @@ class LogSettings(_Section):
     format: Literal["text", "json"] = "text"
 
 
+class MetricsSettings(_Section):
+    """Where Prometheus finds this process's metrics; nowhere without a port. They are for trusted networks alone."""
+
+    port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+
+
 class DetectorSettings(_Section):
     """The model and how frames are batched for it.
 
@@ -202,6 +209,7 @@ class Settings(BaseSettings):
     bus: BusSettings = BusSettings()
     store: StoreSettings = StoreSettings()
     log: LogSettings = LogSettings()
+    metrics: MetricsSettings = MetricsSettings()
     ingest: IngestSettings = IngestSettings()
     detector: DetectorSettings = DetectorSettings()
     alerting: AlertingSettings = AlertingSettings()

@@ -8,6 +8,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from prometheus_client import REGISTRY
 
 from shared.domain import Capture, CaptureId, NotInspected, VerdictStatus
 from shared.plan_keeper import PlanKeeper
@@ -20,7 +21,7 @@ from tests.detector_bench import (
     SteadyModel,
     bench,
 )
-from tests.lines import CAMERA, eventually, line_settings, read_all
+from tests.lines import CAMERA, LINE, eventually, line_settings, read_all
 
 
 async def test_each_frame_gets_one_verdict() -> None:
@@ -158,6 +159,31 @@ async def test_an_expired_frame_is_answered_at_once() -> None:
         verdicts = await line.answers(1)
         assert verdicts[late.part_id].reason is NotInspected.EXPIRED
         assert line.model.batches == []
+
+
+async def test_lag_is_told_in_shares_of_the_deadline() -> None:
+    """One frame answered after a quarter of its time, one that expired: Prometheus sees both, and why."""
+
+    def counted(name: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(name, {"line": LINE, **labels}) or 0.0
+
+    def figures() -> tuple[float, float, float, float]:
+        return (
+            counted("linewarden_deadline_used_ratio_bucket", le="0.3"),
+            counted("linewarden_deadline_used_ratio_count"),
+            counted("linewarden_verdicts_total", camera=CAMERA, reason=""),
+            counted("linewarden_verdicts_total", camera=CAMERA, reason="expired"),
+        )
+
+    before = figures()
+    async with bench() as line:
+        for wait_s in (0.325, 1.29):
+            capture = line.capture()
+            value = encode(*line.frame(capture))
+            await line.clock.advance(wait_s)
+            await line.put(value, capture)
+            await line.answers(1)
+    assert [after - known for after, known in zip(figures(), before, strict=True)] == [1, 2, 1, 1]
 
 
 @pytest.mark.parametrize("model", [ModelThatFailsOnWhite(), ModelWithoutNumberForWhite()])

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from ingest.outbox import SPOOL_FULL, TOO_LATE, Outbox, open_outbox
+from ingest.outbox import NO_PICTURE, REFUSED, SPOOL_FULL, TOO_LATE, Outbox, open_outbox
 from shared.bus.base import Publication
 from shared.bus.breaker import Breaker
 from shared.bus.memory import MemoryBus
@@ -155,7 +155,7 @@ async def test_pictures_that_nobody_can_send_are_counted_with_their_reason() -> 
         desk.put(outbox, 3)
     assert sorted(await desk.sent("captures")) == [1, 2, 3]
     assert await desk.sent("frames") == [3]
-    assert outbox.dropped == {"no such pixels": 1, "more than 100 KiB": 1}
+    assert outbox.dropped == {NO_PICTURE: 1, REFUSED: 1}
 
 
 async def test_a_stop_in_an_outage_waits_for_the_announcements_and_can_be_cut() -> None:

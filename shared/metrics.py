@@ -1,0 +1,55 @@
+"""What a process counts and measures, for Prometheus: names, units and labels in one place.
+
+`served` offers them at http://HOST:PORT/metrics. Lag is told in shares of a frame's own deadline, so that one target
+fits every line: at 1 a verdict comes when the gate must know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
+
+from shared.errors import ConfigError
+from shared.settings import MetricsSettings
+
+_SHARES: Final = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.5)
+
+CAPTURES: Final = Counter("linewarden_captures", "Exposures that ingest announced.", ["line", "camera"])
+DROPPED: Final = Counter("linewarden_frames_dropped", "Frames never sent, by reason.", ["line", "camera", "reason"])
+VERDICTS: Final = Counter(
+    "linewarden_verdicts", "Frames answered; `reason` is empty where a model looked.", ["line", "camera", "reason"]
+)
+DEADLINE_USED: Final = Histogram(
+    "linewarden_deadline_used_ratio",
+    "From exposure to published verdict, as a share of the time from exposure to decide_by.",
+    ["line"],
+    buckets=_SHARES,
+)
+QUEUE_FRAMES: Final = Gauge("linewarden_queue_frames", "Frames that wait for the detector's engine.")
+QUEUE_BYTES: Final = Gauge("linewarden_queue_bytes", "What these frames hold in memory.")
+BATCH_SIZE: Final = Histogram("linewarden_batch_frames", "Frames in a batch.", buckets=(1, 2, 4, 8, 16, 32, 64, 128))
+DECISIONS: Final = Counter("linewarden_decisions", "Parts settled.", ["line", "outcome"])
+
+
+@contextmanager
+def served(settings: MetricsSettings) -> Iterator[None]:
+    """Serve the metrics while the block runs, if a port is set; ConfigError when it cannot be had."""
+    if settings.port is None:
+        yield
+        return
+    try:
+        server, thread = start_http_server(settings.port, addr=settings.host)
+    except OSError as error:
+        raise ConfigError(
+            f"metrics.port {settings.port} on {settings.host} cannot be served: {error.strerror}",
+            "Choose a port that is free; each process needs one of its own.",
+        ) from None
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
