@@ -11,6 +11,7 @@ from shared.errors import ServerError
 
 _SIZE: Final = "4g"
 _PAGE_BYTES: Final = 4096
+_TRIES: Final = 20
 
 
 class Disk:
@@ -33,8 +34,16 @@ class Disk:
 
     def fill(self) -> None:
         """Leave no page free."""
-        used = shutil.disk_usage(self.folder).used
-        self._mount("-o", f"remount,size={max(used, _PAGE_BYTES)}")
+        for tries_left in reversed(range(_TRIES)):
+            used = shutil.disk_usage(self.folder).used
+            try:
+                self._mount("-o", f"remount,size={max(used, _PAGE_BYTES)}")
+            except ServerError:
+                # Less than is used cannot be had, and its server may have written since it was measured.
+                if not tries_left:
+                    raise
+            else:
+                return
 
     def free(self) -> None:
         """Be large again."""
