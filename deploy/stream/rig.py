@@ -211,12 +211,15 @@ class Rig:
         ears = await self.adapters.bus.subscribe([topics.verdicts, topics.decisions], group="ears", member="ears")
         try:
             while True:
-                for record in await ears.poll(max_records=500, timeout_s=0.02):
+                records = await ears.poll(max_records=500, timeout_s=0.02)
+                for record in records:
                     with suppress(WireError):
                         if record.topic == topics.decisions:
                             self.decisions.append(decode(Decision, record.value)[0])
                         else:
                             self._hear(decode(VerdictMessage, record.value)[0], clock.utc_ns())
+                if records:
+                    await ears.commit({record.place: record.offset + 1 for record in records})
         finally:
             await ears.close()
 
