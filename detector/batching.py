@@ -2,18 +2,19 @@
 
 A batch closes when it is full, when the oldest frame's slack is used up (the time to its deadline less what a batch of
 that size takes at the 99th percentile), or when a frame has waited for `linger` at a free engine. Cameras take turns,
-so that none fills a batch alone while others wait.
+so that none fills a batch alone while others wait, and one that floods makes only its own frames expire.
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from typing import Final, Generic, Protocol, TypeVar
 
 PUBLISH_MARGIN_NS: Final = 30_000_000
 """What is left of a frame's time for its verdict to be published, decided on and signalled."""
 _WINDOW: Final = 200
+_GREEDY: Final = 2
 _UNKNOWN_NS: Final = 50_000_000
 
 
@@ -93,6 +94,7 @@ class Batcher(Generic[Q]):
         self._lanes: dict[str, deque[Q]] = {}
         self._count = 0
         self._bytes = 0
+        self._served: deque[str] = deque(maxlen=_WINDOW)
 
     def __len__(self) -> int:
         return self._count
@@ -146,22 +148,27 @@ class Batcher(Generic[Q]):
     def take(self, now_ns: int) -> list[Q]:
         """Remove and return the next batch: one frame of each camera in turn, the most urgent camera first.
 
-        It is no larger than what its most urgent frame has time for.
+        It is no larger than what its most urgent frame has time for. Cameras that had more than twice an equal share of
+        late come after all others: the frames of one that floods are always old, and would always be the most urgent.
         """
-        waiting = sorted(self._lanes.values(), key=lambda lane: lane[0].due_ns)
+        greedy = self._greedy()
+        waiting = sorted(self._lanes.items(), key=lambda item: (item[0] in greedy, item[1][0].due_ns))
         batch: list[Q] = []
-        while waiting and len(batch) < self._max_batch and self._fits(batch, now_ns):
-            lane = waiting.pop(0)
+        while waiting and len(batch) < self._max_batch:
+            camera, lane = waiting.pop(0)
+            if batch and now_ns + self._cost.p99_ns(len(batch) + 1) > min(frame.due_ns for frame in (*batch, lane[0])):
+                continue
             batch.append(lane.popleft())
+            self._served.append(camera)
             if lane:
-                waiting.append(lane)
+                waiting.append((camera, lane))
         self._forget(batch)
         return batch
 
-    def _fits(self, batch: list[Q], now_ns: int) -> bool:
-        if not batch:
-            return True
-        return now_ns + self._cost.p99_ns(len(batch) + 1) <= min(frame.due_ns for frame in batch)
+    def _greedy(self) -> set[str]:
+        shares = Counter(self._served)
+        cameras = len(shares.keys() | self._lanes.keys())
+        return {camera for camera, count in shares.items() if count * cameras > _GREEDY * len(self._served)}
 
     def _forget(self, frames: list[Q]) -> None:
         self._count -= len(frames)

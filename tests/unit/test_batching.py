@@ -164,3 +164,29 @@ def test_an_empty_queue_gives_an_empty_batch(max_batch: int) -> None:
     assert queue.take(0) == []
     assert queue.take_expired(0) == []
     assert queue.closes_in_ns(0) is None
+
+
+@pytest.mark.parametrize("phase_ms", [0, 3, 7, 11, 19])
+def test_a_camera_that_floods_makes_only_its_own_frames_expire(phase_ms: int) -> None:
+    """Five cameras of 4 fps and one of 60 at an engine of 20 ms a frame: too much, and the five feel little of it."""
+    cost_ms, deadline_ms, end_ms = 20, 770, 20_000
+    coming = [
+        Waiting(f"good-{camera}", at_ms + deadline_ms, at_ms)
+        for camera in range(5)
+        for at_ms in range(camera * 50 + phase_ms, end_ms, 250)
+    ]
+    coming += [Waiting("flood", at_ms + deadline_ms, at_ms) for at_ms in range(0, end_ms, 16)]
+    coming.sort(key=lambda frame: frame.arrived_ms)
+    queue, now_ms = batcher(costs(b1=cost_ms), max_batch=8), 0.0
+    waits_ms: list[float] = []
+    expired: list[str] = []
+    while coming or len(queue):
+        while coming and coming[0].arrived_ms <= now_ms:
+            queue.add(coming.pop(0))
+        expired += [frame.camera for frame in queue.take_expired(round(now_ms * NS_PER_MS))]
+        batch = queue.take(round(now_ms * NS_PER_MS))
+        now_ms += cost_ms * len(batch) if batch else 1
+        waits_ms += [now_ms - frame.arrived_ms for frame in batch if frame.camera != "flood"]
+    assert set(expired) == {"flood"}
+    assert len(waits_ms) == 5 * 80
+    assert sorted(waits_ms)[round(len(waits_ms) * 0.99)] < 400
