@@ -36,9 +36,9 @@ class RedisServer(LoopbackServer):
         if program is None:
             raise ServerError("The program redis-server is missing", "Install the Debian package redis-server.")
         argv = [program, "--port", str(self.port), "--bind", LOOPBACK, "--dir", str(self.data_dir), "--daemonize", "no"]
-        # An acknowledged write has reached the kernel before its reply: enough for a killed process, and no flush to
-        # disk is waited for. Snapshots are off, so that only the append-only file decides what comes back.
-        argv += ["--appendonly", "yes" if self._append_only else "no", "--appendfsync", "everysec", "--save", ""]
+        # An acknowledged write is on the disk before its reply, and a disk that is full ends Redis: see ADR 0014.
+        # Snapshots are off, so that only the append-only file decides what comes back.
+        argv += ["--appendonly", "yes" if self._append_only else "no", "--appendfsync", "always", "--save", ""]
         argv += ["--loglevel", "warning"]
         return ChildProcess(argv, self.log_path)
 
