@@ -88,7 +88,8 @@ class AlertingService:
         )
         try:
             async with asyncio.TaskGroup() as tasks:
-                running = [tasks.create_task(self._consume(intake, recorder, stop))]
+                consuming = tasks.create_task(self._consume(intake, recorder, stop))
+                running = [consuming]
                 for name, gate in self._gates.items():
                     running.append(tasks.create_task(self._beat(gate, intake)))
                     running.append(tasks.create_task(recorder.run(self._settled[name])))
@@ -99,7 +100,7 @@ class AlertingService:
                         gates.create_task(gate.run(stop))
                 for queue in self._settled.values():
                     await queue.join()
-                running[0].cancel()  # takes nothing in any more, so that what is to be buried comes to an end
+                consuming.cancel()  # takes nothing in any more, so that what is to be buried comes to an end
                 await intake.finish()
                 for task in running:
                     task.cancel()

@@ -14,7 +14,7 @@ from typing import Final, Generic, Protocol, TypeVar
 PUBLISH_MARGIN_NS: Final = 30_000_000
 """What is left of a frame's time for its verdict to be published, decided on and signalled."""
 _WINDOW: Final = 200
-_GREEDY: Final = 2
+_GREEDY: Final = 1.5
 _UNKNOWN_NS: Final = 50_000_000
 
 
@@ -148,7 +148,7 @@ class Batcher(Generic[Q]):
     def take(self, now_ns: int) -> list[Q]:
         """Remove and return the next batch: one frame of each camera in turn, the most urgent camera first.
 
-        It is no larger than what its most urgent frame has time for. Cameras that had more than twice an equal share of
+        It is no larger than what its most urgent frame has time for. Cameras that had more than 1.5 equal shares of
         late come after all others: the frames of one that floods are always old, and would always be the most urgent.
         """
         greedy = self._greedy()

@@ -166,13 +166,14 @@ def test_an_empty_queue_gives_an_empty_batch(max_batch: int) -> None:
     assert queue.closes_in_ns(0) is None
 
 
-@pytest.mark.parametrize("phase_ms", [0, 3, 7, 11, 19])
-def test_a_camera_that_floods_makes_only_its_own_frames_expire(phase_ms: int) -> None:
-    """Five cameras of 4 fps and one of 60 at an engine of 20 ms a frame: too much, and the five feel little of it."""
+@pytest.mark.parametrize("good", [1, 2, 5])
+@pytest.mark.parametrize("phase_ms", [0, 7, 19])
+def test_a_camera_that_floods_makes_only_its_own_frames_expire(phase_ms: int, good: int) -> None:
+    """Up to five cameras of 4 fps and one of 60 at an engine of 20 ms a frame: too much, and they feel little of it."""
     cost_ms, deadline_ms, end_ms = 20, 770, 20_000
     coming = [
         Waiting(f"good-{camera}", at_ms + deadline_ms, at_ms)
-        for camera in range(5)
+        for camera in range(good)
         for at_ms in range(camera * 50 + phase_ms, end_ms, 250)
     ]
     coming += [Waiting("flood", at_ms + deadline_ms, at_ms) for at_ms in range(0, end_ms, 16)]
@@ -188,5 +189,5 @@ def test_a_camera_that_floods_makes_only_its_own_frames_expire(phase_ms: int) ->
         now_ms += cost_ms * len(batch) if batch else 1
         waits_ms += [now_ms - frame.arrived_ms for frame in batch if frame.camera != "flood"]
     assert set(expired) == {"flood"}
-    assert len(waits_ms) == 5 * 80
+    assert len(waits_ms) == good * 80
     assert sorted(waits_ms)[round(len(waits_ms) * 0.99)] < 400
