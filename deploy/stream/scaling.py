@@ -14,6 +14,7 @@ from deploy.capacity import Costs, Delay, Load, Served, simulate
 from deploy.machine import machine_facts
 from deploy.stream.rig import Answer, Exposure, Rig, in_turn, late, running_rig
 from shared.clock import NS_PER_MS, NS_PER_S
+from shared.errors import ServerError
 
 CAMERAS: Final = 8
 _GATE_MS: Final = 800
@@ -187,6 +188,8 @@ async def _changes(rig: Rig, members: list[str], seconds: float) -> list[Change]
             await rig.stop("guest")
         await exposing
         seen, decided = rig.answers[answers:], rig.decisions[decisions:]
+        if not any(answer.replica == "guest" for answer in seen):
+            raise ServerError(f"The {event} of a replica was not within {seconds:g} s.", "Give more with --seconds.")
         changes.append(
             Change(
                 event=event,
