@@ -97,6 +97,14 @@ class NotInspected(StrEnum):
     NO_VERDICT = "no_verdict"
 
 
+class Effort(StrEnum):
+    """How much of the model looked. Under load the rest is left out in this order, and each has its own calibration."""
+
+    FULL = "full"
+    UNREFINED = "unrefined"
+    COARSE = "coarse"
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What the detector says of one capture.
@@ -113,6 +121,7 @@ class Verdict:
     regions: tuple[Region, ...] = ()
     model_id: str = ""
     calibration_id: str = ""
+    effort: Effort = Effort.FULL
     stamps_ns: dict[str, int] = field(default_factory=dict)
 
 
@@ -142,6 +151,7 @@ class CameraFinding:
     score: float | None
     model_id: str
     calibration_id: str
+    effort: Effort = Effort.FULL
 
 
 @dataclass(frozen=True, slots=True)

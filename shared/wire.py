@@ -26,7 +26,7 @@ from shared.errors import UnsupportedVersionError, WireError
 
 MAGIC = b"LW"
 MAJOR = 1
-MINOR = 0
+MINOR = 1
 _PREFIX = struct.Struct("<2sBBHI")
 _CHECKSUM = struct.Struct("<I")
 _BODY_AT = _PREFIX.size + _CHECKSUM.size

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from shared.domain import AnomalyMap, Region
+    from shared.domain import AnomalyMap, Effort, Region
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +50,15 @@ class Model(Protocol):
     @property
     def region_level(self) -> float:
         """The raw map value from which a pixel belongs to a region."""
+        ...
+
+    @property
+    def efforts(self) -> tuple[Effort, ...]:
+        """How much of it can look, the whole first; what saves no work is not among them."""
+        ...
+
+    def at(self, effort: Effort) -> Model:
+        """Return the model as it looks at one of `efforts`, with that one's calibration."""
         ...
 
     def inspect(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Inspection]:

@@ -11,7 +11,7 @@ from detector.model.features import see
 from detector.model.fusion import Maps, fuse, in_units_of_the_map, sized
 from detector.model.lens import Size, check_picture
 from detector.model.scoring import combine, find_regions, image_score
-from shared.domain import AnomalyMap
+from shared.domain import AnomalyMap, Effort
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,6 +54,18 @@ class PatchModel:
     def region_level(self) -> float:
         """The raw map value from which a pixel belongs to a region."""
         return self.product.region_level
+
+    @property
+    def efforts(self) -> tuple[Effort, ...]:
+        """How much of it can look, the whole first."""
+        return (Effort.FULL, *self.product.lesser)
+
+    def at(self, effort: Effort) -> PatchModel:
+        """Return the model as it looks at one of `efforts`, with that one's calibration."""
+        if effort is Effort.FULL:
+            return self
+        settings = self.settings.on_the_bank_alone() if effort is Effort.COARSE else self.settings
+        return replace(self, settings=settings, product=self.product.lesser[effort])
 
     def with_shares(self, place: tuple[float, ...], score: tuple[float, ...]) -> PatchModel:
         """Return the same model with other shares of bank and heads; its calibrated scores mean nothing any more."""

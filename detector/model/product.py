@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from detector.model.calibration import Calibration
     from detector.model.crops import Crops
     from detector.model.fusion import Scale
     from detector.model.lens import Lens
     from detector.model.view import View
+    from shared.domain import Effort
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,7 +21,8 @@ class Product:
     """One product's views, the first of which the heads read, and what its good pictures look like through them.
 
     `scales` are of the bank's map and of each head's. `map_lens` says how large a picture's map is, `region_level` from
-    which map value on a pixel belongs to a region. `crops` is the second look, where there is one.
+    which map value on a pixel belongs to a region. `crops` is the second look, where there is one. `lesser` are the same
+    product as less of the model sees it, each with a calibration of its own; none where that would save nothing.
     """
 
     name: str
@@ -28,3 +32,4 @@ class Product:
     calibration: Calibration
     region_level: float
     crops: Crops | None = None
+    lesser: Mapping[Effort, Product] = field(default_factory=dict)

@@ -74,6 +74,10 @@ class Profile:
         shares = zip(self.shares_of_place, self.shares_of_score, strict=True)
         return tuple(index for index, (place, score) in enumerate(shares) if place or score)
 
+    def on_the_bank_alone(self) -> Profile:
+        """Return the same profile without heads."""
+        return replace(self, heads=(), head_stages=(), shares_of_place=(1.0,), shares_of_score=(1.0,))
+
 
 # The checkpoint was converted from TensorFlow's EfficientNet-Lite, which was trained on (x - 127) / 128.
 LITE = Profile(

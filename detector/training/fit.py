@@ -71,7 +71,7 @@ def train(
                 f"{fewest.product} has {len(fewest.paths)} good pictures, which are too few to learn heads from",
                 f"Give at least {_FEWEST_FOR_HEADS} of each product, or train it by itself, on the bank alone.",
             )
-        settings = replace(settings, heads=(), head_stages=(), shares_of_place=(1.0,), shares_of_score=(1.0,))
+        settings = settings.on_the_bank_alone()
     source = read_weights(settings.tower, weights, settings.canvas)
     tower = tower_of(settings, source.tensors)
     sets = [goods.within_memory(tower, lenses_for(goods.sizes, settings)[-1], settings) for goods in sets]
