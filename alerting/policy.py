@@ -47,4 +47,5 @@ def _finding(camera: str, verdict: Verdict | None) -> CameraFinding:
         score=verdict.score if inspected else None,
         model_id=verdict.model_id,
         calibration_id=verdict.calibration_id,
+        effort=verdict.effort,
     )

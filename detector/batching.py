@@ -3,19 +3,30 @@
 A batch closes when it is full, when the oldest frame's slack is used up (the time to its deadline less what a batch of
 that size takes at the 99th percentile), or when a frame has waited for `linger` at a free engine. Cameras take turns,
 so that none fills a batch alone while others wait, and one that floods makes only its own frames expire.
+
+Where the frames that wait could not all be inspected in time, less of the model looks at the next batch: see
+`Batcher.effort`. Only what is too late even for the least of it expires.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter, deque
+from collections.abc import Collection, Sequence
 from typing import Final, Generic, Protocol, TypeVar
+
+from shared.clock import NS_PER_S
+from shared.domain import Effort
 
 PUBLISH_MARGIN_NS: Final = 30_000_000
 """What is left of a frame's time for its verdict to be published, decided on and signalled."""
 _WINDOW: Final = 200
 _GREEDY: Final = 1.5
 _UNKNOWN_NS: Final = 50_000_000
+_SPARE: Final = 4 / 3
+"""A queue counts as served in time if it were so at costs a third higher: more frames come meanwhile."""
+_FIRST_RETRY_NS: Final = 60 * NS_PER_S
+_LAST_RETRY_NS: Final = 3_600 * NS_PER_S
 
 
 class Queued(Protocol):
@@ -46,41 +57,45 @@ Q = TypeVar("Q", bound=Queued)
 
 
 class CostModel:
-    """What a batch of each size costs, learned from the last 200 batches of that size."""
+    """What a batch of each size costs at each effort, learned from the last 200 such batches.
 
-    def __init__(self) -> None:
-        self._seen: dict[int, deque[int]] = {}
+    `efforts` are those that the model has, the whole first.
+    """
 
-    def observe(self, size: int, cost_ns: int) -> None:
+    def __init__(self, efforts: Sequence[Effort] = (Effort.FULL,)) -> None:
+        self.efforts = tuple(efforts)
+        self._seen: dict[Effort, dict[int, deque[int]]] = {effort: {} for effort in efforts}
+
+    def observe(self, size: int, cost_ns: int, effort: Effort = Effort.FULL) -> None:
         """Note what a batch of `size` frames took."""
-        self._seen.setdefault(size, deque(maxlen=_WINDOW)).append(cost_ns)
+        self._seen[effort].setdefault(size, deque(maxlen=_WINDOW)).append(cost_ns)
 
-    def p99_ns(self, size: int) -> int:
+    def p99_ns(self, size: int, effort: Effort = Effort.FULL) -> int:
         """Return the nearest-rank 99th percentile of a batch of `size`."""
-        return self._percentile_ns(size, 0.99)
+        return self._percentile_ns(size, 0.99, effort)
 
-    def median_ns(self, size: int) -> int:
+    def median_ns(self, size: int, effort: Effort = Effort.FULL) -> int:
         """Return the median of a batch of `size`: one long pause does not move it."""
-        return self._percentile_ns(size, 0.5)
+        return self._percentile_ns(size, 0.5, effort)
 
-    def _percentile_ns(self, size: int, share: float) -> int:
-        """Unknown sizes are scaled up from a smaller known one.
+    def _percentile_ns(self, size: int, share: float, effort: Effort) -> int:
+        """Unknown sizes are scaled up from a smaller known one, and less effort costs no more than more of it.
 
         Known ones cost no more than that either: a size that once was far too slow would never be tried again.
         """
-        bounds = [
-            self._seen_ns(known, share) * size // known if known < size else self._seen_ns(known, share)
-            for known in self._seen
-            if known <= size
+        seen = [
+            (known, _percentile_ns(costs, share))
+            for fuller in self.efforts[: self.efforts.index(effort) + 1]
+            for known, costs in self._seen[fuller].items()
         ]
+        bounds = [cost_ns * size // known if known < size else cost_ns for known, cost_ns in seen if known <= size]
         if bounds:
             return min(bounds)
-        larger = min(self._seen, default=None)
-        return _UNKNOWN_NS * size if larger is None else self._seen_ns(larger, share)
+        return min(seen)[1] if seen else _UNKNOWN_NS * size
 
-    def _seen_ns(self, size: int, share: float) -> int:
-        costs = sorted(self._seen[size])
-        return costs[math.ceil(len(costs) * share) - 1]
+
+def _percentile_ns(costs: Collection[int], share: float) -> int:
+    return sorted(costs)[math.ceil(len(costs) * share) - 1]
 
 
 class Batcher(Generic[Q]):
@@ -95,6 +110,8 @@ class Batcher(Generic[Q]):
         self._count = 0
         self._bytes = 0
         self._served: deque[str] = deque(maxlen=_WINDOW)
+        self._retry_ns: int | None = None
+        self._pause_ns = _FIRST_RETRY_NS
 
     def __len__(self) -> int:
         return self._count
@@ -122,7 +139,7 @@ class Batcher(Generic[Q]):
         that was once learned too high would never be corrected.
         """
         frames = [frame for lane in self._lanes.values() for frame in lane]
-        latest_ns = now_ns + self._cost.median_ns(1)
+        latest_ns = now_ns + self._cost.median_ns(1, self._cost.efforts[-1])
         expired = [frame for frame in frames if frame.due_ns < latest_ns]
         if expired and len(expired) == len(frames):
             probe = max(expired, key=lambda frame: frame.due_ns)
@@ -145,7 +162,42 @@ class Batcher(Generic[Q]):
         linger_ns = min(frame.arrived_ns for frame in frames) + self._linger_ns - now_ns
         return max(0, min(slack_ns, linger_ns))
 
-    def take(self, now_ns: int) -> list[Q]:
+    def effort(self, now_ns: int) -> Effort:
+        """Return how much of the model the next batch has time for: the most with which all that waits is in time.
+
+        A fuller look that was learned to be too slow even for a frame by itself is tried again with such a frame after
+        a minute, then after two, up to an hour: its cost is learned by nothing else, and one frame pays for it.
+        """
+        efforts = self._cost.efforts
+        index = next((index for index, effort in enumerate(efforts) if self._in_time(now_ns, effort)), len(efforts) - 1)
+        if index == 0:
+            self._retry_ns, self._pause_ns = None, _FIRST_RETRY_NS
+        elif self._count == 1 and self._may_retry(now_ns):
+            return efforts[index - 1]
+        return efforts[index]
+
+    def _may_retry(self, now_ns: int) -> bool:
+        if self._retry_ns is None:
+            self._retry_ns = now_ns + self._pause_ns
+        if now_ns < self._retry_ns:
+            return False
+        self._pause_ns = min(2 * self._pause_ns, _LAST_RETRY_NS)
+        self._retry_ns = now_ns + self._pause_ns
+        return True
+
+    def _in_time(self, now_ns: int, effort: Effort) -> bool:
+        """Return whether everything that waits would be, in full batches with the most urgent frames first."""
+        due = sorted(frame.due_ns for lane in self._lanes.values() for frame in lane)
+        batch_ns = self._cost.median_ns(self._max_batch, effort)
+        ready_ns = 0
+        for start in range(0, len(due), self._max_batch):
+            size = min(self._max_batch, len(due) - start)
+            ready_ns += batch_ns if size == self._max_batch else self._cost.median_ns(size, effort)
+            if now_ns + round(_SPARE * ready_ns) > due[start]:
+                return False
+        return True
+
+    def take(self, now_ns: int, effort: Effort = Effort.FULL) -> list[Q]:
         """Remove and return the next batch: one frame of each camera in turn, the most urgent camera first.
 
         It is no larger than what its most urgent frame has time for. Cameras that had more than 1.5 equal shares of
@@ -156,7 +208,8 @@ class Batcher(Generic[Q]):
         batch: list[Q] = []
         while waiting and len(batch) < self._max_batch:
             camera, lane = waiting.pop(0)
-            if batch and now_ns + self._cost.p99_ns(len(batch) + 1) > min(frame.due_ns for frame in (*batch, lane[0])):
+            ready_ns = now_ns + self._cost.p99_ns(len(batch) + 1, effort)
+            if batch and ready_ns > min(frame.due_ns for frame in (*batch, lane[0])):
                 continue
             batch.append(lane.popleft())
             self._served.append(camera)

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from detector.batching import PUBLISH_MARGIN_NS, Batcher, CostModel
 from detector.decode import decode_frame
-from detector.model.base import Inspection, Model
+from detector.model.base import GradedModel, Inspection, Model
 from detector.overlay import overlay_jpeg
 from shared import metrics
 from shared.bus.base import Bus, Record
 from shared.bus.intake import Intake, token_of
-from shared.clock import NS_PER_MS, Clock, wait_event
-from shared.domain import Capture, NotInspected, Verdict, VerdictStatus
+from shared.clock import NS_PER_MS, NS_PER_S, Clock, wait_event
+from shared.domain import Capture, Effort, NotInspected, Verdict, VerdictStatus
 from shared.envelope import capture_headers, capture_of
 from shared.errors import ConfigError, LinewardenError, ModelError, PictureError, WireError
 from shared.log import get_logger
@@ -33,6 +33,7 @@ _POLL_S: Final = 0.05
 _FINISH_S: Final = 0.5
 """How long other replicas wait for the frames in hand here before partitions are shared anew."""
 _POISONED: Final = 64
+_SILENT_NS: Final = 10 * NS_PER_S
 _MIB: Final = 1024 * 1024
 
 
@@ -70,21 +71,24 @@ class DetectorService:
 
     name = "detector"
 
-    def __init__(self, settings: Settings, *, plan: KnownPlan, bus: Bus, clock: Clock, model: Model) -> None:
+    def __init__(self, settings: Settings, *, plan: KnownPlan, bus: Bus, clock: Clock, model: GradedModel) -> None:
         detector = settings.detector
         self._settings = settings
         self._topics = settings.topics
         self._plan = plan
         self._bus = bus
         self._clock = clock
+        self._models = {effort: model.at(effort) for effort in model.efforts}
         self._model = model
-        self._cost = CostModel()
+        self._cost = CostModel(model.efforts)
         self._batcher: Batcher[QueuedFrame] = Batcher(
             max_batch=detector.max_batch,
             max_bytes=detector.queue_mib * _MIB,
             linger_ns=round(detector.linger_ms * NS_PER_MS),
             cost=self._cost,
         )
+        self._said = Effort.FULL
+        self._silent_until_ns = 0
         self._arrived = asyncio.Event()
         self._taken = asyncio.Event()
         self._intake_over = False
@@ -178,12 +182,21 @@ class DetectorService:
 
     async def _infer(self, engine: ThreadPoolExecutor) -> tuple[list[QueuedFrame], list[_Answer]]:
         started_ns = self._clock.monotonic_ns()
-        batch = self._batcher.take(started_ns)
+        effort = self._batcher.effort(started_ns)
+        batch = self._batcher.take(started_ns, effort)
         metrics.BATCH_SIZE.observe(len(batch))
+        metrics.INSPECTED.labels(effort.value).inc(len(batch))
+        self._say(effort, started_ns)
         self._taken.set()
-        answers = await asyncio.get_running_loop().run_in_executor(engine, self._inspect, batch)
-        self._cost.observe(len(batch), self._clock.monotonic_ns() - started_ns)
+        answers = await asyncio.get_running_loop().run_in_executor(engine, self._inspect, batch, effort)
+        self._cost.observe(len(batch), self._clock.monotonic_ns() - started_ns, effort)
         return batch, answers
+
+    def _say(self, effort: Effort, now_ns: int) -> None:
+        """Log where the model begins to look with less of itself, or with more, at most every ten seconds."""
+        if effort is not self._said and now_ns >= self._silent_until_ns:
+            self._log.warning("effort.changed", effort=effort.value, before=self._said.value)
+            self._said, self._silent_until_ns = effort, now_ns + _SILENT_NS
 
     async def _answer(self, intake: Intake, batch: list[QueuedFrame], answers: list[_Answer]) -> None:
         for frame, answer in zip(batch, answers, strict=True):
@@ -193,12 +206,13 @@ class DetectorService:
             else:
                 intake.done([token_of(frame.record)])
 
-    def _inspect(self, batch: list[QueuedFrame]) -> list[_Answer]:
+    def _inspect(self, batch: list[QueuedFrame], effort: Effort) -> list[_Answer]:
         """Answer a batch; runs in the engine's thread. A picture that fails never takes its neighbours with it."""
+        model = self._models[effort]
         batched_ns = self._clock.utc_ns()
         decoded: list[NDArray[np.uint8] | PictureError] = [_decoded(frame) for frame in batch]
         good = [(index, pixels) for index, pixels in enumerate(decoded) if not isinstance(pixels, PictureError)]
-        found_for = self._model_on([pixels for _, pixels in good])
+        found_for = self._found(model, [pixels for _, pixels in good])
         inspections = dict(zip([index for index, _ in good], found_for, strict=True))
         inferred_ns = self._clock.utc_ns()
         answers = []
@@ -207,16 +221,28 @@ class DetectorService:
             if isinstance(pixels, PictureError):
                 answers.append(self._refused(frame, NotInspected.BAD_IMAGE, pixels))
             elif isinstance(found, Inspection):
-                answers.append(self._inspected(frame, pixels, found, batched_ns, inferred_ns))
+                stamps = {**frame.message.stamps_ns, "received": frame.received_utc_ns, "batched": batched_ns}
+                verdict = Verdict(
+                    capture=frame.message.capture,
+                    status=VerdictStatus.INSPECTED,
+                    raw_score=found.raw_score,
+                    score=found.score,
+                    regions=found.regions,
+                    model_id=model.model_id,
+                    calibration_id=model.calibration_id,
+                    effort=effort,
+                    stamps_ns={**stamps, "inferred": inferred_ns},
+                )
+                answers.append(self._inspected(verdict, pixels, found, model))
             else:
                 answers.append(self._refused(frame, NotInspected.POISON, found))
         return answers
 
-    def _model_on(self, pictures: list[NDArray[np.uint8]]) -> list[Inspection | Exception]:
+    def _found(self, model: Model, pictures: list[NDArray[np.uint8]]) -> list[Inspection | Exception]:
         if not pictures:
             return []
         try:
-            found = list(self._model.inspect(pictures))
+            found = list(model.inspect(pictures))
             if len(found) != len(pictures) or not all(math.isfinite(inspection.score) for inspection in found):
                 raise ModelError(  # noqa: TRY301 - caught here like every other failure of a model
                     f"the model gave {len(found)} answers to {len(pictures)} pictures, or no usable score"
@@ -226,25 +252,12 @@ class DetectorService:
             self._log.warning("model.failed", batch=len(pictures), error=str(error))
             if len(pictures) == 1:
                 return [error]
-        return [answer for picture in pictures for answer in self._model_on([picture])]
+        return [answer for picture in pictures for answer in self._found(model, [picture])]
 
-    def _inspected(
-        self, frame: QueuedFrame, pixels: NDArray[np.uint8], found: Inspection, batched_ns: int, inferred_ns: int
-    ) -> _Answer:
-        stamps = {**frame.message.stamps_ns, "received": frame.received_utc_ns, "batched": batched_ns}
-        verdict = Verdict(
-            capture=frame.message.capture,
-            status=VerdictStatus.INSPECTED,
-            raw_score=found.raw_score,
-            score=found.score,
-            regions=found.regions,
-            model_id=self._model.model_id,
-            calibration_id=self._model.calibration_id,
-            stamps_ns={**stamps, "inferred": inferred_ns},
-        )
+    def _inspected(self, verdict: Verdict, pixels: NDArray[np.uint8], found: Inspection, model: Model) -> _Answer:
         if found.score < self._settings.detector.overlay_from:
             return _Answer(verdict)
-        low = self._model.region_level
+        low = model.region_level
         return _Answer(verdict, overlay_jpeg(pixels, found.anomaly_map, found.regions, low=low, high=2 * low))
 
     def _refused(self, frame: QueuedFrame, reason: NotInspected, error: object) -> _Answer:

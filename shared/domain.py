@@ -121,8 +121,8 @@ class Verdict:
     regions: tuple[Region, ...] = ()
     model_id: str = ""
     calibration_id: str = ""
-    effort: Effort = Effort.FULL
     stamps_ns: dict[str, int] = field(default_factory=dict)
+    effort: Effort = Effort.FULL
 
 
 class Outcome(StrEnum):

@@ -31,6 +31,9 @@ DEADLINE_USED: Final = Histogram(
 QUEUE_FRAMES: Final = Gauge("linewarden_queue_frames", "Frames that wait for the detector's engine.")
 QUEUE_BYTES: Final = Gauge("linewarden_queue_bytes", "What these frames hold in memory.")
 BATCH_SIZE: Final = Histogram("linewarden_batch_frames", "Frames in a batch.", buckets=(1, 2, 4, 8, 16, 32, 64, 128))
+INSPECTED: Final = Counter(
+    "linewarden_frames_inspected", "Frames that a model looked at, by how much of it.", ["effort"]
+)
 DECISIONS: Final = Counter("linewarden_decisions", "Parts settled.", ["line", "outcome"])
 
 

@@ -16,7 +16,7 @@ from ingest.encode import encode_pixels
 from shared.bus.base import Record, Subscription
 from shared.bus.memory import MemoryBus, MemoryBusLimits
 from shared.clock import ManualClock
-from shared.domain import AnomalyMap, Capture, CaptureId, Region, Verdict
+from shared.domain import AnomalyMap, Capture, CaptureId, Effort, Region, Verdict
 from shared.envelope import capture_headers
 from shared.plan_keeper import KnownPlan, PlanKeeper
 from shared.wire import DeadLetter, Encoding, FrameMessage, VerdictMessage, decode, encode
@@ -34,10 +34,16 @@ class SteadyModel:
     calibration_id = "steady-1"
     profile = "fake"
     region_level = 0.5
+    efforts: tuple[Effort, ...] = (Effort.FULL,)
 
     def __init__(self, score: float = 0.5) -> None:
         self.score = score
         self.batches: list[int] = []
+
+    def at(self, effort: Effort) -> SteadyModel:
+        """Look with all of it."""
+        assert effort in self.efforts
+        return self
 
     def inspect(self, pictures: Sequence[Pixels]) -> list[Inspection]:
         """Answer."""
@@ -93,6 +99,21 @@ class HeldModel(SteadyModel):
         self.entered.set()
         assert self.go.wait(60)
         return super().inspect(pictures)
+
+
+class ModelInGrades(HeldModel):
+    """Knows three ways to look, which all wait to be let go; each has its own calibration."""
+
+    efforts = tuple(Effort)
+
+    def at(self, effort: Effort) -> ModelInGrades:
+        """Look with as much of it."""
+        if effort is Effort.FULL:
+            return self
+        lesser = ModelInGrades()
+        lesser.go, lesser.entered, lesser.batches = self.go, self.entered, self.batches
+        lesser.calibration_id = f"steady-{effort.value}"
+        return lesser
 
 
 class Bench:

@@ -30,6 +30,7 @@ def build(settings: Settings, adapters: Adapters) -> DetectorService:
     if doubt is not None:
         get_logger("detector").warning("threshold.beyond", threshold=highest, problem=doubt)
     # The first batches of a size are slow; paid here, they miss no deadline.
-    for size in (1, settings.detector.max_batch):
-        model.inspect([np.zeros((480, 640, 3), dtype=np.uint8)] * size)
+    for effort in model.efforts:
+        for size in (1, settings.detector.max_batch):
+            model.at(effort).inspect([np.zeros((480, 640, 3), dtype=np.uint8)] * size)
     return DetectorService(settings, plan=adapters.plan, bus=adapters.bus, clock=adapters.clock, model=model)

@@ -19,7 +19,7 @@ from deploy.adapters import adapters_for
 from detector.model.base import Inspection
 from detector.service import DetectorService
 from shared import log
-from shared.domain import AnomalyMap
+from shared.domain import AnomalyMap, Effort
 from shared.lifecycle import serve, stop_on_signals
 from shared.settings import load
 
@@ -32,10 +32,15 @@ class FixedCostModel:
     calibration_id = "fixed"
     profile = "fixed-cost"
     region_level = 1.0
+    efforts = (Effort.FULL,)
 
     def __init__(self, replica: str, cost_ms: float) -> None:
         self.model_id = replica
         self._cost_s = cost_ms / 1_000
+
+    def at(self, _effort: Effort) -> FixedCostModel:
+        """Return the model itself, which knows only one way to look."""
+        return self
 
     def inspect(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Inspection]:
         """Wait, and score each picture of (height, width) or (height, width, 3) at 0.1."""

@@ -4,7 +4,7 @@
                         V (a number, or `crops`) bank.P.V the good patches and
                         expected.P.V their usual distances
     model.toml          format version, profile, heads; each product's views, scales, calibration, region level, and
-                        what it was trained on
+                        what it was trained on, and the calibration and region level of each lesser effort
     README.md           the model card
     checksums.txt       sha256 of the three, in the form that `sha256sum -c` reads
 
@@ -18,7 +18,7 @@ import shutil
 import tempfile
 import tomllib
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,12 +40,13 @@ from detector.model.patch_model import PatchModel
 from detector.model.product import Product
 from detector.model.profiles import Profile
 from detector.model.view import View
+from shared.domain import Effort
 from shared.errors import ConfigError, ModelCorruptError, ModelMissingError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 _TENSORS = "model.safetensors"
 _NUMBERS = "model.toml"
 _CARD = "README.md"
@@ -270,6 +271,11 @@ def _product_numbers(product: Product, facts: TrainingFacts) -> dict[str, Any]:
         "calibration": asdict(product.calibration),
         "training": asdict(facts),
     }
+    if product.lesser:
+        numbers["lesser"] = {
+            effort.value: {"calibration": asdict(lesser.calibration), "region_level": lesser.region_level}
+            for effort, lesser in product.lesser.items()
+        }
     if product.crops is not None:
         crops = product.crops
         numbers["crops"] = {
@@ -295,7 +301,7 @@ def _product(index: int, table: dict[str, Any], tensors: dict[str, torch.Tensor]
             coarse=Scale(**again["coarse"]),
             peak=Scale(**again["peak"]),
         )
-    return Product(
+    product = Product(
         name=str(table["name"]),
         views=tuple(views),
         scales=tuple(Scale(**scale) for scale in table["scales"]),
@@ -304,6 +310,11 @@ def _product(index: int, table: dict[str, Any], tensors: dict[str, torch.Tensor]
         region_level=float(table["region_level"]),
         crops=crops,
     )
+    lesser = {
+        Effort(name): product.at(Effort(name), _calibration(less["calibration"]), float(less["region_level"]))
+        for name, less in table.get("lesser", {}).items()
+    }
+    return replace(product, lesser=lesser)
 
 
 def _view(lens: dict[str, Any], name: str, tensors: dict[str, torch.Tensor]) -> View:

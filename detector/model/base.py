@@ -52,6 +52,18 @@ class Model(Protocol):
         """The raw map value from which a pixel belongs to a region."""
         ...
 
+    def inspect(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Inspection]:
+        """Inspect a batch, one answer for each picture and in their order.
+
+        A picture is (height, width, 3) uint8 RGB or (height, width) uint8 grey; sizes may differ within a batch. Any
+        other shape or type is a PictureError that says which picture of the batch it was.
+        """
+        ...
+
+
+class GradedModel(Model, Protocol):
+    """A model that can also look with less of itself, which costs less."""
+
     @property
     def efforts(self) -> tuple[Effort, ...]:
         """How much of it can look, the whole first; what saves no work is not among them."""
@@ -59,12 +71,4 @@ class Model(Protocol):
 
     def at(self, effort: Effort) -> Model:
         """Return the model as it looks at one of `efforts`, with that one's calibration."""
-        ...
-
-    def inspect(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Inspection]:
-        """Inspect a batch, one answer for each picture and in their order.
-
-        A picture is (height, width, 3) uint8 RGB or (height, width) uint8 grey; sizes may differ within a batch. Any
-        other shape or type is a PictureError that says which picture of the batch it was.
-        """
         ...

@@ -58,14 +58,13 @@ class PatchModel:
     @property
     def efforts(self) -> tuple[Effort, ...]:
         """How much of it can look, the whole first."""
-        return (Effort.FULL, *self.product.lesser)
+        return (Effort.FULL, *(effort for effort in Effort if effort in self.product.lesser))
 
     def at(self, effort: Effort) -> PatchModel:
         """Return the model as it looks at one of `efforts`, with that one's calibration."""
         if effort is Effort.FULL:
             return self
-        settings = self.settings.on_the_bank_alone() if effort is Effort.COARSE else self.settings
-        return replace(self, settings=settings, product=self.product.lesser[effort])
+        return replace(self, settings=self.settings.at(effort), product=self.product.lesser[effort])
 
     def with_shares(self, place: tuple[float, ...], score: tuple[float, ...]) -> PatchModel:
         """Return the same model with other shares of bank and heads; its calibrated scores mean nothing any more."""

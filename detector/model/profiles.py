@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+from detector.model.heads import REFINER
 from detector.model.lens import Size
+from shared.domain import Effort
 from shared.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,26 @@ class Profile:
     def on_the_bank_alone(self) -> Profile:
         """Return the same profile without heads."""
         return replace(self, heads=(), head_stages=(), shares_of_place=(1.0,), shares_of_score=(1.0,))
+
+    def at(self, effort: Effort) -> Profile:
+        """Return the same profile without the refiner's say, or with the bank's alone."""
+        asked = {
+            Effort.FULL: (True,) * len(self.shares_of_place),
+            Effort.UNREFINED: (True, *(head != REFINER for head in self.heads)),
+            Effort.COARSE: (True, *(False for _ in self.heads)),
+        }[effort]
+        return replace(
+            self,
+            shares_of_place=_of_those(self.shares_of_place, asked),
+            shares_of_score=_of_those(self.shares_of_score, asked),
+        )
+
+
+def _of_those(shares: tuple[float, ...], asked: Sequence[bool]) -> tuple[float, ...]:
+    """Return shares that add up to 1 again without those that are not asked; all the bank's where none is left."""
+    left = [share if wanted else 0.0 for share, wanted in zip(shares, asked, strict=True)]
+    total = sum(left)
+    return tuple(share / total for share in left) if total else (1.0, *(0.0 for _ in left[1:]))
 
 
 # The checkpoint was converted from TensorFlow's EfficientNet-Lite, which was trained on (x - 127) / 128.

@@ -52,6 +52,11 @@ class Coarse:
     maps: Maps
     score: float
 
+    @property
+    def highest(self) -> float:
+        """The highest value of the map."""
+        return float(self.maps.place.max())
+
 
 def fit_crops(
     tower: Tower,

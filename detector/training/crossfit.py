@@ -93,10 +93,11 @@ def cross_fit(distances: Sequence[Sequence[NDArray[np.float32]]], sizes: Sequenc
     Of the trusts in a patch's place, the one is kept under which good parts reach the least far beyond the usual;
     four candidates for hundreds of scores bias these little.
     """
-    return min((_relate(distances, sizes, floor) for floor in _FLOORS), key=lambda held_out: _reach(held_out, settings))
+    return min((relate(distances, sizes, floor) for floor in _FLOORS), key=lambda held_out: _reach(held_out, settings))
 
 
-def _relate(distances: Sequence[Sequence[NDArray[np.float32]]], sizes: Sequence[Size], floor: float) -> HeldOut:
+def relate(distances: Sequence[Sequence[NDArray[np.float32]]], sizes: Sequence[Size], floor: float) -> HeldOut:
+    """Return the good pictures' maps at `sizes` from their held-out distances in each view, under one `floor`."""
     gridded = [on_one_grid(view) for view in distances]
     usual = [leave_one_out(view, floor) for view in gridded]
     maps = []

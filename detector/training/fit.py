@@ -14,6 +14,7 @@ from detector.model.backbone.assemble import tower_of
 from detector.model.backbone.weights import read_weights
 from detector.model.calibration import fit_calibration
 from detector.model.fusion import fuse, scale_of, sized
+from detector.model.heads import REFINER
 from detector.model.lens import lenses_for
 from detector.model.product import Product
 from detector.model.profiles import Profile, profile_named
@@ -26,6 +27,7 @@ from detector.training.heads import learn_heads
 from detector.training.pool import Bench
 from detector.training.reference import FOLDS, refer
 from shared.clock import NS_PER_S, SystemClock
+from shared.domain import Effort
 from shared.errors import DataError
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from detector.model.backbone.tower import Tower
+    from detector.model.fusion import Scale
     from detector.model.heads import Ensemble
     from detector.training.goods import Goods
     from detector.training.reference import Reference
@@ -132,22 +135,43 @@ def _calibrate(
     parts = [list(reference.held.maps)]
     parts += [[sized(found, size) for found, size in zip(head, reference.sizes, strict=True)] for head in logits]
     scales = [scale_of(maps) for maps in parts]
-    asked = [scales[index] for index in settings.asked]
-    pictures = zip(*(parts[index] for index in settings.asked), strict=True)
-    maps = [fuse(of_one, asked, settings) for of_one in pictures]
-    scores = np.asarray([image_score(found.score, settings.top_share) for found in maps], dtype=np.float64)
-    coarse = [Coarse(found, float(score)) for found, score in zip(maps, scores, strict=True)]
-    again = fit_crops(tower, reference, coarse, scales, settings, seed=seed, report=report)
-    highest = [found.place.max() for found in maps] if again is None else again.highest
-    return Product(
+    once = _look(parts, scales, settings)
+    again = fit_crops(tower, reference, once, scales, settings, seed=seed, report=report)
+    highest = [look.highest for look in once] if again is None else again.highest
+    whole = Product(
         name=reference.goods.product,
         views=reference.views,
         scales=tuple(scales),
         map_lens=reference.map_lens,
-        calibration=fit_calibration(scores if again is None else again.scores),
+        calibration=fit_calibration(_scores(once) if again is None else again.scores),
         region_level=float(np.quantile(highest, _REGION_QUANTILE)),
         crops=None if again is None else again.crops,
     )
+    lesser: dict[Effort, list[Coarse]] = {}
+    if whole.crops is not None or REFINER in settings.heads:
+        lesser[Effort.UNREFINED] = _look(parts, scales, settings.at(Effort.UNREFINED))
+    if len(whole.views) > 1:
+        lesser[Effort.COARSE] = _look([list(reference.coarse), *parts[1:]], scales, settings.at(Effort.COARSE))
+    products = {
+        effort: whole.at(
+            effort,
+            fit_calibration(_scores(looks)),
+            float(np.quantile([look.highest for look in looks], _REGION_QUANTILE)),
+        )
+        for effort, looks in lesser.items()
+    }
+    return replace(whole, lesser=products)
+
+
+def _look(parts: Sequence[Sequence[NDArray[np.float32]]], scales: Sequence[Scale], settings: Profile) -> list[Coarse]:
+    """Return what the bank's and the heads' held-out maps give of each good picture, without a second look."""
+    asked = [scales[index] for index in settings.asked]
+    maps = [fuse(found, asked, settings) for found in zip(*(parts[index] for index in settings.asked), strict=True)]
+    return [Coarse(found, image_score(found.score, settings.top_share)) for found in maps]
+
+
+def _scores(looks: Sequence[Coarse]) -> NDArray[np.float64]:
+    return np.asarray([look.score for look in looks], dtype=np.float64)
 
 
 def _silent(_step: str, _done: int, _total: int) -> None:

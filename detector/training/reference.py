@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 
 from detector.model.expected import expected_distances, on_one_grid
 from detector.model.lens import lens_for, lenses_for
+from detector.model.product import coarsest
 from detector.model.view import View
-from detector.training.crossfit import bank_of, cross_fit, held_out_distances
+from detector.training.crossfit import bank_of, cross_fit, held_out_distances, relate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
     from detector.model.backbone.tower import Tower
     from detector.model.bank import Bank
@@ -27,12 +30,16 @@ FOLDS = 5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference:
-    """A product's views and held-out maps. `sizes` are the maps', `folded` is of the first view, which heads read."""
+    """A product's views and held-out maps. `sizes` are the maps', `folded` is of the first view, which heads read.
+
+    `coarse` are the held-out maps of the coarsest view alone.
+    """
 
     goods: Goods
     views: tuple[View, ...]
     folded: Folded
     held: HeldOut
+    coarse: tuple[NDArray[np.float32], ...]
     map_lens: Lens
     sizes: tuple[Size, ...]
 
@@ -46,10 +53,11 @@ def refer(
     map_lens = lens_for(goods.sizes, settings.map_side_px, settings.multiple_px, level_light=False)
     sizes = tuple(map_lens.content(size) for size in goods.sizes)
     held = cross_fit([folded.distances for _, folded in fitted], sizes, settings)
-    views = (
+    views = tuple(
         View(lens, bank, expected) for lens, (bank, _), expected in zip(lenses, fitted, held.expected, strict=True)
     )
-    return Reference(goods, tuple(views), fitted[0][1], held, map_lens, sizes)
+    coarse = relate([fitted[coarsest(views)][1].distances], sizes, held.floor).maps
+    return Reference(goods, views, fitted[0][1], held, coarse, map_lens, sizes)
 
 
 def _fit_view(

@@ -28,6 +28,7 @@ from shared.domain import (
     Capture,
     CaptureId,
     Decision,
+    Effort,
     GateMode,
     NotInspected,
     Outcome,
@@ -56,6 +57,11 @@ class BrightnessModel:
     calibration_id = "fixed"
     profile = "test"
     region_level = 1.0
+    efforts = (Effort.FULL,)
+
+    def at(self, _effort: Effort) -> BrightnessModel:
+        """Look with all of it."""
+        return self
 
     def inspect(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Inspection]:
         """Score a picture by its mean."""

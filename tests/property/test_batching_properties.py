@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from detector.batching import Batcher, CostModel
 from shared.clock import NS_PER_MS
+from shared.domain import Effort
 
 COST_MS = 10
 LINGER_MS = 30
@@ -108,3 +109,56 @@ def test_a_cost_is_never_above_that_of_its_frames_alone(seen: list[tuple[int, in
     for smaller in {batch for batch, _ in seen if batch <= size}:
         highest = max(took_ns for batch, took_ns in seen if batch == smaller)
         assert cost.p99_ns(size) * smaller <= highest * size
+
+
+@given(
+    st.lists(st.tuples(cameras, st.integers(1, 2_000)), min_size=1, max_size=60),
+    st.tuples(*[st.integers(1, 100)] * 3),
+    st.integers(1, 8),
+)
+def test_a_step_is_left_out_only_where_something_would_be_late(
+    waiting: list[tuple[str, int]], costs_ms: tuple[int, int, int], max_batch: int
+) -> None:
+    """Every fuller effort than the chosen one would, a third slower than learned, make some frame late."""
+    falling_ms = sorted(costs_ms, reverse=True)
+    cost = CostModel(tuple(Effort))
+    for effort, cost_ms in zip(Effort, falling_ms, strict=True):
+        cost.observe(1, cost_ms * NS_PER_MS, effort)
+    queue: Batcher[Waiting] = Batcher(max_batch=max_batch, max_bytes=1 << 30, linger_ns=0, cost=cost)
+    for camera, due_ms in waiting:
+        queue.add(Waiting(camera, due_ms * NS_PER_MS, 0, 1))
+    chosen = queue.effort(0)
+    times_ms = sorted(due_ms for _, due_ms in waiting)
+    groups = [times_ms[start : start + max_batch] for start in range(0, len(times_ms), max_batch)]
+    for effort, cost_ms in zip(Effort, falling_ms, strict=True):
+        ready_ms, in_time = 0, True
+        for group in groups:
+            ready_ms += len(group) * cost_ms
+            in_time = in_time and 4 * ready_ms <= 3 * group[0]
+        if effort is chosen:
+            assert in_time or effort is Effort.COARSE
+            break
+        assert not in_time
+
+
+def test_a_load_between_two_efforts_is_served_whole() -> None:
+    """Cameras that ask for twice what the full look has time for: nothing is late, and what can be fully seen is."""
+    cost = CostModel(tuple(Effort))
+    took_ms = {Effort.FULL: 20, Effort.UNREFINED: 6, Effort.COARSE: 2}
+    for effort, cost_ms in took_ms.items():
+        cost.observe(1, cost_ms * NS_PER_MS, effort)
+    queue: Batcher[Waiting] = Batcher(max_batch=8, max_bytes=1 << 30, linger_ns=0, cost=cost)
+    coming = [Waiting("abcd"[at // 10 % 4], (at + 500) * NS_PER_MS, at * NS_PER_MS, 1) for at in range(0, 20_000, 10)]
+    looks, now_ms, late = Counter[Effort](), 0, 0
+    while coming or len(queue):
+        while coming and coming[0].arrived_ns <= now_ms * NS_PER_MS:
+            queue.add(coming.pop(0))
+        assert not queue.take_expired(now_ms * NS_PER_MS)
+        effort = queue.effort(now_ms * NS_PER_MS)
+        batch = queue.take(now_ms * NS_PER_MS, effort)
+        looks[effort] += len(batch)
+        now_ms += took_ms[effort] * len(batch) if batch else 1
+        late += sum(frame.due_ns < now_ms * NS_PER_MS for frame in batch)
+    assert late == 0
+    assert looks.total() == len("abcd") * 500
+    assert min(looks[Effort.FULL], looks[Effort.UNREFINED] + looks[Effort.COARSE]) > 200

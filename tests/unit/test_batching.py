@@ -3,7 +3,8 @@ from dataclasses import dataclass
 import pytest
 
 from detector.batching import Batcher, CostModel
-from shared.clock import NS_PER_MS
+from shared.clock import NS_PER_MS, NS_PER_S
+from shared.domain import Effort
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,3 +192,72 @@ def test_a_camera_that_floods_makes_only_its_own_frames_expire(phase_ms: int, go
     assert set(expired) == {"flood"}
     assert len(waits_ms) == good * 80
     assert sorted(waits_ms)[round(len(waits_ms) * 0.99)] < 400
+
+
+def graded(*, full_ms: float, unrefined_ms: float, coarse_ms: float) -> CostModel:
+    """Return a cost model that has seen three frames at each effort, one by one."""
+    model = CostModel(tuple(Effort))
+    for effort, cost_ms in zip(Effort, (full_ms, unrefined_ms, coarse_ms), strict=True):
+        for _ in range(3):
+            model.observe(1, round(cost_ms * NS_PER_MS), effort)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("waiting", "wanted"), [(1, Effort.FULL), (7, Effort.FULL), (8, Effort.UNREFINED), (16, Effort.COARSE)]
+)
+def test_no_more_is_left_out_than_what_waits_needs(waiting: int, wanted: Effort) -> None:
+    """Frames with 100 ms at 10, 5 and 1 ms each: with a third to spare 7 are in time at full effort, 15 unrefined."""
+    queue = batcher(graded(full_ms=10, unrefined_ms=5, coarse_ms=1), max_batch=1)
+    for _ in range(waiting):
+        queue.add(Waiting("a", 100))
+    assert queue.effort(0) is wanted
+
+
+def test_what_is_too_late_for_the_least_effort_expires() -> None:
+    """The coarse look is tried before a frame is given up."""
+    queue = batcher(graded(full_ms=50, unrefined_ms=30, coarse_ms=10))
+    hopeless, possible = Waiting("a", 9), Waiting("a", 20)
+    queue.add(hopeless)
+    queue.add(possible)
+    assert queue.take_expired(0) == [hopeless]
+    assert queue.effort(0) is Effort.COARSE
+    assert queue.take(0, Effort.COARSE) == [possible]
+
+
+def test_less_effort_is_not_thought_to_cost_more() -> None:
+    """What was never tried costs at most what the next fuller look does."""
+    model = CostModel(tuple(Effort))
+    model.observe(1, 10 * NS_PER_MS)
+    assert model.median_ns(1, Effort.COARSE) == 10 * NS_PER_MS
+    model.observe(1, 4 * NS_PER_MS, Effort.UNREFINED)
+    model.observe(1, 6 * NS_PER_MS, Effort.COARSE)
+    assert model.p99_ns(2, Effort.COARSE) == 8 * NS_PER_MS
+    assert model.p99_ns(2) == 20 * NS_PER_MS
+
+
+def test_a_full_look_that_was_once_too_slow_is_tried_again() -> None:
+    """A minute later one lone frame tries it; as long as it stays slow, the next tries come ever later."""
+    cost = graded(full_ms=500, unrefined_ms=500, coarse_ms=1)
+    queue = batcher(cost)
+    tried_s = []
+    for now_s in range(600):
+        queue.add(Waiting("a", now_s * 1_000 + 100, now_s * 1_000))
+        effort = queue.effort(now_s * NS_PER_S)
+        if effort is not Effort.COARSE:
+            tried_s.append((now_s, effort))
+            cost.observe(1, 500 * NS_PER_MS, effort)
+        queue.take(now_s * NS_PER_S, effort)
+    assert tried_s == [(at_s, Effort.UNREFINED) for at_s in (60, 180, 420)]
+    for _ in range(10):
+        cost.observe(1, 10 * NS_PER_MS)
+    queue.add(Waiting("a", 600_100, 600_000))
+    assert queue.effort(600 * NS_PER_S) is Effort.FULL
+
+
+def test_a_model_that_knows_one_way_to_look_is_never_asked_for_another() -> None:
+    """However much waits."""
+    queue = batcher(costs(b1=10))
+    for _ in range(100):
+        queue.add(Waiting("a", 100))
+    assert queue.effort(0) is Effort.FULL

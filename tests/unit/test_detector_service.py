@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
-from shared.domain import Capture, CaptureId, NotInspected, VerdictStatus
+from shared.domain import Capture, CaptureId, Effort, NotInspected, VerdictStatus
 from shared.plan_keeper import PlanKeeper
 from shared.wire import Encoding, FrameMessage, encode
 from tests.detector_bench import (
     HeldModel,
+    ModelInGrades,
     ModelThatFailsOnWhite,
     ModelThatForgetsOne,
     ModelWithoutNumberForWhite,
@@ -300,3 +301,24 @@ async def test_a_full_queue_pauses_intake() -> None:
         assert fits <= line.bus.delivered <= fits + 3 * 4
         model.go.set()
         assert len(await line.answers(100)) == 100
+
+
+async def test_under_load_less_of_the_model_looks_and_each_verdict_says_so() -> None:
+    """A first frame that took a quarter of the deadline teaches that six more have no time for a full look."""
+    model = ModelInGrades()
+    async with bench(model, max_batch=1) as line:
+        first = await line.send()
+        await eventually(model.entered.is_set)
+        for _ in range(6):
+            await line.send()
+        await line.clock.advance(0.3)
+        model.go.set()
+        verdicts = await line.answers(7)
+        assert (verdicts[first.part_id].effort, verdicts[first.part_id].calibration_id) == (Effort.FULL, "steady-1")
+        assert all(verdict.status is VerdictStatus.INSPECTED for verdict in line.verdicts)
+        lesser = [verdict for verdict in line.verdicts if verdict.effort is not Effort.FULL]
+        assert lesser
+        for verdict in lesser:
+            assert verdict.calibration_id == f"steady-{verdict.effort.value}"
+            labels = {"effort": verdict.effort.value}
+            assert REGISTRY.get_sample_value("linewarden_frames_inspected_total", labels)

@@ -15,6 +15,7 @@ from detector.model import artifact
 from detector.model.profiles import EDGE, EDGE_MOBILE, LITE_PYRAMID
 from detector.training.checkpoints import Checkpoints
 from detector.training.fit import train
+from shared.domain import Effort
 from shared.errors import DataError
 from tests.plates import plate, write_plates
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from detector.model.patch_model import PatchModel
     from detector.model.profiles import Profile
 
 SMALL = replace(
@@ -149,3 +151,42 @@ def test_a_vit_with_a_prompt_through_its_text_tower_leaves_that_tower_behind(
     sound, pierced = model.inspect([plate(99), plate(99, hole=True)])
     assert np.isfinite([sound.raw_score, pierced.raw_score]).all()
     assert np.abs(pierced.anomaly_map.values - sound.anomaly_map.values).max() > 0.01
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory: pytest.TempPathFactory) -> PatchModel:
+    """Train a model of two magnifications with a refiner, and load it."""
+    root = tmp_path_factory.mktemp("graded")
+    settings = replace(LITE_PYRAMID, sides_px=(64, 96, 128), map_side_px=96, bank_size=256)
+    settings = replace(settings, head_pictures=4, head_steps=20)
+    train([write_plates(root / "plates", 14)], profile=settings).save(root / "model")
+    return artifact.load(root / "model")
+
+
+def test_a_model_looks_with_less_of_itself_and_still_finds_the_hole(graded: PatchModel) -> None:
+    """Without the refiner and coarsely: each under a calibration of its own, which rejects the hole alone."""
+    assert graded.efforts == (Effort.FULL, Effort.UNREFINED, Effort.COARSE)
+    looks = [graded.at(effort) for effort in graded.efforts]
+    assert len({look.calibration_id for look in looks}) == 3
+    assert len({look.model_id for look in looks}) == 1
+    for look in looks:
+        sound, pierced = look.inspect([plate(99), plate(99, hole=True)])
+        assert pierced.score > 1.5 > sound.score
+        assert pierced.regions
+
+
+def test_less_effort_asks_less_of_the_model(graded: PatchModel) -> None:
+    """Unrefined asks no head, coarse one magnification: the one that sees the fewest pixels."""
+    unrefined, coarse = graded.at(Effort.UNREFINED), graded.at(Effort.COARSE)
+    assert (graded.settings.asked, unrefined.settings.asked, coarse.settings.asked) == ((0, 1), (0,), (0,))
+    assert (len(graded.product.views), len(unrefined.product.views), len(coarse.product.views)) == (2, 2, 1)
+    sides = [view.lens.side_px for view in graded.product.views]
+    assert coarse.product.views[0].lens.side_px == min(sides)
+
+
+def test_a_prompt_keeps_its_say_where_the_refiner_has_none(folder: Path) -> None:
+    """One magnification with prompt and refiner: unrefined the prompt still speaks, and there is no coarser look."""
+    model = artifact.load(folder, "plates")
+    assert model.efforts == (Effort.FULL, Effort.UNREFINED)
+    assert model.at(Effort.UNREFINED).settings.asked == (0, 1)
+    assert model.at(Effort.UNREFINED).settings.shares_of_place == (0.5, 0.5, 0.0)
