@@ -32,6 +32,10 @@ QUEUE_FRAMES: Final = Gauge("linewarden_queue_frames", "Frames that wait for the
 QUEUE_BYTES: Final = Gauge("linewarden_queue_bytes", "What these frames hold in memory.")
 BATCH_SIZE: Final = Histogram("linewarden_batch_frames", "Frames in a batch.", buckets=(1, 2, 4, 8, 16, 32, 64, 128))
 DECISIONS: Final = Counter("linewarden_decisions", "Parts settled.", ["line", "outcome"])
+RECORDS_HELD: Final = Gauge(
+    "linewarden_records_held", "Settled parts whose records wait for parts that were captured earlier.", ["line"]
+)
+RECORDS_LATE: Final = Counter("linewarden_records_late", "Parts recorded after one that was captured later.", ["line"])
 
 
 @contextmanager
