@@ -1,15 +1,18 @@
-"""One line's gate at work: decide each part in time, signal it, and hand it on to be recorded."""
+"""One line's gate at work: decide each part in time, signal it, and hand it on to be recorded in capture order."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Final
 
 from alerting.gate import effective, signal_for
+from alerting.order import CaptureOrder
 from alerting.parts import OpenPart, PartTable
 from alerting.policy import judge
 from alerting.signals.base import GateSignals
+from shared import metrics
 from shared.clock import NS_PER_MS, Clock, wait_event
 from shared.domain import Decision, Outcome
 from shared.errors import SignalError, SignalTimeoutError, StoreError
@@ -25,6 +28,9 @@ _TICK_S: Final = 0.1
 _RECONNECT_NS: Final = 250 * NS_PER_MS
 _UNCERTAIN_NS: Final = 30_000 * NS_PER_MS
 _STUCK_NS: Final = 1_000 * NS_PER_MS
+_PATIENCE_NS: Final = 1_000 * NS_PER_MS
+"""How long after a part fell due the records of later ones still wait for it: its gate may not answer for long."""
+_HELD: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +44,10 @@ class Settlement:
 
 
 class LineGate:
-    """Decides the parts of one line; settled ones go to the queue `settled`: recording them delays no signal."""
+    """Decides the parts of one line as their verdicts come; recording them delays no signal.
+
+    Settled ones go to the queue `settled` in the order of their captures, within the bounds of `alerting.order`.
+    """
 
     def __init__(
         self,
@@ -60,6 +69,9 @@ class LineGate:
         self._tried_ns: int | None = None
         self._sequence = 0
         self._uncertain: list[OpenPart] = []
+        # Whatever was captured before a part falls due within the part's own time to decide.
+        longest_ns = line.gate_delay_ns - line.actuation_lead_ns + _PATIENCE_NS
+        self._order: CaptureOrder[Settlement] = CaptureOrder(longest_ns=longest_ns, most=_HELD)
         self._last_at_gate_ns = clock.monotonic_ns() - 1
         self._alive_ns = clock.monotonic_ns()
         self._log = get_logger("alerting").bind(line=line.name)
@@ -81,6 +93,7 @@ class LineGate:
         """Decide until `stop` is set, no part is open, and the last one that was signalled has reached the gate."""
         while True:
             self._wake.clear()
+            stopping = stop.is_set()
             now_ns = self._clock.monotonic_ns()
             self._alive_ns = now_ns
             await self._keep_connected(now_ns)
@@ -89,8 +102,10 @@ class LineGate:
                 if self._connected or part.due_ns <= self._clock.monotonic_ns():
                     await self._decide(part)
                 self._alive_ns = self._clock.monotonic_ns()
-            await self._give_up_on_old_uncertain(last=stop.is_set())
-            if stop.is_set() and not len(self.table) and self._clock.monotonic_ns() > self._last_at_gate_ns:
+            await self._give_up_on_old_uncertain(last=stopping)
+            await self._record()
+            nothing_left = not len(self.table) and not len(self._order)
+            if stopping and nothing_left and self._clock.monotonic_ns() > self._last_at_gate_ns:
                 return
             due_ns = self.table.next_due_ns()
             left_s = _TICK_S if due_ns is None else (due_ns - self._clock.monotonic_ns()) / 1e9
@@ -225,7 +240,21 @@ class LineGate:
         on_time = delivery is not None and decision.outcome is not Outcome.DEFAULT_REJECT
         latency_ms = (now_ns - decision.captured_at_ns) / NS_PER_MS if on_time else None
         unconfirmed = part.uncertain and delivery is None
-        await self._settled.put(Settlement(part, decision, latency_ms, unconfirmed))
+        self._order.hold(part.place, Settlement(part, decision, latency_ms, unconfirmed), self._clock.monotonic_ns())
+        await self._record()
+
+    async def _record(self) -> None:
+        """Hand on what no earlier part holds up; waits, and so stops deciding, while the recorder is far behind."""
+        now_ns = self._clock.monotonic_ns()
+        unsettled = chain(self.table, self._uncertain)
+        still_open = (part.place for part in unsettled if now_ns < part.due_ns + _PATIENCE_NS)
+        released = self._order.release(still_open, now_ns)
+        metrics.RECORDS_HELD.labels(self.line.name).set(len(self._order))
+        for settlement, late in ((found.item, found.late) for found in released):
+            if late:
+                metrics.RECORDS_LATE.labels(self.line.name).inc()
+                self._log.info("part.recorded_late", part=settlement.decision.part_id)
+            await self._settled.put(settlement)
 
     async def _give_up_on_old_uncertain(self, *, last: bool) -> None:
         now_ns = self._clock.monotonic_ns()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from alerting.order import Place
 from shared.bus.intake import Token
 from shared.clock import NS_PER_MS
 from shared.domain import Decision, PartAnnouncement, Verdict, VerdictStatus
@@ -37,6 +39,12 @@ class OpenPart:
         """Return whether every camera that had to see the part has spoken, or the decision stands already."""
         return self.claimed is not None or self.cameras <= self.verdicts.keys()
 
+    @property
+    def place(self) -> Place:
+        """Return where the part stands among those of its line; a claimed decision's stamp is the one that is kept."""
+        known = self.announcement if self.claimed is None else self.claimed
+        return known.captured_at_ns, known.part_id
+
 
 class PartTable:
     """The open parts of a line, and the identities of those that were closed lately."""
@@ -49,6 +57,9 @@ class PartTable:
 
     def __len__(self) -> int:
         return len(self._open)
+
+    def __iter__(self) -> Iterator[OpenPart]:
+        return iter(self._open.values())
 
     def announced(self, part: PartAnnouncement, *, utc_ns: int, now_ns: int) -> OpenPart | None:
         """Open the part, or complete what a verdict opened; return None for a part that was closed."""

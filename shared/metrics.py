@@ -35,6 +35,10 @@ INSPECTED: Final = Counter(
     "linewarden_frames_inspected", "Frames that a model looked at, by how much of it.", ["effort"]
 )
 DECISIONS: Final = Counter("linewarden_decisions", "Parts settled.", ["line", "outcome"])
+RECORDS_HELD: Final = Gauge(
+    "linewarden_records_held", "Settled parts whose records wait for parts that were captured earlier.", ["line"]
+)
+RECORDS_LATE: Final = Counter("linewarden_records_late", "Parts recorded after one that was captured later.", ["line"])
 
 
 @contextmanager
