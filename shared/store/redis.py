@@ -2,7 +2,8 @@
 
 Keys, under the prefix: `lines` (set), `kept:NAME` (what all lines share), and for each line `line:L:counters`,
 `line:L:latency`, `line:L:state` (hashes), `line:L:decisions`, `line:L:alerts` (streams, trimmed), `line:L:part:P`
-(hash, expires), `line:L:picture:P:C` (expires).
+(hash, expires), `line:L:picture:P:C` (expires), `line:L:payload:C:EPOCH:SEQUENCE` (a large frame's encoded pixels,
+expires).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from shared.cancellation import cancellation_kept
-from shared.domain import Decision, Outcome, PartAnnouncement
+from shared.domain import CaptureId, Decision, Outcome, PartAnnouncement
 from shared.errors import ConfigError, StoreError, StoreUnavailableError
 from shared.latency import bucket_of
 from shared.redaction import redact, redact_address
@@ -200,6 +201,19 @@ class RedisStore:
             found: bytes | None = await self._client.get(self._key(line, "picture", part_id, camera))
         return found
 
+    async def put_payload(self, capture: CaptureId, payload: bytes, *, ttl_s: int) -> None:
+        """Keep the payload."""
+        with self._mapped():
+            await self._client.set(self._payload(capture), payload, ex=ttl_s)
+            if self._sweeps:
+                await self._client.dbsize()
+
+    async def payload(self, capture: CaptureId) -> bytes | None:
+        """Return the payload, or None once it expired or was evicted."""
+        with self._mapped():
+            found: bytes | None = await self._client.get(self._payload(capture))
+        return found
+
     async def alert(self, alert: Alert) -> None:
         """Append, trimming the stream."""
         with self._mapped():
@@ -264,6 +278,9 @@ class RedisStore:
 
     def _key(self, line: str, *parts: str) -> str:
         return self._prefixed("line", line, *parts)
+
+    def _payload(self, capture: CaptureId) -> str:
+        return self._key(capture.line, "payload", capture.camera, str(capture.epoch), str(capture.sequence))
 
     def _part(self, line: str, part_id: str) -> str:
         return self._key(line, "part", part_id)
