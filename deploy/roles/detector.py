@@ -32,4 +32,11 @@ def build(settings: Settings, adapters: Adapters) -> DetectorService:
     # The first batches of a size are slow; paid here, they miss no deadline.
     for size in (1, settings.detector.max_batch):
         model.inspect([np.zeros((480, 640, 3), dtype=np.uint8)] * size)
-    return DetectorService(settings, plan=adapters.plan, bus=adapters.bus, clock=adapters.clock, model=model)
+    return DetectorService(
+        settings,
+        plan=adapters.plan,
+        bus=adapters.bus,
+        payloads=adapters.payloads,
+        clock=adapters.clock,
+        model=model,
+    )
