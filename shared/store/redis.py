@@ -32,6 +32,7 @@ _COUNTED = {Outcome.PASS: "passed", Outcome.REJECT: "rejected", Outcome.DEFAULT_
 _DECISION = msgspec.msgpack.Decoder(Decision)
 _ALERT = msgspec.msgpack.Decoder(Alert)
 _TIMEOUT_S = 2.0
+_PIECE_BYTES = 1024 * 1024
 _FORBIDDEN = (
     redis_errors.AuthenticationError,
     redis_errors.AuthenticationWrongNumberOfArgsError,
@@ -103,6 +104,7 @@ class RedisStore:
         self._settle = client.register_script(scripts.SETTLE)
         self._published = client.register_script(scripts.PUBLISHED)
         self._keep = client.register_script(scripts.KEEP)
+        self._extend = client.register_script(scripts.EXTEND)
 
     @classmethod
     def from_url(cls, url: str, settings: RedisStoreSettings) -> RedisStore:
@@ -202,9 +204,17 @@ class RedisStore:
         return found
 
     async def put_payload(self, capture: CaptureId, payload: bytes, *, ttl_s: int) -> None:
-        """Keep the payload."""
+        """Keep the payload.
+
+        It goes piece by piece: one large command would hold up everything else in this process while it is copied to
+        the socket. Nobody reads it before it is whole, since its reference is published afterwards.
+        """
+        key = self._payload(capture)
         with self._mapped():
-            await self._client.set(self._payload(capture), payload, ex=ttl_s)
+            await self._client.set(key, payload[:_PIECE_BYTES], ex=ttl_s)
+            for start in range(_PIECE_BYTES, len(payload), _PIECE_BYTES):
+                if not await self._extend(keys=[key], args=[payload[start : start + _PIECE_BYTES]]):
+                    raise StoreUnavailableError(f"payload of {capture} went from Redis before it was whole")
             if self._sweeps:
                 await self._client.dbsize()
 

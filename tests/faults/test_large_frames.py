@@ -1,4 +1,4 @@
-"""Large frames by reference, on the embedded servers and real ones: the same outcomes, and fail-safe when one is lost."""
+"""Large frames by reference, on embedded and on real servers: the same outcomes, and fail-safe when one is lost."""
 
 from __future__ import annotations
 
