@@ -11,16 +11,17 @@ from shared.bus.memory import MemoryBus, MemoryBusLimits
 from shared.clock import Clock, SystemClock
 from shared.plan_keeper import KnownPlan, PlanKeeper
 from shared.settings import Settings
-from shared.store.base import Store
+from shared.store.base import PayloadStore, Store
 from shared.store.redis import RedisStore, RedisStoreSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Adapters:
-    """Bus, store, clock and partition plan of this process."""
+    """Bus, store, clock and partition plan of this process; `payloads` is the store itself unless it has its own."""
 
     bus: Bus
     store: Store
+    payloads: PayloadStore
     clock: Clock
     plan: KnownPlan
 
@@ -34,14 +35,18 @@ async def adapters_for(settings: Settings, clock: Clock | None = None) -> AsyncI
     clock = clock or SystemClock()
     bus = make_bus(settings, clock)
     store = make_store(settings)
+    own = settings.store.payload_url
+    payloads = store if own is None else make_store(settings, own.get_secret_value())
     try:
         keeper = PlanKeeper(store, settings.topics)
         plan = await keeper.grow(settings.wanted)
         await bus.ensure_topics(plan.partitions(settings.topics))
-        yield Adapters(bus=bus, store=store, clock=clock, plan=KnownPlan(plan, keeper, clock))
+        yield Adapters(bus=bus, store=store, payloads=payloads, clock=clock, plan=KnownPlan(plan, keeper, clock))
     finally:
         await bus.close()
         await store.close()
+        if payloads is not store:
+            await payloads.close()
 
 
 def make_bus(settings: Settings, clock: Clock) -> Bus:
@@ -60,12 +65,12 @@ def make_bus(settings: Settings, clock: Clock) -> Bus:
     )
 
 
-def make_store(settings: Settings) -> Store:
-    """Return the store adapter for `store.url`."""
+def make_store(settings: Settings, url: str | None = None) -> Store:
+    """Return the store adapter for `url`, by default `store.url`."""
     kept = RedisStoreSettings(
         key_prefix=settings.store.key_prefix,
         part_retention_s=settings.store.retention_s,
         picture_ttl_s=settings.store.pictures_s,
         stream_length=settings.store.entries,
     )
-    return RedisStore.from_url(settings.store.url.get_secret_value(), kept)
+    return RedisStore.from_url(url or settings.store.url.get_secret_value(), kept)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from detector.batching import PUBLISH_MARGIN_NS, Batcher, CostModel
 from detector.decode import decode_frame
+from detector.fetch import FetchQueue, fetch
 from detector.model.base import GradedModel, Inspection, Model
 from detector.overlay import overlay_jpeg
 from shared import metrics
@@ -26,6 +27,7 @@ from shared.log import get_logger
 from shared.plan_keeper import KnownPlan
 from shared.retry import insist
 from shared.settings import Settings
+from shared.store.base import PayloadStore
 from shared.topics import part_key
 from shared.wire import FrameMessage, VerdictMessage, decode, encode
 
@@ -39,7 +41,10 @@ _MIB: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QueuedFrame:
-    """A frame that waits for the engine; `due_ns` and `arrived_ns` are monotonic."""
+    """A frame that waits for the engine; `due_ns` and `arrived_ns` are monotonic.
+
+    Until the payload of a frame that came by reference is fetched, `payload` is empty.
+    """
 
     record: Record
     message: FrameMessage
@@ -55,8 +60,13 @@ class QueuedFrame:
 
     @property
     def size_bytes(self) -> int:
-        """Return what the message holds."""
-        return len(self.record.value)
+        """Return what the message holds, and the payload where that came by itself."""
+        return len(self.record.value) + (0 if self.message.reference is None else len(self.payload))
+
+    @property
+    def payload_bytes(self) -> int:
+        """Return what a payload that must be fetched takes, as its reference says."""
+        return 0 if self.message.reference is None else max(0, self.message.reference.size_bytes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,12 +81,22 @@ class DetectorService:
 
     name = "detector"
 
-    def __init__(self, settings: Settings, *, plan: KnownPlan, bus: Bus, clock: Clock, model: GradedModel) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        plan: KnownPlan,
+        bus: Bus,
+        payloads: PayloadStore,
+        clock: Clock,
+        model: GradedModel,
+    ) -> None:
         detector = settings.detector
         self._settings = settings
         self._topics = settings.topics
         self._plan = plan
         self._bus = bus
+        self._payloads = payloads
         self._clock = clock
         self._models = {effort: model.at(effort) for effort in model.efforts}
         self._model = model
@@ -87,6 +107,7 @@ class DetectorService:
             linger_ns=round(detector.linger_ms * NS_PER_MS),
             cost=self._cost,
         )
+        self._fetches: FetchQueue[QueuedFrame] = FetchQueue(max_bytes=detector.queue_mib * _MIB)
         self._said = Effort.FULL
         self._silent_until_ns = 0
         self._arrived = asyncio.Event()
@@ -124,7 +145,8 @@ class DetectorService:
 
     async def _receive_all(self, intake: Intake, stop: asyncio.Event, answering: asyncio.TaskGroup) -> None:
         while True:
-            if self._batcher.full:
+            self._fetch_waiting(intake, answering)
+            if self._full:
                 # Not polling is what bounds memory; the consumer's heartbeat goes on by itself.
                 self._taken.clear()
                 await wait_event(self._clock, self._taken, _POLL_S)
@@ -132,6 +154,7 @@ class DetectorService:
             records = await intake.poll(self._settings.detector.max_batch)
             for record in records:
                 await self._receive(intake, record, answering)
+            self._fetch_waiting(intake, answering)
             if records:
                 self._arrived.set()
             elif stop.is_set():
@@ -150,7 +173,47 @@ class DetectorService:
             return
         now_ns, utc_ns = self._clock.monotonic_ns(), self._clock.utc_ns()
         left_ns = message.capture.decide_by_ns - utc_ns - PUBLISH_MARGIN_NS
-        self._batcher.add(QueuedFrame(record, message, payload, now_ns + left_ns, now_ns, utc_ns))
+        frame = QueuedFrame(record, message, payload, now_ns + left_ns, now_ns, utc_ns)
+        if message.reference is None:
+            self._batcher.add(frame)
+        else:
+            self._fetches.add(replace(frame, payload=memoryview(b"")))
+
+    @property
+    def _full(self) -> bool:
+        held_bytes = self._batcher.held_bytes + self._fetches.bytes_under_way
+        return self._fetches.full or held_bytes >= self._settings.detector.queue_mib * _MIB
+
+    def _fetch_waiting(self, intake: Intake, answering: asyncio.TaskGroup) -> None:
+        """Begin the fetches whose turn it is; answer the frames for which that would be too late."""
+        for frame in self._fetches.take_expired(self._clock.monotonic_ns()):
+            self._expire(frame, intake, answering)
+        for frame in self._fetches.start(self._batcher.held_bytes):
+            answering.create_task(self._fetch(frame, intake, answering))
+        metrics.FETCHING.set(len(self._fetches))
+
+    async def _fetch(self, frame: QueuedFrame, intake: Intake, answering: asyncio.TaskGroup) -> None:
+        """Bring a frame's payload and queue it for the engine, or answer a frame that has none."""
+        try:
+            payload = await fetch(self._payloads, frame.message, due_ns=frame.due_ns, clock=self._clock, log=self._log)
+        except PictureError as error:
+            refused = self._refused(frame, NotInspected.BAD_IMAGE, error)
+            answering.create_task(self._answer(intake, [frame], [refused]))
+        else:
+            if payload is None:
+                self._expire(frame, intake, answering)
+            else:
+                self._batcher.add(replace(frame, payload=memoryview(payload), arrived_ns=self._clock.monotonic_ns()))
+        finally:
+            # In the same step in which it is queued: a stop must find it in one of both.
+            self._fetches.done(frame)
+        self._arrived.set()
+        self._taken.set()
+        self._fetch_waiting(intake, answering)
+
+    def _expire(self, frame: QueuedFrame, intake: Intake, answering: asyncio.TaskGroup) -> None:
+        expired = _Answer(self._not_inspected(frame.message.capture, NotInspected.EXPIRED))
+        answering.create_task(self._answer(intake, [frame], [expired]))
 
     async def _poison(self, intake: Intake, record: Record, error: LinewardenError) -> None:
         """Bury what is no frame; where its headers still say whose it was, its part gets a fail-safe verdict first."""
@@ -168,13 +231,13 @@ class DetectorService:
             metrics.QUEUE_FRAMES.set(len(self._batcher))
             metrics.QUEUE_BYTES.set(self._batcher.held_bytes)
             for frame in self._batcher.take_expired(self._clock.monotonic_ns()):
-                expired = _Answer(self._not_inspected(frame.message.capture, NotInspected.EXPIRED))
-                answering.create_task(self._answer(intake, [frame], [expired]))
+                self._expire(frame, intake, answering)
+            self._fetch_waiting(intake, answering)
             wait_ns = self._batcher.closes_in_ns(self._clock.monotonic_ns())
             if wait_ns == 0:
                 batch, answers = await self._infer(engine)
                 answering.create_task(self._answer(intake, batch, answers))
-            elif wait_ns is None and self._intake_over:
+            elif wait_ns is None and self._intake_over and not len(self._fetches):
                 return
             else:
                 timeout_s = _POLL_S if wait_ns is None else min(_POLL_S, wait_ns / 1e9)

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import ConfigError, PictureError
+from shared.settings import HEADER_BYTES
 from shared.wire import Encoding
 
 _COLOUR_AXES = 3
-_HEADER_BYTES = 16 * 1024
 
 
 def encode_pixels(pixels: NDArray[np.uint8], encoding: Encoding, *, jpeg_quality: int) -> bytes:
@@ -39,15 +39,18 @@ def encode_pixels(pixels: NDArray[np.uint8], encoding: Encoding, *, jpeg_quality
 
 
 def check_fits(pixels: NDArray[np.uint8], encoding: Encoding, *, limit_bytes: int) -> None:
-    """Raise `ConfigError` for pixels whose message could be larger than a message may be.
+    """Raise `ConfigError` for pixels whose payload could be larger than `limit_bytes`.
+
+    That is what a message takes or, for frames that go by reference, what the store does.
 
     RAW and PNG: PNG keeps noise as it is, with a byte a row and five for each stored block. What JPEG makes of a
     picture is known only afterwards, and hardly ever near what this allows.
     """
-    needed = pixels.nbytes + pixels.nbytes // 100 + _HEADER_BYTES
+    needed = pixels.nbytes + pixels.nbytes // 100 + HEADER_BYTES
     if encoding is not Encoding.JPEG and needed > limit_bytes:
         raise ConfigError(
-            f"frames of {pixels.shape[1]}x{pixels.shape[0]} in {encoding.value} can take {needed} bytes, a message"
-            f" {limit_bytes}",
-            'Raise bus.max_message_bytes (and max.message.bytes of existing topics), or set encoding = "jpeg".',
+            f"frames of {pixels.shape[1]}x{pixels.shape[0]} in {encoding.value} can take {needed} bytes, and"
+            f" {limit_bytes} is the most that goes",
+            "Raise bus.max_message_bytes (and max.message.bytes of existing topics), set bus.claim_check_kib, by which"
+            ' up to 512 MiB go, or set encoding = "jpeg".',
         )

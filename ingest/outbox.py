@@ -1,7 +1,8 @@
 """What one camera still has to publish: announcements first, each before its frame; bounded, and patient.
 
 While the bus is away frames wait in a spool that is bounded by bytes, and each of them for as long as it can still make
-its gate. Announcements wait for the bus: without them the ledger would not know of the part.
+its gate. Announcements wait for the bus: without them the ledger would not know of the part. They never wait for the
+store, into which the payloads of large frames go first.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from ingest.claim import Deposit, Deposits, Packed
 from shared import metrics
 from shared.bus.base import Publication
 from shared.bus.breaker import Breaker
 from shared.clock import Clock
 from shared.domain import Capture
-from shared.errors import BusError, BusUnavailableError, PictureError
+from shared.errors import BusError, BusUnavailableError, PictureError, StoreError, StoreUnavailableError
 from shared.log import Logger
 
 _AT_ONCE: Final = 32
@@ -28,30 +30,44 @@ TOO_LATE: Final = "too late for its gate"
 SPOOL_FULL: Final = "the spool is full"
 NO_PICTURE: Final = "it cannot be encoded"
 REFUSED: Final = "refused by the bus"
+STORE_AWAY: Final = "too late for its gate, waiting for the store"
+STORE_REFUSED: Final = "refused by the store"
 TOO_MANY: Final = "more frames than max_rate_hz"
 
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
-    """A frame on its way: `encode` until it is encoded, then `encoded`; neither once it is gone."""
+    """A frame on its way: `encode` until it is encoded, then `packed`; neither once it is gone.
+
+    `depositing` says that what it waits for is the store.
+    """
 
     capture: Capture
     announcement: Publication
-    encode: Callable[[], Publication] | None
+    encode: Callable[[], Packed] | None
     size_bytes: int
-    encoded: Publication | None = None
+    packed: Packed | None = None
     announced: bool = False
+    depositing: bool = False
 
 
 class Outbox:
     """Made by `open_outbox`. `dropped` counts by reason what was never sent."""
 
     def __init__(
-        self, tasks: asyncio.TaskGroup, breaker: Breaker, *, clock: Clock, log: Logger, spool_bytes: int
+        self,
+        tasks: asyncio.TaskGroup,
+        breaker: Breaker,
+        *,
+        deposits: Deposits,
+        clock: Clock,
+        log: Logger,
+        spool_bytes: int,
     ) -> None:
         self.dropped: Counter[str] = Counter()
         self._tasks = tasks
         self._breaker = breaker
+        self._deposits = deposits
         self._clock = clock
         self._log = log
         self._spool_bytes = spool_bytes
@@ -70,11 +86,11 @@ class Outbox:
         return self._bytes
 
     def put(
-        self, capture: Capture, announcement: Publication, encode: Callable[[], Publication] | None, *, size_bytes: int
+        self, capture: Capture, announcement: Publication, encode: Callable[[], Packed] | None, *, size_bytes: int
     ) -> None:
         """Take a part's announcement and its frame, if it has one; never waits.
 
-        `encode` runs in a thread of its own and gives the frame's message; until then the frame counts as `size_bytes`.
+        `encode` runs in a thread of its own and gives the frame as it goes; until then it counts as `size_bytes`.
         """
         item = _Waiting(capture, announcement, encode, size_bytes)
         self._fresh.append(item)
@@ -124,7 +140,7 @@ class Outbox:
         finally:
             self._announcing -= 1
             self._changed.set()
-        if item.encoded is not None:
+        if item.packed is not None:
             await self._send(item)
 
     def _keep(self, item: _Waiting) -> None:
@@ -141,23 +157,50 @@ class Outbox:
             if item.encode is None:
                 return
             try:
-                encoded = await asyncio.to_thread(item.encode)
+                packed = await asyncio.to_thread(item.encode)
             except PictureError as error:
                 self._discard(item, NO_PICTURE, str(error))
                 return
         if item not in self._spool:
             return
-        self._bytes += len(encoded.value) - item.size_bytes
-        item.encode, item.encoded, item.size_bytes = None, encoded, len(encoded.value)
-        del encoded
+        self._hold(item, packed)
+        del packed
         if item.announced:
             await self._send(item)
+
+    def _hold(self, item: _Waiting, packed: Packed) -> None:
+        self._bytes += packed.size_bytes - item.size_bytes
+        item.encode, item.packed, item.size_bytes = None, packed, packed.size_bytes
+
+    async def _deposit(self, item: _Waiting) -> None:
+        """Put the payload of a frame that goes by reference into the store; from then on only its message is held."""
+
+        def wanted() -> Deposit | None:
+            self._check_time(item)
+            if item.packed is None or item.packed.payload is None:
+                return None
+            return Deposit(item.capture, item.packed.payload)
+
+        self._check_time(item)
+        while item.packed is not None and item.packed.payload is not None:
+            item.depositing = True
+            try:
+                await self._deposits.put(wanted)
+            except StoreUnavailableError as error:
+                self._log.debug("payload.delayed", capture=str(item.capture.id), error=str(error))
+            except StoreError as error:
+                self._discard(item, STORE_REFUSED, str(error))
+            else:
+                item.depositing = False
+                if item in self._spool:
+                    self._hold(item, Packed(item.packed.publication))
 
     async def _send(self, item: _Waiting) -> None:
         def wanted() -> Publication | None:
             self._check_time(item)
-            return item.encoded
+            return None if item.packed is None else item.packed.publication
 
+        await self._deposit(item)
         while item in self._spool:
             try:
                 await self._breaker.publish(wanted)
@@ -170,7 +213,7 @@ class Outbox:
 
     def _check_time(self, item: _Waiting) -> None:
         if self._clock.utc_ns() >= item.capture.decide_by_ns:
-            self._discard(item, TOO_LATE)
+            self._discard(item, STORE_AWAY if item.depositing else TOO_LATE)
 
     def _discard(self, item: _Waiting, reason: str, error: str = "") -> None:
         """Let a frame go: its part stays announced, and without a verdict the gate defaults."""
@@ -187,14 +230,16 @@ class Outbox:
         if item in self._spool:
             del self._spool[item]
             self._bytes -= item.size_bytes
-            item.encode = item.encoded = None
+            item.encode = item.packed = None
 
 
 @asynccontextmanager
-async def open_outbox(breaker: Breaker, *, clock: Clock, log: Logger, spool_bytes: int) -> AsyncIterator[Outbox]:
+async def open_outbox(
+    breaker: Breaker, *, deposits: Deposits, clock: Clock, log: Logger, spool_bytes: int
+) -> AsyncIterator[Outbox]:
     """Serve an outbox; at the end of the block it is closed, and left once everything is sent or dropped."""
     async with asyncio.TaskGroup() as tasks:
-        outbox = Outbox(tasks, breaker, clock=clock, log=log, spool_bytes=spool_bytes)
+        outbox = Outbox(tasks, breaker, deposits=deposits, clock=clock, log=log, spool_bytes=spool_bytes)
         tasks.create_task(outbox.dispatch())
         try:
             yield outbox

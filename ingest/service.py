@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest.claim import MOST_BYTES, Deposits, Packed, pack
 from ingest.encode import check_fits, encode_pixels
 from ingest.limit import RateLimit
 from ingest.outbox import TOO_MANY, Outbox, open_outbox
@@ -26,6 +27,7 @@ from shared.errors import ConfigError, SignalError, SourceUnavailableError
 from shared.log import get_logger
 from shared.partition_plan import PartitionPlan
 from shared.settings import CameraSettings, LineSettings, Settings
+from shared.store.base import PayloadStore
 from shared.topics import camera_key, part_key
 from shared.wire import FrameMessage, encode
 
@@ -56,6 +58,7 @@ class IngestService:
         *,
         plan: PartitionPlan,
         bus: Bus,
+        payloads: PayloadStore,
         clock: Clock,
         source: Callable[[CameraSettings], Source],
         photo_eye: Callable[[LineSettings], PhotoEye],
@@ -68,6 +71,7 @@ class IngestService:
         self._photo_eye = photo_eye
         self._log = get_logger("ingest")
         self._breaker = Breaker(bus, clock, self._log)
+        self._deposits = Deposits(payloads, clock, self._log)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish until the sources end.
@@ -105,7 +109,11 @@ class IngestService:
         pause_s = _FIRST_PAUSE_S
         try:
             async with open_outbox(
-                self._breaker, clock=self._clock, log=log, spool_bytes=self._settings.ingest.spool_mib * _MIB
+                self._breaker,
+                deposits=self._deposits,
+                clock=self._clock,
+                log=log,
+                spool_bytes=self._settings.ingest.spool_mib * _MIB,
             ) as outbox:
                 while not stop.is_set():
                     try:
@@ -174,8 +182,16 @@ class IngestService:
         )
 
     def _check_size(self, camera: CameraSettings, pixels: NDArray[np.uint8]) -> None:
+        bus, spool_mib = self._settings.bus, self._settings.ingest.spool_mib
+        if pixels.nbytes > spool_mib * _MIB:
+            raise ConfigError(
+                f"camera {camera.name!r}: one frame takes {pixels.nbytes} bytes, its spool {spool_mib} MiB",
+                "Raise ingest.spool_mib to what several frames take.",
+            )
         try:
-            check_fits(pixels, camera.encoding, limit_bytes=self._settings.bus.max_message_bytes)
+            # Whatever goes by reference is limited by the store alone, and what does not is small enough.
+            limit_bytes = bus.max_message_bytes if bus.claim_check_bytes is None else MOST_BYTES
+            check_fits(pixels, camera.encoding, limit_bytes=limit_bytes)
         except ConfigError as error:
             raise ConfigError(f"camera {camera.name!r}: {error}") from None
 
@@ -197,8 +213,8 @@ class IngestService:
             headers=capture_headers(capture, "capture"),
         )
 
-    def _frame(self, camera: CameraSettings, capture: Capture, pixels: NDArray[np.uint8]) -> Publication:
-        """Return the frame's message; PictureError for pixels that cannot be encoded."""
+    def _frame(self, camera: CameraSettings, capture: Capture, pixels: NDArray[np.uint8]) -> Packed:
+        """Return the frame as it goes; PictureError for pixels that cannot be encoded."""
         stamps = {"exposed": capture.captured_at_ns, "published": self._clock.utc_ns()}
         payload = encode_pixels(pixels, camera.encoding, jpeg_quality=camera.jpeg_quality)
         message = FrameMessage(
@@ -210,12 +226,17 @@ class IngestService:
             stamps_ns=stamps,
         )
         line = capture.id.line
-        return Publication(
-            self._topics.frames,
-            encode(message, payload),
-            key=camera_key(line, camera.name),
-            partition=self._plan.of_camera(line, camera.name, capture.id.sequence),
-            headers=capture_headers(capture, "frame"),
+        return pack(
+            message,
+            payload,
+            by_reference_from=self._settings.bus.claim_check_bytes,
+            publication=lambda value: Publication(
+                self._topics.frames,
+                value,
+                key=camera_key(line, camera.name),
+                partition=self._plan.of_camera(line, camera.name, capture.id.sequence),
+                headers=capture_headers(capture, "frame"),
+            ),
         )
 
 

@@ -30,6 +30,7 @@ DEADLINE_USED: Final = Histogram(
 )
 QUEUE_FRAMES: Final = Gauge("linewarden_queue_frames", "Frames that wait for the detector's engine.")
 QUEUE_BYTES: Final = Gauge("linewarden_queue_bytes", "What these frames hold in memory.")
+FETCHING: Final = Gauge("linewarden_fetching_frames", "Frames by reference whose payload is still in the store.")
 BATCH_SIZE: Final = Histogram("linewarden_batch_frames", "Frames in a batch.", buckets=(1, 2, 4, 8, 16, 32, 64, 128))
 INSPECTED: Final = Counter(
     "linewarden_frames_inspected", "Frames that a model looked at, by how much of it.", ["effort"]

@@ -26,6 +26,8 @@ from shared.topics import Topics
 from shared.wire import Encoding
 
 PREFIX = "LINEWARDEN_"
+HEADER_BYTES = 16 * 1024
+"""More than what a message holds beside its payload."""
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,30}$")]
 
 
@@ -34,18 +36,47 @@ class _Section(BaseModel):
 
 
 class BusSettings(_Section):
-    """Where messages travel; `replication_factor` is for the topics that linewarden creates: 3 on a real cluster."""
+    """Where messages travel; `replication_factor` is for the topics that linewarden creates: 3 on a real cluster.
+
+    A frame of `claim_check_kib` or more, encoded, lies in the store, and only a reference to it travels:
+    `max_message_bytes` does not limit it. Without it all frames travel.
+    """
 
     url: SecretStr = SecretStr("memory://")
     topic_prefix: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,60}$")] = "linewarden"
     max_message_bytes: Annotated[int, Field(ge=64 * 1024, le=64 * 1024 * 1024)] = 8 * 1024 * 1024
     replication_factor: Annotated[int, Field(ge=1, le=9)] = 1
+    claim_check_kib: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _no_gap(self) -> Self:
+        by_reference_from = self.claim_check_bytes
+        if by_reference_from is not None and by_reference_from + HEADER_BYTES > self.max_message_bytes:
+            raise ValueError(
+                f"claim_check_kib must be at least {HEADER_BYTES // 1024} KiB below max_message_bytes, or frames in"
+                " between could go neither way"
+            )
+        return self
+
+    @property
+    def claim_check_bytes(self) -> int | None:
+        """Return from how many bytes on a payload goes by reference; None for never."""
+        return None if self.claim_check_kib is None else self.claim_check_kib * 1024
+
+    @property
+    def embedded(self) -> bool:
+        """Return whether the bus lives in this process."""
+        return self.url.get_secret_value() == "memory://"
 
 
 class StoreSettings(_Section):
-    """Where live state is kept, and how long."""
+    """Where live state is kept, and how long.
+
+    `payload_url` is a Redis of their own for the payloads of large frames; without it they lie in that of `url`.
+    """
 
     url: SecretStr = SecretStr("memory://")
+    payload_url: SecretStr | None = None
     key_prefix: Annotated[str, Field(min_length=1, max_length=60)] = "linewarden"
     part_retention_s: Annotated[int, Field(ge=10)] | None = None
     picture_ttl_s: Annotated[int, Field(ge=1)] | None = None
@@ -221,6 +252,13 @@ class Settings(BaseSettings):
         names = [line.name for line in self.lines]
         if not names or len(set(names)) < len(names):
             raise ValueError("lines must have at least one entry and names of their own")
+        payloads = self.store.payload_url or self.store.url
+        if self.bus.claim_check_kib and not self.bus.embedded and payloads.get_secret_value() == "memory://":
+            # pydantic passes on what is no ValueError: this one has a remedy.
+            raise ConfigError(
+                "bus.claim_check_kib puts frames into a store that all processes share, and memory:// is in this one",
+                "Set store.url, or store.payload_url, to redis://HOST:PORT/DB, or leave claim_check_kib out.",
+            )
         return self
 
     @classmethod

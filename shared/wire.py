@@ -41,8 +41,20 @@ class Encoding(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class PayloadReference:
+    """What must lie in the store under the capture's identity: so many bytes, with this CRC-32 (zlib)."""
+
+    size_bytes: int
+    crc32: int
+
+
+@dataclass(frozen=True, slots=True)
 class FrameMessage:
-    """A frame on the bus; the payload is `height_px` x `width_px` x `channels` uint8 (RGB or grey), encoded."""
+    """A frame on the bus; the payload is `height_px` x `width_px` x `channels` uint8 (RGB or grey), encoded.
+
+    With a `reference` the payload lies in the store instead, and the message's own is empty: a reader that does not
+    know the field finds a picture that is not whole.
+    """
 
     capture: Capture
     encoding: Encoding
@@ -50,6 +62,7 @@ class FrameMessage:
     height_px: int
     channels: int
     stamps_ns: dict[str, int] = field(default_factory=dict)
+    reference: PayloadReference | None = None
 
 
 @dataclass(frozen=True, slots=True)

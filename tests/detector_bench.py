@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +21,8 @@ from shared.clock import ManualClock
 from shared.domain import AnomalyMap, Capture, CaptureId, Effort, Region, Verdict
 from shared.envelope import capture_headers
 from shared.plan_keeper import KnownPlan, PlanKeeper
-from shared.wire import DeadLetter, Encoding, FrameMessage, VerdictMessage, decode, encode
+from shared.store.base import PayloadStore
+from shared.wire import DeadLetter, Encoding, FrameMessage, PayloadReference, VerdictMessage, decode, encode
 from tests.lines import CAMERA, LINE, decide_by, eventually, line_settings, read_all, topics_for
 from tests.outages import CuttableBus, CuttableStore
 
@@ -126,6 +129,7 @@ class Bench:
         self.memory = MemoryBus(self.clock, MemoryBusLimits(message_bytes=64 * 1024))
         self.bus = CuttableBus(self.memory)
         self.store = CuttableStore.embedded()
+        self.payloads: PayloadStore = self.store
         self.model = model
         self.verdicts: list[Verdict] = []
         self.overlays: list[bytes] = []
@@ -137,7 +141,9 @@ class Bench:
     async def start(self) -> None:
         """Start a service on the bus as it is."""
         plan = KnownPlan(await topics_for(self.settings, self.bus), PlanKeeper(self.store, self.topics), self.clock)
-        service = DetectorService(self.settings, plan=plan, bus=self.bus, clock=self.clock, model=self.model)
+        service = DetectorService(
+            self.settings, plan=plan, bus=self.bus, payloads=self.payloads, clock=self.clock, model=self.model
+        )
         self._stop = asyncio.Event()
         self._serving = asyncio.create_task(service.run(self._stop))
 
@@ -182,6 +188,18 @@ class Bench:
         """Publish a good frame."""
         capture = self.capture(camera)
         await self.put(encode(*self.frame(capture, level=level)), capture)
+        return capture
+
+    async def send_reference(
+        self, *, level: int = GREY_LEVEL, camera: str = CAMERA, keep: bool = True, changed: bool = False
+    ) -> Capture:
+        """Publish a good frame by reference; its payload is in the store if it is to be kept, as it was or changed."""
+        capture = self.capture(camera)
+        message, payload = self.frame(capture, level=level)
+        if keep:
+            await self.store.put_payload(capture.id, payload[::-1] if changed else payload, ttl_s=60)
+        reference = PayloadReference(len(payload), zlib.crc32(payload))
+        await self.put(encode(replace(message, reference=reference)), capture)
         return capture
 
     async def answers(self, count: int) -> dict[str, Verdict]:

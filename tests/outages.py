@@ -7,10 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import redis.asyncio
 
 from shared.bus.base import Bus, Record, Subscription, TopicPartition
-from shared.domain import (
-    Decision,
-    PartAnnouncement,
-)
+from shared.domain import CaptureId, Decision, PartAnnouncement
 from shared.envelope import Headers
 from shared.errors import BusUnavailableError, StoreUnavailableError
 from shared.store.base import Alert, PartRecord
@@ -95,6 +92,8 @@ class CuttableStore(RedisStore):
         self.away = False
         self.fails_once: set[str] = set()
         """Names of operations whose next call fails."""
+        self.refused = 0
+        """How often somebody met the cut."""
 
     @classmethod
     def embedded(cls) -> CuttableStore:
@@ -106,6 +105,7 @@ class CuttableStore(RedisStore):
     def _check(self, operation: str) -> None:
         if self.away or operation in self.fails_once:
             self.fails_once.discard(operation)
+            self.refused += 1
             raise StoreUnavailableError("the store does not answer")
 
     async def announce(self, part: PartAnnouncement) -> PartRecord:
@@ -137,6 +137,16 @@ class CuttableStore(RedisStore):
         """Keep a picture."""
         self._check("put_picture")
         await super().put_picture(line, part_id, camera, jpeg)
+
+    async def put_payload(self, capture: CaptureId, payload: bytes, *, ttl_s: int) -> None:
+        """Keep a payload."""
+        self._check("put_payload")
+        await super().put_payload(capture, payload, ttl_s=ttl_s)
+
+    async def payload(self, capture: CaptureId) -> bytes | None:
+        """Return a payload."""
+        self._check("payload")
+        return await super().payload(capture)
 
     async def alert(self, alert: Alert) -> None:
         """Append an alert."""

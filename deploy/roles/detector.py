@@ -33,4 +33,11 @@ def build(settings: Settings, adapters: Adapters) -> DetectorService:
     for effort in model.efforts:
         for size in (1, settings.detector.max_batch):
             model.at(effort).inspect([np.zeros((480, 640, 3), dtype=np.uint8)] * size)
-    return DetectorService(settings, plan=adapters.plan, bus=adapters.bus, clock=adapters.clock, model=model)
+    return DetectorService(
+        settings,
+        plan=adapters.plan,
+        bus=adapters.bus,
+        payloads=adapters.payloads,
+        clock=adapters.clock,
+        model=model,
+    )

@@ -26,6 +26,7 @@ def build(settings: Settings, adapters: Adapters) -> IngestService:
         settings,
         plan=adapters.plan.plan,
         bus=adapters.bus,
+        payloads=adapters.payloads,
         clock=adapters.clock,
         source=lambda camera: make_source(camera, adapters.clock),
         photo_eye=make_photo_eye,

@@ -54,7 +54,14 @@ async def _run(config: Path, cost_ms: float) -> None:
     stop = asyncio.Event()
     async with adapters_for(settings) as adapters:
         model = FixedCostModel(settings.detector.member, cost_ms)
-        service = DetectorService(settings, plan=adapters.plan, bus=adapters.bus, clock=adapters.clock, model=model)
+        service = DetectorService(
+            settings,
+            plan=adapters.plan,
+            bus=adapters.bus,
+            payloads=adapters.payloads,
+            clock=adapters.clock,
+            model=model,
+        )
         with stop_on_signals(stop):
             await serve([service], stop, drain_s=settings.drain_s, clock=adapters.clock)
 

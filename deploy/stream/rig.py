@@ -128,7 +128,12 @@ class Rig:
         model = FixedCostModel("inside", self.cost_ms)
         adapters = self.adapters
         detector = DetectorService(
-            self.settings, plan=adapters.plan, bus=adapters.bus, clock=adapters.clock, model=model
+            self.settings,
+            plan=adapters.plan,
+            bus=adapters.bus,
+            payloads=adapters.payloads,
+            clock=adapters.clock,
+            model=model,
         )
         stop = asyncio.Event()
         services = [detector, *build(Role.ALERTING, self.settings, adapters)]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from shared.domain import Decision, PartAnnouncement
+from shared.domain import CaptureId, Decision, PartAnnouncement
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,22 @@ class Alert:
     at_ns: int = 0
 
 
-class Store(Protocol):
+class PayloadStore(Protocol):
+    """Where the payloads of large frames lie while their references travel on the bus.
+
+    Both methods raise `StoreUnavailableError` when the store is away, and `StoreError` when it refuses.
+    """
+
+    async def put_payload(self, capture: CaptureId, payload: bytes, *, ttl_s: int) -> None:
+        """Keep a frame's payload for `ttl_s` seconds; doing so again begins them anew."""
+        ...
+
+    async def payload(self, capture: CaptureId) -> bytes | None:
+        """Return a frame's payload and leave it there, since its message may come again; None once it is gone."""
+        ...
+
+
+class Store(PayloadStore, Protocol):
     """Every method raises `StoreUnavailableError` when the store is away."""
 
     async def ping(self) -> None:

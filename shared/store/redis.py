@@ -2,7 +2,8 @@
 
 Keys, under the prefix: `lines` (set), `kept:NAME` (what all lines share), and for each line `line:L:counters`,
 `line:L:latency`, `line:L:state` (hashes), `line:L:decisions`, `line:L:alerts` (streams, trimmed), `line:L:part:P`
-(hash, expires), `line:L:picture:P:C` (expires).
+(hash, expires), `line:L:picture:P:C` (expires), `line:L:payload:C:EPOCH:SEQUENCE` (a large frame's encoded pixels,
+expires).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from shared.cancellation import cancellation_kept
-from shared.domain import Decision, Outcome, PartAnnouncement
+from shared.domain import CaptureId, Decision, Outcome, PartAnnouncement
 from shared.errors import ConfigError, StoreError, StoreUnavailableError
 from shared.latency import bucket_of
 from shared.redaction import redact, redact_address
@@ -31,6 +32,7 @@ _COUNTED = {Outcome.PASS: "passed", Outcome.REJECT: "rejected", Outcome.DEFAULT_
 _DECISION = msgspec.msgpack.Decoder(Decision)
 _ALERT = msgspec.msgpack.Decoder(Alert)
 _TIMEOUT_S = 2.0
+_PIECE_BYTES = 1024 * 1024
 _FORBIDDEN = (
     redis_errors.AuthenticationError,
     redis_errors.AuthenticationWrongNumberOfArgsError,
@@ -102,6 +104,7 @@ class RedisStore:
         self._settle = client.register_script(scripts.SETTLE)
         self._published = client.register_script(scripts.PUBLISHED)
         self._keep = client.register_script(scripts.KEEP)
+        self._extend = client.register_script(scripts.EXTEND)
 
     @classmethod
     def from_url(cls, url: str, settings: RedisStoreSettings) -> RedisStore:
@@ -200,6 +203,27 @@ class RedisStore:
             found: bytes | None = await self._client.get(self._key(line, "picture", part_id, camera))
         return found
 
+    async def put_payload(self, capture: CaptureId, payload: bytes, *, ttl_s: int) -> None:
+        """Keep the payload.
+
+        It goes piece by piece: one large command would hold up everything else in this process while it is copied to
+        the socket. Nobody reads it before it is whole, since its reference is published afterwards.
+        """
+        key = self._payload(capture)
+        with self._mapped():
+            await self._client.set(key, payload[:_PIECE_BYTES], ex=ttl_s)
+            for start in range(_PIECE_BYTES, len(payload), _PIECE_BYTES):
+                if not await self._extend(keys=[key], args=[payload[start : start + _PIECE_BYTES]]):
+                    raise StoreUnavailableError(f"payload of {capture} went from Redis before it was whole")
+            if self._sweeps:
+                await self._client.dbsize()
+
+    async def payload(self, capture: CaptureId) -> bytes | None:
+        """Return the payload, or None once it expired or was evicted."""
+        with self._mapped():
+            found: bytes | None = await self._client.get(self._payload(capture))
+        return found
+
     async def alert(self, alert: Alert) -> None:
         """Append, trimming the stream."""
         with self._mapped():
@@ -264,6 +288,9 @@ class RedisStore:
 
     def _key(self, line: str, *parts: str) -> str:
         return self._prefixed("line", line, *parts)
+
+    def _payload(self, capture: CaptureId) -> str:
+        return self._key(capture.line, "payload", capture.camera, str(capture.epoch), str(capture.sequence))
 
     def _part(self, line: str, part_id: str) -> str:
         return self._key(line, "part", part_id)

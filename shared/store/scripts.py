@@ -41,3 +41,10 @@ if (redis.call('GET', KEYS[1]) or '') ~= ARGV[2] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1])
 return 1
 """
+
+# KEYS: payload.  ARGV: its next piece.  Returns 0 for one that is gone: begun anew here it would never expire.
+EXTEND = """
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('APPEND', KEYS[1], ARGV[1])
+return 1
+"""

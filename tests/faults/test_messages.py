@@ -166,7 +166,7 @@ async def _running(bus: Bus) -> AsyncIterator[Line]:
     plan = await topics_for(settings, bus)
     known = KnownPlan(plan, PlanKeeper(store, settings.topics), CLOCK)
     services: list[Service] = [
-        DetectorService(settings, plan=known, bus=bus, clock=CLOCK, model=BrightnessModel()),
+        DetectorService(settings, plan=known, bus=bus, payloads=store, clock=CLOCK, model=BrightnessModel()),
         AlertingService(
             settings, plan=plan, bus=bus, store=store, clock=CLOCK, signals=lambda _: MemoryGateSignals(plc)
         ),

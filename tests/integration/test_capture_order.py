@@ -115,7 +115,14 @@ async def _running(bus: Bus) -> AsyncIterator[FastCamera]:
     plan = await topics_for(settings, bus)
     known = KnownPlan(plan, PlanKeeper(store, settings.topics), CLOCK)
     services: list[Service] = [
-        DetectorService(_settings(prefix, name), plan=known, bus=bus, clock=CLOCK, model=FixedCostModel(name, cost_ms))
+        DetectorService(
+            _settings(prefix, name),
+            plan=known,
+            bus=bus,
+            payloads=store,
+            clock=CLOCK,
+            model=FixedCostModel(name, cost_ms),
+        )
         for name, cost_ms in COSTS_MS.items()
     ]
     services.append(

@@ -12,6 +12,7 @@ from redis import exceptions as redis_errors
 
 from deploy.servers.ports import free_port
 from deploy.servers.redis import RedisServer
+from shared.domain import CaptureId
 from shared.errors import ConfigError, StoreError, StoreUnavailableError
 from shared.store.redis import RedisStore, RedisStoreSettings, map_error
 
@@ -169,6 +170,24 @@ async def test_a_full_redis_is_away_for_writers(store: RedisStore, admin: redis.
     finally:
         await admin.config_set("maxmemory", "0")
     await store.set_state("full", {"a": "b"})
+
+
+@pytest.mark.redis
+async def test_a_redis_that_fills_while_a_payload_is_put_is_away(store: RedisStore, admin: redis.asyncio.Redis) -> None:
+    """Between two of its pieces too; once there is room the same payload goes in whole."""
+    capture, payload = CaptureId("line", "camera", 1, 1), bytes(50 * 2**20)
+    used = (await admin.info("memory"))["used_memory"]
+    await admin.config_set("maxmemory", str(used + 20 * 2**20))
+    try:
+        with pytest.raises(StoreUnavailableError, match="takes no writes now"):
+            await store.put_payload(capture, payload, ttl_s=60)
+        (key,) = await admin.keys("*payload*")
+        assert 2**20 <= await admin.strlen(key) < len(payload)
+    finally:
+        await admin.config_set("maxmemory", "0")
+    await store.put_payload(capture, payload, ttl_s=60)
+    assert await store.payload(capture) == payload
+    assert 0 < await admin.ttl(key) <= 60
 
 
 @pytest.mark.redis

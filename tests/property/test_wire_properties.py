@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import msgspec
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detector.decode import decode_frame
 from shared.domain import (
     CameraFinding,
     Capture,
@@ -24,8 +26,18 @@ from shared.domain import (
     VerdictStatus,
 )
 from shared.envelope import capture_headers, capture_of
-from shared.errors import WireError
-from shared.wire import MESSAGES, DeadLetter, Encoding, FrameMessage, Message, VerdictMessage, decode, encode
+from shared.errors import PictureError, WireError
+from shared.wire import (
+    MESSAGES,
+    DeadLetter,
+    Encoding,
+    FrameMessage,
+    Message,
+    PayloadReference,
+    VerdictMessage,
+    decode,
+    encode,
+)
 
 M = TypeVar("M", PartAnnouncement, FrameMessage, VerdictMessage, Decision, DeadLetter)
 
@@ -67,7 +79,10 @@ decisions = st.builds(
 announcements = st.builds(
     PartAnnouncement, names, names, st.lists(names, max_size=3).map(tuple), times, times, st.none() | texts
 )
-frames = st.builds(FrameMessage, captures, st.sampled_from(Encoding), *([st.integers(0, 9_999)] * 3), stamps)
+references = st.none() | st.builds(PayloadReference, st.integers(0, 1 << 40), st.integers(0, (1 << 32) - 1))
+frames = st.builds(
+    FrameMessage, captures, st.sampled_from(Encoding), *([st.integers(0, 9_999)] * 3), stamps, references
+)
 letters = st.builds(DeadLetter, texts, st.integers(0, 99), times, texts, texts)
 messages: st.SearchStrategy[Message] = (
     announcements | frames | st.builds(VerdictMessage, verdicts) | decisions | letters
@@ -92,6 +107,30 @@ def test_every_message_survives(message: Message, payload: bytes) -> None:
     assert found == message
     assert view == payload
     assert view.obj is data
+
+
+@dataclass(frozen=True, slots=True)
+class FrameMessageOfOld:
+    """What a reader knows of a frame that has not heard of references."""
+
+    capture: Capture
+    encoding: Encoding
+    width_px: int
+    height_px: int
+    channels: int
+    stamps_ns: dict[str, int] = field(default_factory=dict)
+
+
+@given(frames)
+def test_an_older_reader_finds_a_frame_by_reference_empty(message: FrameMessage) -> None:
+    """It reads everything else, and a payload of no bytes, which is a bad image and no picture to pass."""
+    view = decode(FrameMessage, encode(message))[1]
+    header = msgspec.msgpack.encode(message)
+    old = msgspec.msgpack.decode(header, type=FrameMessageOfOld)
+    assert (old.capture, old.encoding, old.stamps_ns) == (message.capture, message.encoding, message.stamps_ns)
+    assert len(view) == 0
+    with pytest.raises(PictureError):
+        decode_frame(replace(message, reference=None), view)
 
 
 @given(announcements, payloads)

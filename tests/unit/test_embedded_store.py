@@ -5,7 +5,7 @@ from __future__ import annotations
 import fakeredis
 
 from shared.clock import SystemClock
-from shared.domain import Outcome
+from shared.domain import CaptureId, Outcome
 from shared.store.redis import RedisStore, RedisStoreSettings
 from tests.lines import LINE, announcement, decided
 
@@ -22,8 +22,9 @@ async def test_expired_parts_and_pictures_are_freed_while_the_line_runs() -> Non
     for index in range(PARTS):
         await store.announce(announcement(f"old-{index}"))
         await store.put_picture(LINE, f"old-{index}", "camera", b"jpeg")
+        await store.put_payload(CaptureId(LINE, f"old-{index}", 1, 1), b"pixels", ttl_s=1)
     held = server.dbs[0]._dict
-    assert len(held) >= 2 * PARTS
+    assert len(held) >= 3 * PARTS
     end_ns = CLOCK.monotonic_ns() + round(DEADLINE_S * 1e9)
     number = 0
     while any(b":old-" in key for key in held) and CLOCK.monotonic_ns() < end_ns:

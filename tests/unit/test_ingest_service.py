@@ -6,6 +6,7 @@ import asyncio
 import gc
 import re
 import weakref
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,9 +26,9 @@ from shared.domain import PartAnnouncement
 from shared.envelope import Headers, capture_of
 from shared.errors import ConfigError, SignalUnreachableError, SourceUnavailableError
 from shared.settings import CameraSettings, LineSettings, Settings
-from shared.wire import Encoding, FrameMessage, decode
+from shared.wire import Encoding, FrameMessage, PayloadReference, decode
 from tests.lines import CAMERA, GATE_DELAY_MS, T0_NS, eventually, line_settings, read_all, topics_for
-from tests.outages import CuttableBus
+from tests.outages import CuttableBus, CuttableStore
 
 PIXELS = np.full((24, 32, 3), (200, 100, 50), dtype=np.uint8)
 
@@ -37,6 +38,11 @@ def limited(settings: Settings, *, max_rate_hz: float) -> Settings:
     (line,) = settings.lines
     cameras = tuple(camera.model_copy(update={"max_rate_hz": max_rate_hz}) for camera in line.cameras)
     return settings.model_copy(update={"lines": (line.model_copy(update={"cameras": cameras}),)})
+
+
+def with_bus(settings: Settings, **values: object) -> Settings:
+    """Return settings with other values in `[bus]`."""
+    return settings.model_copy(update={"bus": settings.bus.model_copy(update=values)})
 
 
 class Reel:
@@ -118,6 +124,7 @@ class Hall:
         self.clock = ManualClock()
         self.settings: Settings = line_settings(cameras=names or (CAMERA,), partitions=partitions, encoding=encoding)
         self.bus = OrderedBus(self.clock)
+        self.store = CuttableStore.embedded()
         self.sources: dict[str, Reel] = {}
         self.seen: list[tuple[str, int]] = []
         self.eye: PhotoEye = MemoryPhotoEye(lambda part, at_ns: self.seen.append((part, at_ns)))
@@ -142,7 +149,13 @@ class Hall:
         """Start the service."""
         plan = await topics_for(self.settings, self.bus)
         service = IngestService(
-            self.settings, plan=plan, bus=self.bus, clock=self.clock, source=self.source, photo_eye=self.photo_eye
+            self.settings,
+            plan=plan,
+            bus=self.bus,
+            payloads=self.store,
+            clock=self.clock,
+            source=self.source,
+            photo_eye=self.photo_eye,
         )
         self.serving = asyncio.create_task(service.run(self.stop))
 
@@ -168,6 +181,13 @@ class Hall:
         records = await read_all(self.bus, self.settings.topics.frames)
         messages = [decode(FrameMessage, record.value) for record in records]
         return {message.capture.part_id: decode_frame(message, payload) for message, payload in messages}
+
+
+def innermost(error: BaseException | None) -> BaseException | None:
+    """Return what the task groups wrapped."""
+    while isinstance(error, ExceptionGroup):
+        (error,) = error.exceptions
+    return error
 
 
 async def encoded(raw: Sequence[weakref.ref[NDArray[np.uint8]]]) -> None:
@@ -326,12 +346,43 @@ async def test_frames_that_no_message_can_hold_are_an_error_at_the_start() -> No
     assert hall.serving is not None
     await hall.clock.advance(0.1)
     await eventually(hall.serving.done)
-    error = hall.serving.exception()
-    while isinstance(error, ExceptionGroup):
-        (error,) = error.exceptions
+    error = innermost(hall.serving.exception())
     assert isinstance(error, ConfigError)
     assert re.search(rf"'{CAMERA}'.* 2448x2048 in png .*bus\.max_message_bytes", str(error))
     assert hall.sources[CAMERA].closed == 1
+
+
+async def test_frames_that_go_by_reference_may_be_larger_than_a_message() -> None:
+    """Nothing but the reference travels; frames of fewer bytes travel whole, as before."""
+    hall = Hall(encoding=Encoding.RAW)
+    hall.settings = with_bus(hall.settings, claim_check_kib=64, max_message_bytes=128 * 1024)
+    large = np.random.default_rng(1).integers(0, 256, (240, 320, 3), dtype=np.uint8)
+    hall.sources[CAMERA] = Reel(hall.clock, [*shots(1, large), *shots(1)])
+    await hall.play()
+    records = await read_all(hall.bus, hall.settings.topics.frames)
+    messages = [decode(FrameMessage, record.value) for record in records]
+    (by_reference,) = [(message, payload) for message, payload in messages if message.reference is not None]
+    (whole,) = [(message, payload) for message, payload in messages if message.reference is None]
+    assert np.array_equal(decode_frame(*whole), PIXELS)
+    message, payload = by_reference
+    kept = await hall.store.payload(message.capture.id)
+    assert kept == large.tobytes()
+    assert message.reference == PayloadReference(len(kept), zlib.crc32(kept))
+    assert len(payload) == 0
+    assert len(await hall.announced()) == 2
+
+
+async def test_a_frame_that_its_spool_cannot_hold_is_an_error_at_the_start() -> None:
+    """It would be dropped each time, and nobody would know why."""
+    hall = Hall()
+    ingest = hall.settings.ingest.model_copy(update={"spool_mib": 1})
+    hall.settings = hall.settings.model_copy(update={"ingest": ingest})
+    hall.sources[CAMERA] = Reel(hall.clock, shots(3, np.zeros((600, 600, 3), dtype=np.uint8)))
+    await hall.start()
+    assert hall.serving is not None
+    await hall.clock.advance(0.1)
+    await eventually(hall.serving.done)
+    assert re.search(r"one frame takes 1080000 bytes.*spool_mib", str(innermost(hall.serving.exception())))
 
 
 async def test_a_bus_that_is_away_loses_no_part() -> None:

@@ -6,17 +6,28 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from ingest.outbox import NO_PICTURE, REFUSED, SPOOL_FULL, TOO_LATE, Outbox, open_outbox
+from ingest.claim import Deposits, Packed
+from ingest.outbox import (
+    NO_PICTURE,
+    REFUSED,
+    SPOOL_FULL,
+    STORE_AWAY,
+    STORE_REFUSED,
+    TOO_LATE,
+    Outbox,
+    open_outbox,
+)
 from shared.bus.base import Publication
 from shared.bus.breaker import Breaker
 from shared.bus.memory import MemoryBus
 from shared.clock import NS_PER_MS, ManualClock
 from shared.domain import Capture, CaptureId
 from shared.envelope import Headers
-from shared.errors import MessageTooLargeError, PictureError
+from shared.errors import MessageTooLargeError, PictureError, StoreError
 from shared.log import get_logger
+from shared.store.base import PayloadStore
 from tests.lines import eventually, read_all
-from tests.outages import CuttableBus
+from tests.outages import CuttableBus, CuttableStore
 
 KIB = 1024
 
@@ -33,12 +44,31 @@ class PickyBus(CuttableBus):
         await super().publish(topic, value, key=key, partition=partition, headers=headers)
 
 
+class FullStore:
+    """A store that refuses every payload for good."""
+
+    async def put_payload(self, capture: CaptureId, payload: bytes, *, ttl_s: int) -> None:
+        """Refuse."""
+        raise StoreError(f"no room for {len(payload)} bytes of {capture} for {ttl_s} s")
+
+    async def payload(self, capture: CaptureId) -> bytes | None:
+        """Refuse."""
+        raise StoreError(f"nothing of {capture} here")
+
+
+def capture_id(number: int) -> CaptureId:
+    """Return the identity of a part's capture."""
+    return CaptureId("line", "camera", 1, number)
+
+
 class Desk:
     """An outbox for frames that are 10 KiB raw and 4 KiB encoded."""
 
     def __init__(self) -> None:
         self.clock = ManualClock()
         self.bus = PickyBus(MemoryBus(self.clock))
+        self.store = CuttableStore.embedded()
+        self.payloads: PayloadStore = self.store
 
     @asynccontextmanager
     async def open(self, spool_kib: int = 1_000) -> AsyncIterator[Outbox]:
@@ -46,7 +76,10 @@ class Desk:
         await self.bus.ensure_topics({"captures": 1, "frames": 1})
         log = get_logger("test")
         breaker = Breaker(self.bus, self.clock, log)
-        async with open_outbox(breaker, clock=self.clock, log=log, spool_bytes=spool_kib * KIB) as outbox:
+        deposits = Deposits(self.payloads, self.clock, log)
+        async with open_outbox(
+            breaker, deposits=deposits, clock=self.clock, log=log, spool_bytes=spool_kib * KIB
+        ) as outbox:
             yield outbox
 
     def put(
@@ -57,15 +90,22 @@ class Desk:
         left_ms: int = 1_000,
         encode: Callable[[], bytes] = lambda: bytes(4 * KIB),
         pixels: bool = True,
+        by_reference: bool = False,
     ) -> None:
         """Hand one part over."""
         now_ns = self.clock.utc_ns()
         name = b"%d" % number
-        capture = Capture(CaptureId("line", "camera", 1, number), f"{number}", now_ns, now_ns + left_ms * NS_PER_MS)
+        capture = Capture(capture_id(number), f"{number}", now_ns, now_ns + left_ms * NS_PER_MS)
+
+        def pack() -> Packed:
+            payload = encode()
+            value = name + b":" + (b"" if by_reference else payload)
+            return Packed(Publication("frames", value, key=None, partition=0), payload if by_reference else None)
+
         outbox.put(
             capture,
             Publication("captures", name, key=None, partition=0),
-            (lambda: Publication("frames", name + b":" + encode(), key=None, partition=0)) if pixels else None,
+            pack if pixels else None,
             size_bytes=10 * KIB if pixels else 0,
         )
 
@@ -156,6 +196,67 @@ async def test_pictures_that_nobody_can_send_are_counted_with_their_reason() -> 
     assert sorted(await desk.sent("captures")) == [1, 2, 3]
     assert await desk.sent("frames") == [3]
     assert outbox.dropped == {NO_PICTURE: 1, REFUSED: 1}
+
+
+async def test_a_frame_by_reference_goes_once_its_payload_is_in_the_store() -> None:
+    """The store has it, for what is left until its gate and five seconds; the spool then holds the message alone."""
+    desk = Desk()
+    async with desk.open() as outbox:
+        desk.bus.away = True
+        desk.put(outbox, 1, left_ms=1_400, by_reference=True)
+        await eventually(lambda: outbox.spooled_bytes < 10 * KIB)
+        assert await desk.store.payload(capture_id(1)) is None
+        desk.bus.away = False
+        await desk.clock.advance(0.3)
+    assert await desk.sent("frames") == [1]
+    assert await desk.store.payload(capture_id(1)) == bytes(4 * KIB)
+    (key,) = await desk.store._client.keys("*")
+    assert 5 < await desk.store._client.ttl(key) <= 7
+    assert (outbox.spooled_bytes, outbox.dropped) == (0, {})
+
+
+async def test_a_store_that_is_away_delays_frames_by_reference_alone() -> None:
+    """Announcements and small frames go on; once it is back those follow that can still make their gate."""
+    desk = Desk()
+    async with desk.open() as outbox:
+        desk.store.away = True
+        for number in range(20):
+            desk.put(outbox, number, left_ms=1_000 if number < 10 else 5_000, by_reference=number % 2 == 0)
+        await desk.encoded(outbox, 10)
+        await desk.clock.advance(0.5)
+        assert sorted(await desk.sent("captures")) == list(range(20))
+        assert sorted(await desk.sent("frames")) == list(range(1, 20, 2))
+        await desk.clock.advance(1)
+        assert desk.store.refused < 12
+        desk.store.away = False
+        await desk.clock.advance(1)
+    assert sorted(await desk.sent("frames")) == sorted([*range(1, 20, 2), *range(10, 20, 2)])
+    assert outbox.dropped == {STORE_AWAY: 5}
+
+
+async def test_a_payload_that_the_store_refuses_costs_its_frame_alone() -> None:
+    """It is counted with its reason, and nobody tries it again."""
+    desk = Desk()
+    desk.payloads = FullStore()
+    async with desk.open() as outbox:
+        desk.put(outbox, 1, by_reference=True)
+        desk.put(outbox, 2)
+    assert await desk.sent("frames") == [2]
+    assert outbox.dropped == {STORE_REFUSED: 1}
+
+
+async def test_a_bus_that_stays_away_after_the_deposit_is_what_makes_a_frame_late() -> None:
+    """The reason says what was missing."""
+    desk = Desk()
+    async with desk.open() as outbox:
+        desk.store.fails_once = {"put_payload"}
+        desk.put(outbox, 1, by_reference=True)
+        await eventually(lambda: desk.store.refused == 1)
+        desk.bus.away = True
+        await desk.clock.advance(2)
+        desk.bus.away = False
+        await desk.clock.advance(1)
+    assert outbox.dropped == {TOO_LATE: 1}
 
 
 async def test_a_stop_in_an_outage_waits_for_the_announcements_and_can_be_cut() -> None:

@@ -79,6 +79,11 @@ def test_an_unknown_name_is_refused_with_a_suggestion(values: dict[str, object],
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
+        (
+            {"bus": {"claim_check_kib": 8_180}},
+            "'bus' cannot be used: claim_check_kib must be at least 16 KiB below max",
+        ),
+        ({"bus": {"claim_check_kib": 0}}, "'bus.claim_check_kib' cannot be used"),
         ({"detector": {"max_batch": 0}}, "'detector.max_batch' cannot be used: input should be greater than or equal"),
         ({"log": {"level": "loud"}}, "'log.level' cannot be used: input should be 'debug', 'info'"),
         (line(name="Line 1"), "'lines.0.name' cannot be used: string should match pattern"),
@@ -158,6 +163,17 @@ def test_a_wrong_variable_is_refused(monkeypatch: pytest.MonkeyPatch, variable: 
     """A misspelt variable would otherwise be ignored in silence."""
     monkeypatch.setenv(variable, value)
     assert expected in refusal({})
+
+
+def test_frames_by_reference_need_a_store_that_all_processes_share() -> None:
+    """A store in one process's memory is none for the others on Kafka; in one process alone it will do."""
+    bus = {"url": "kafka://h:1", "claim_check_kib": 1_024}
+    assert "Set store.url, or store.payload_url, to redis://" in refusal({"bus": bus})
+    assert "store.payload_url" in refusal({"bus": bus, "store": {"url": "redis://h", "payload_url": "memory://"}})
+    shared: list[dict[str, object]] = [{"url": "redis://h"}, {"payload_url": "redis://h"}]
+    assert all(from_dict({"bus": bus, "store": store}).bus.claim_check_bytes == 2**20 for store in shared)
+    assert from_dict({"bus": {"claim_check_kib": 1_024}}).bus.claim_check_bytes == 2**20
+    assert from_dict({}).bus.claim_check_bytes is None
 
 
 def test_secrets_are_never_printed() -> None:
