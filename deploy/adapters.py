@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from shared.bus.base import Bus
 from shared.bus.memory import MemoryBus, MemoryBusLimits
@@ -13,6 +14,8 @@ from shared.plan_keeper import KnownPlan, PlanKeeper
 from shared.settings import Settings
 from shared.store.base import PayloadStore, Store
 from shared.store.redis import RedisStore, RedisStoreSettings
+
+_MIB: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,11 @@ def make_bus(settings: Settings, clock: Clock) -> Bus:
     bus = settings.bus
     return KafkaBus(
         KafkaBusSettings.from_url(
-            url, max_message_bytes=bus.max_message_bytes, replication_factor=bus.replication_factor
+            url,
+            max_message_bytes=bus.max_message_bytes,
+            replication_factor=bus.replication_factor,
+            prefetch_bytes=bus.prefetch_mib * _MIB,
+            compression=bus.compression,
         )
     )
 

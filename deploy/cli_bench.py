@@ -178,6 +178,21 @@ def bench_replicas(
     write_json(json_out, figures.to_json())
 
 
+@bench.command("compression")
+def bench_compression(
+    seconds: Annotated[float, typer.Option(help="How long each codec sends each kind of message.", min=0.5)] = 3.0,
+    rounds: Annotated[int, typer.Option(help="How many turns each has.", min=1)] = 3,
+    json_out: JsonOut = None,
+) -> None:
+    """Measure what compressing messages saves on the broker, and what it costs sender and reader."""
+    from deploy.stream.compression import measure_compression
+
+    check_writable(json_out)
+    figures = measure_compression(seconds=seconds, rounds=rounds)
+    Console().print(figures.table())
+    write_json(json_out, figures.to_json())
+
+
 @bench.command("bus")
 def bench_bus(
     fps: Annotated[float, typer.Option(help="The camera's rate.", min=1)] = 30.0,

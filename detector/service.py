@@ -111,7 +111,6 @@ class DetectorService:
         self._said = Effort.FULL
         self._silent_until_ns = 0
         self._arrived = asyncio.Event()
-        self._taken = asyncio.Event()
         self._intake_over = False
         self._poisoned = asyncio.Semaphore(_POISONED)
         self._log = get_logger("detector")
@@ -146,18 +145,15 @@ class DetectorService:
     async def _receive_all(self, intake: Intake, stop: asyncio.Event, answering: asyncio.TaskGroup) -> None:
         while True:
             self._fetch_waiting(intake, answering)
-            if self._full:
-                # Not polling is what bounds memory; the consumer's heartbeat goes on by itself.
-                self._taken.clear()
-                await wait_event(self._clock, self._taken, _POLL_S)
-                continue
+            full = self._full
+            intake.pause(full=full)
             records = await intake.poll(self._settings.detector.max_batch)
             for record in records:
                 await self._receive(intake, record, answering)
             self._fetch_waiting(intake, answering)
             if records:
                 self._arrived.set()
-            elif stop.is_set():
+            elif stop.is_set() and not full:
                 self._intake_over = True
                 self._arrived.set()
                 return
@@ -208,7 +204,6 @@ class DetectorService:
             # In the same step in which it is queued: a stop must find it in one of both.
             self._fetches.done(frame)
         self._arrived.set()
-        self._taken.set()
         self._fetch_waiting(intake, answering)
 
     def _expire(self, frame: QueuedFrame, intake: Intake, answering: asyncio.TaskGroup) -> None:
@@ -250,7 +245,6 @@ class DetectorService:
         metrics.BATCH_SIZE.observe(len(batch))
         metrics.INSPECTED.labels(effort.value).inc(len(batch))
         self._say(effort, started_ns)
-        self._taken.set()
         answers = await asyncio.get_running_loop().run_in_executor(engine, self._inspect, batch, effort)
         self._cost.observe(len(batch), self._clock.monotonic_ns() - started_ns, effort)
         return batch, answers

@@ -75,6 +75,12 @@ class _CuttableSubscription:
     def assignment(self) -> frozenset[TopicPartition]:
         return self._inner.assignment()
 
+    def pause(self) -> None:
+        self._inner.pause()
+
+    def resume(self) -> None:
+        self._inner.resume()
+
     def on_handover(self, finish: Callable[[], Awaitable[None]]) -> None:
         self._inner.on_handover(finish)
 

@@ -66,6 +66,17 @@ class Subscription(Protocol):
         """Return the partitions that this member reads at present."""
         ...
 
+    def pause(self) -> None:
+        """Take no more records until `resume`; whoever pauses goes on polling, and stays a member.
+
+        Partitions that come meanwhile are paused, too. No record is lost or skipped by it.
+        """
+        ...
+
+    def resume(self) -> None:
+        """Take records again, from where they were left."""
+        ...
+
     def on_handover(self, finish: Callable[[], Awaitable[None]]) -> None:
         """Await `finish`, for a second at most, before partitions go to other members: what it commits, they skip."""
         ...

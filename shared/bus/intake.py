@@ -49,6 +49,7 @@ class Intake:
         self._polled_ns = clock.monotonic_ns()
         self._finish_ns = round(finish_s * NS_PER_S)
         self._progress = asyncio.Event()
+        self._paused = False
         self._to_bury: asyncio.Queue[tuple[Record, str]] = asyncio.Queue(_BURIALS)
         subscription.on_handover(self._hand_over)
 
@@ -72,6 +73,12 @@ class Intake:
         for record in records:
             self._tracker.taken(record)
         return records
+
+    def pause(self, *, full: bool) -> None:
+        """Take no more records while what was taken is `full`; polling goes on."""
+        if full != self._paused:
+            self._paused = full
+            (self._subscription.pause if full else self._subscription.resume)()
 
     def done(self, tokens: Iterable[Token]) -> None:
         """Say that the effects of these records stand."""

@@ -234,6 +234,7 @@ class MemorySubscription:
         self._bus = bus
         self._positions: dict[TopicPartition, int] = {}
         self._turn = 0
+        self._paused = False
         self._closed = False
         self._finish: Callable[[], Awaitable[None]] | None = None
 
@@ -250,6 +251,14 @@ class MemorySubscription:
     def assignment(self) -> frozenset[TopicPartition]:
         """Return this member's partitions."""
         return frozenset(self._positions)
+
+    def pause(self) -> None:
+        """Take nothing until `resume`."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Take again; a poll under way sees it with the next record, or at its end."""
+        self._paused = False
 
     def on_handover(self, finish: Callable[[], Awaitable[None]]) -> None:
         """Await `finish` when another member joins."""
@@ -274,6 +283,8 @@ class MemorySubscription:
 
     def take(self, logs: Mapping[TopicPartition, _Log], max_records: int) -> list[Record]:
         """Return the next records, beginning with another partition each time so that none starves."""
+        if self._paused:
+            return []
         places = sorted(self._positions, key=lambda place: (place.topic, place.partition))
         taken: list[Record] = []
         for step in range(len(places)):

@@ -370,3 +370,39 @@ async def until(condition: Callable[[], bool], *subscriptions: Subscription) -> 
         while not condition():
             for subscription in subscriptions:
                 await subscription.poll(max_records=1, timeout_s=QUICK_S)
+
+
+async def test_a_paused_member_takes_nothing_and_loses_nothing(bus: Bus, topic: str, members: Members) -> None:
+    """What lies there, what was fetched already and what comes meanwhile is taken after it resumes, once and in order."""
+    subscription = await members.join()
+    await publish(bus, topic, *(b"%d" % number for number in range(6)))
+    first = await subscription.poll(max_records=2, timeout_s=5)
+    while not first:
+        first = await subscription.poll(max_records=2, timeout_s=5)
+    subscription.pause()
+    await publish(bus, topic, b"6", b"7")
+    for _ in range(5):
+        assert await subscription.poll(max_records=100, timeout_s=QUICK_S) == []
+    await subscription.commit({first[-1].place: first[-1].offset + 1})
+    subscription.resume()
+
+    rest = await take(subscription, 8 - len(first))
+
+    assert values_of([*first, *rest]) == [b"%d" % number for number in range(8)]
+
+
+async def test_partitions_that_come_to_a_paused_member_are_paused(bus: Bus, topic: str, members: Members) -> None:
+    """What another member leaves behind waits until the paused one resumes."""
+    paused, leaving = await asyncio.gather(members.join("one"), members.join("two"))
+    paused.pause()
+    await publish(bus, topic, b"left", partition=0)
+    await publish(bus, topic, b"right", partition=1)
+    await leaving.close()
+    async with asyncio.timeout(DEADLINE_S):
+        while len(paused.assignment()) < 2:
+            assert await paused.poll(max_records=100, timeout_s=QUICK_S) == []
+    for _ in range(5):
+        assert await paused.poll(max_records=100, timeout_s=QUICK_S) == []
+    paused.resume()
+
+    assert sorted(values_of(await take(paused, 2))) == [b"left", b"right"]

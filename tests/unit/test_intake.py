@@ -35,6 +35,7 @@ class ScriptedSubscription:
         self.held = {LEFT, RIGHT}
         self.away = False
         self.closed = False
+        self.paused: list[bool] = []
 
     async def poll(self, *, max_records: int, timeout_s: float) -> list[Record]:
         """Return the next batch."""
@@ -55,6 +56,14 @@ class ScriptedSubscription:
     def assignment(self) -> frozenset[TopicPartition]:
         """Return what is held."""
         return frozenset(self.held)
+
+    def pause(self) -> None:
+        """Remember it."""
+        self.paused.append(True)
+
+    def resume(self) -> None:
+        """Remember it."""
+        self.paused.append(False)
 
     def on_handover(self, finish: Callable[[], Awaitable[None]]) -> None:
         """Keep it."""

@@ -26,6 +26,7 @@ class SharedProducer:
             acks="all",
             max_request_size=settings.max_record_bytes,
             request_timeout_ms=settings.request_timeout_ms,
+            compression_type=None if settings.compression == "none" else settings.compression,
         )
         self._users = 0
         self._idle = asyncio.Event()

@@ -21,6 +21,11 @@ class KafkaBusSettings:
     A member that is silent for `session_timeout_ms` is dead, and its partitions go to others: 6 s is the least that
     brokers allow as they come. Members learn with their next heartbeat that they have to share anew, and whoever does
     not join within `rebalance_timeout_ms` is not waited for: nobody reads meanwhile.
+
+    A consumer asks each broker for `prefetch_bytes` at once, of which 2 MiB for each partition, and only for partitions
+    of which it holds nothing more: it holds no more than the larger of 2 MiB and one record for each of its partitions
+    beside what it handed out. A record larger than either still comes, alone (KIP-74). `compression` is what a producer
+    does to its batches: none, gzip, lz4 or zstd.
     """
 
     bootstrap: str
@@ -30,16 +35,32 @@ class KafkaBusSettings:
     session_timeout_ms: int = 6_000
     rebalance_timeout_ms: int = 3_000
     heartbeat_ms: int = 500
+    prefetch_bytes: int = 16 * 1024 * 1024
+    compression: str = "none"
 
     @classmethod
-    def from_url(cls, url: str, *, max_message_bytes: int, replication_factor: int = 1) -> KafkaBusSettings:
+    def from_url(
+        cls,
+        url: str,
+        *,
+        max_message_bytes: int,
+        replication_factor: int = 1,
+        prefetch_bytes: int = 16 * 1024 * 1024,
+        compression: str = "none",
+    ) -> KafkaBusSettings:
         """Read `kafka://host:port[,host:port...]`; raises `ConfigError` for anything else."""
         parts = urlsplit(url)
         if parts.scheme != "kafka" or "@" in url or not all(map(_is_server, parts.netloc.split(","))):
             raise ConfigError(
                 f"bus address {redact_address(url)!r} is not kafka://HOST:PORT", "Give host and port of a broker."
             )
-        return cls(bootstrap=parts.netloc, max_message_bytes=max_message_bytes, replication_factor=replication_factor)
+        return cls(
+            bootstrap=parts.netloc,
+            max_message_bytes=max_message_bytes,
+            replication_factor=replication_factor,
+            prefetch_bytes=prefetch_bytes,
+            compression=compression,
+        )
 
     @property
     def request_timeout_s(self) -> float:

@@ -20,6 +20,7 @@ from shared.errors import BusUnavailableError, StaleAssignmentError
 _FETCH_WAIT_MS: Final = 100
 _GRACE_S: Final = 0.05
 _FINISH_S: Final = 1.0
+_PARTITION_BYTES: Final = 2 * 1024 * 1024
 _METADATA_MS: Final = 5_000
 """How soon a group notices the partitions of a camera that was added."""
 
@@ -53,6 +54,7 @@ class KafkaSubscription:
         self._heard_s = 0.0
         self._last_fetch_ms = 0
         self._closed = False
+        self._paused = False
         self._finish: Callable[[], Awaitable[None]] | None = None
 
     async def join(self) -> None:
@@ -66,6 +68,7 @@ class KafkaSubscription:
             raise BusUnavailableError(f"member {self._member!r} has left its group")
         with mapped(self._settings.bootstrap):
             consumer = await self._joined()
+            self._keep_paused(consumer)
             batches = {}
             try:
                 # aiokafka waits for the end of a rebalance without limit.
@@ -77,11 +80,21 @@ class KafkaSubscription:
                 await self._drop()
                 raise
             await self._listen(consumer, came=bool(batches))
+            if self._paused:
+                # A partition that came during this very poll was not paused yet.
+                for place, entries in batches.items():
+                    consumer.seek(place, entries[0].offset)
+                return []
         return [
             Record(entry.topic, entry.partition, entry.offset, entry.key, entry.value or b"", tuple(entry.headers))
             for entries in batches.values()
             for entry in entries
         ]
+
+    def _keep_paused(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
+        """Pause what this member was given since."""
+        if self._paused:
+            consumer.pause(*(consumer.assignment() - consumer.paused()))
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Commit to the group's coordinator."""
@@ -99,6 +112,16 @@ class KafkaSubscription:
         if self._consumer is None:
             return frozenset()
         return frozenset(TopicPartition(place.topic, place.partition) for place in self._consumer.assignment())
+
+    def pause(self) -> None:
+        """Fetch nothing until `resume`; what was fetched and not yet returned is let go, and fetched again then."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Fetch again, from the first record that was not returned."""
+        self._paused = False
+        if self._consumer is not None:
+            self._consumer.resume(*self._consumer.paused())
 
     def on_handover(self, finish: Callable[[], Awaitable[None]]) -> None:
         """Await `finish` at each rebalance: all members give everything up before it is shared anew."""
@@ -144,7 +167,8 @@ class KafkaSubscription:
             heartbeat_interval_ms=self._settings.heartbeat_ms,
             # A request to join is answered when the others have joined too.
             request_timeout_ms=self._settings.request_timeout_ms + self._settings.session_timeout_ms,
-            max_partition_fetch_bytes=self._settings.max_record_bytes,
+            fetch_max_bytes=self._settings.prefetch_bytes,
+            max_partition_fetch_bytes=_PARTITION_BYTES,
             fetch_max_wait_ms=_FETCH_WAIT_MS,
             metadata_max_age_ms=_METADATA_MS,
             partition_assignment_strategy=(RoundRobinPartitionAssignor,),
@@ -162,8 +186,8 @@ class KafkaSubscription:
         places = consumer.assignment()
         fetch_ms = max((consumer.last_poll_timestamp(place) or 0 for place in places), default=0)
         now_s = time.monotonic()
-        # A member without partitions fetches nothing, and waits for none.
-        if came or not places or fetch_ms != self._last_fetch_ms:
+        # A member that has no partitions, or is paused, fetches nothing and waits for none.
+        if came or not places or self._paused or fetch_ms != self._last_fetch_ms:
             self._heard_s, self._last_fetch_ms = now_s, fetch_ms
             return
         silent_s = now_s - self._heard_s
