@@ -145,15 +145,13 @@ class DetectorService:
     async def _receive_all(self, intake: Intake, stop: asyncio.Event, answering: asyncio.TaskGroup) -> None:
         while True:
             self._fetch_waiting(intake, answering)
-            full = self._full
-            intake.pause(full=full)
             records = await intake.poll(self._settings.detector.max_batch)
             for record in records:
                 await self._receive(intake, record, answering)
             self._fetch_waiting(intake, answering)
             if records:
                 self._arrived.set()
-            elif stop.is_set() and not full:
+            elif stop.is_set() and not self._full:
                 self._intake_over = True
                 self._arrived.set()
                 return
@@ -181,12 +179,13 @@ class DetectorService:
         return self._fetches.full or held_bytes >= self._settings.detector.queue_mib * _MIB
 
     def _fetch_waiting(self, intake: Intake, answering: asyncio.TaskGroup) -> None:
-        """Begin the fetches whose turn it is; answer the frames for which that would be too late."""
+        """Begin the fetches whose turn it is, answer the frames for which it is too late; take more in if they fit."""
         for frame in self._fetches.take_expired(self._clock.monotonic_ns()):
             self._expire(frame, intake, answering)
         for frame in self._fetches.start(self._batcher.held_bytes):
             answering.create_task(self._fetch(frame, intake, answering))
         metrics.FETCHING.set(len(self._fetches))
+        intake.pause(full=self._full)
 
     async def _fetch(self, frame: QueuedFrame, intake: Intake, answering: asyncio.TaskGroup) -> None:
         """Bring a frame's payload and queue it for the engine, or answer a frame that has none."""
@@ -230,7 +229,7 @@ class DetectorService:
             self._fetch_waiting(intake, answering)
             wait_ns = self._batcher.closes_in_ns(self._clock.monotonic_ns())
             if wait_ns == 0:
-                batch, answers = await self._infer(engine)
+                batch, answers = await self._infer(engine, intake)
                 answering.create_task(self._answer(intake, batch, answers))
             elif wait_ns is None and self._intake_over and not len(self._fetches):
                 return
@@ -238,10 +237,11 @@ class DetectorService:
                 timeout_s = _POLL_S if wait_ns is None else min(_POLL_S, wait_ns / 1e9)
                 await wait_event(self._clock, self._arrived, timeout_s)
 
-    async def _infer(self, engine: ThreadPoolExecutor) -> tuple[list[QueuedFrame], list[_Answer]]:
+    async def _infer(self, engine: ThreadPoolExecutor, intake: Intake) -> tuple[list[QueuedFrame], list[_Answer]]:
         started_ns = self._clock.monotonic_ns()
         effort = self._batcher.effort(started_ns)
         batch = self._batcher.take(started_ns, effort)
+        intake.pause(full=self._full)
         metrics.BATCH_SIZE.observe(len(batch))
         metrics.INSPECTED.labels(effort.value).inc(len(batch))
         self._say(effort, started_ns)

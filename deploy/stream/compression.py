@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
+import numpy as np
 from rich.table import Table
 
 from deploy.machine import machine_facts
@@ -26,7 +27,9 @@ CODECS: Final = ("none", "gzip", "lz4", "zstd")
 _LIMIT_BYTES: Final = 8 * 1024 * 1024
 _AT_ONCE: Final = 32
 _PARTS: Final = 8
+_VERDICTS: Final = 1_000
 _JPEG_QUALITY: Final = 95
+_HOPS: Final = ("exposed", "published", "received", "batched", "inferred")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,23 +165,26 @@ def _frames(encoding: Encoding, width_px: int, height_px: int) -> list[bytes]:
 
 
 def _verdicts() -> list[bytes]:
-    regions = tuple(Region(20 * index, 30, 15, 12, 150, 0.7) for index in range(3))
+    rng = np.random.default_rng(0)
     return [
         encode(
             VerdictMessage(
                 Verdict(
                     _capture(number),
                     VerdictStatus.INSPECTED,
-                    raw_score=0.4,
-                    score=1.2,
-                    regions=regions,
+                    raw_score=rng.random(),
+                    score=rng.random(),
+                    regions=tuple(
+                        Region(int(rng.integers(400)), int(rng.integers(400)), 15, 12, 150, rng.random())
+                        for _ in range(3)
+                    ),
                     model_id="lite-0123456789ab",
                     calibration_id="0123456789ab",
-                    stamps_ns=dict.fromkeys(("exposed", "published", "received", "batched", "inferred"), 1 << 60),
+                    stamps_ns={hop: int(rng.integers(1 << 60)) for hop in _HOPS},
                 )
             )
         )
-        for number in range(_PARTS)
+        for number in range(_VERDICTS)
     ]
 
 

@@ -257,8 +257,9 @@ class MemorySubscription:
         self._paused = True
 
     def resume(self) -> None:
-        """Take again; a poll under way sees it with the next record, or at its end."""
+        """Take again, also in a poll that is under way."""
         self._paused = False
+        self._bus._wake()  # noqa: SLF001
 
     def on_handover(self, finish: Callable[[], Awaitable[None]]) -> None:
         """Await `finish` when another member joins."""

@@ -373,7 +373,7 @@ async def until(condition: Callable[[], bool], *subscriptions: Subscription) -> 
 
 
 async def test_a_paused_member_takes_nothing_and_loses_nothing(bus: Bus, topic: str, members: Members) -> None:
-    """What lies there, what was fetched already and what comes meanwhile is taken after it resumes, once and in order."""
+    """What lies there, what was fetched and what comes meanwhile is taken after it resumes, once and in order."""
     subscription = await members.join()
     await publish(bus, topic, *(b"%d" % number for number in range(6)))
     first = await subscription.poll(max_records=2, timeout_s=5)

@@ -58,7 +58,7 @@ async def test_a_producer_ends_after_its_last_publish(kafka_url: str) -> None:
 @pytest.mark.parametrize("codec", ["none", "gzip", "lz4", "zstd"])
 async def test_what_was_compressed_is_read_as_it_was(kafka_url: str, codec: str) -> None:
     """Each codec's messages come back byte for byte, to a reader that was told of none."""
-    topic = f"codec-{uuid4().hex}"
+    topic = f"codec-{uuid.uuid4().hex}"
     value = bytes(range(256)) * 1_000
     writer = KafkaBus(KafkaBusSettings.from_url(kafka_url, max_message_bytes=1 << 20, compression=codec))
     reader = KafkaBus(KafkaBusSettings.from_url(kafka_url, max_message_bytes=1 << 20))

@@ -141,6 +141,14 @@ async def test_only_what_is_done_without_a_gap_is_committed() -> None:
     assert rig.subscription.commits == [{LEFT: 0}, {LEFT: 3}]
 
 
+async def test_a_full_detector_pauses_its_subscription_once() -> None:
+    """Said again and again, it is passed on only where it changes."""
+    rig = Rig()
+    for full in (False, True, True, False, False):
+        rig.intake.pause(full=full)
+    assert rig.subscription.paused == [True, False]
+
+
 async def test_without_records_nothing_is_committed() -> None:
     """An idle intake leaves the coordinator in peace."""
     rig = Rig()
