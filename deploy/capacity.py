@@ -24,7 +24,9 @@ _Z99: Final = 2.3263478740408408
 _BITS: Final = 8
 _KIB: Final = 1024
 _WARM_UP: Final = 0.2
-_MOST_CAMERAS: Final = 100_000
+_MOST_CAMERAS: Final = 10_000_000
+_MOST_SHARES: Final = 64
+"""The most partitions that a camera can have."""
 _SPREAD_LIMIT: Final = 1e-9
 
 
@@ -103,11 +105,16 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a load needs. `each` is how the fullest replica fares, `headroom` how many more cameras it could take."""
+    """What a load needs. `each` is how the fullest replica fares, `headroom` how much more it could take.
+
+    A camera that is too much for one replica has `partitions_each` partitions; `streams_each` is how many the fullest
+    replica reads.
+    """
 
     load: Load
+    partitions_each: int
     replicas: int
-    cameras_each: int
+    streams_each: int
     headroom: float
     partitions: int
     broker_in_mbit_s: float
@@ -208,34 +215,40 @@ def plan(
 ) -> Plan:
     """Return the fewest replicas that serve a load with a `reserve` of each one's cameras kept free.
 
-    ConfigError says by how much one camera alone is too much.
+    A camera that is too much for one is shared by as many partitions as it takes. ConfigError says by how much a camera
+    is too much even so.
     """
-    most = most_cameras(load, costs, max_batch=max_batch, linger_ms=linger_ms, seconds=seconds, seed=seed)
-    if not most:
-        alone = simulate(
-            replace(load, cameras=1), costs, max_batch=max_batch, linger_ms=linger_ms, seconds=seconds, seed=seed
-        )
+
+    def served(streams: Load) -> Served:
+        return simulate(streams, costs, max_batch=max_batch, linger_ms=linger_ms, seconds=seconds, seed=seed)
+
+    for shares in range(1, _MOST_SHARES + 1):
+        # The captures of a camera take its partitions in turn.
+        streams = replace(load, cameras=load.cameras * shares, fps=load.fps / shares)
+        most = most_cameras(streams, costs, max_batch=max_batch, linger_ms=linger_ms, seconds=seconds, seed=seed)
+        if most:
+            break
+    else:
+        alone = served(replace(load, cameras=1))
         raise ConfigError(
-            f"one camera is too much for a replica: {alone.missed} of {alone.frames} verdicts would be late "
-            f"(median {alone.p50_ms:.0f} ms, the engine {alone.busy:.0%} busy)",
+            f"one camera is too much for {_MOST_SHARES} replicas: of one, {alone.missed} of {alone.frames} verdicts "
+            f"would be late (median {alone.p50_ms:.0f} ms, the engine {alone.busy:.0%} busy)",
             "Give it a longer deadline, fewer parts a second, a lighter profile or a faster machine.",
         )
-    replicas = math.ceil(load.cameras / max(1, math.floor(most * (1 - reserve))))
-    each = math.ceil(load.cameras / replicas)
-    served = simulate(
-        replace(load, cameras=each), costs, max_batch=max_batch, linger_ms=linger_ms, seconds=seconds, seed=seed
-    )
+    replicas = math.ceil(streams.cameras / max(1, math.floor(most * (1 - reserve))))
+    each = math.ceil(streams.cameras / replicas)
     frames_mbit_s = load.cameras * load.fps * load.frame_kib * _KIB * _BITS / 1e6
     return Plan(
         load=load,
+        partitions_each=shares,
         replicas=replicas,
-        cameras_each=each,
+        streams_each=each,
         headroom=most / each - 1,
-        partitions=load.cameras,
+        partitions=streams.cameras,
         broker_in_mbit_s=frames_mbit_s,
         # Every frame goes to one detector, and from its leader to each of the other replicas of its partition.
         broker_out_mbit_s=frames_mbit_s * replication,
-        each=served,
+        each=served(replace(streams, cameras=each)),
     )
 
 

@@ -17,7 +17,7 @@ from deploy.cli_faults import run_faults
 from deploy.cli_options import UNSOUND, JsonOut, Product, Seed, check_writable, set_log_level, write_json
 from deploy.cli_plan import plan_replicas
 from deploy.cli_topics import topics
-from shared.domain import GateMode
+from shared.domain import Effort, GateMode
 from shared.errors import LinewardenError
 from shared.redaction import redact
 
@@ -151,6 +151,7 @@ def evaluate(
     model: Annotated[Path, typer.Option(help="A model that `linewarden train` wrote.")],
     reject_at: Annotated[float, typer.Option(help="The calibrated score that would reject.", min=0, max=12)] = 2.0,
     product: Product = None,
+    effort: Annotated[Effort, typer.Option(help="With how much of itself the model looks.")] = Effort.FULL,
     html: Annotated[Path | None, typer.Option(help="Also write a page with the worst misses and false alarms.")] = None,
     json_out: JsonOut = None,
 ) -> None:
@@ -161,7 +162,7 @@ def evaluate(
     check_writable(json_out)
     check_writable(html)
     console = Console()
-    evaluation = evaluate_model(folder, model, reject_at, console, html=html, product=product)
+    evaluation = evaluate_model(folder, model, reject_at, console, html=html, product=product, effort=effort)
     console.print(render_report(evaluation))
     write_json(json_out, json.loads(evaluation.to_json()))
 

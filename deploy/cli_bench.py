@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from deploy.cli_options import UNSOUND, JsonOut, Product, Seed, check_writable, set_log_level, write_json
+from shared.domain import Effort
 
 bench = typer.Typer(help="Measure: each benchmark prints its figures and how they were taken.", no_args_is_help=True)
 
@@ -106,6 +107,7 @@ def bench_engine_costs(
     rounds: Annotated[int, typer.Option(help="How often each size is timed, in turns.", min=1)] = 100,
     threads: Annotated[int, typer.Option(help="The detector's `threads`.", min=1, max=256)] = 1,
     product: Product = None,
+    effort: Annotated[Effort, typer.Option(help="With how much of itself the model looks.")] = Effort.FULL,
     json_out: JsonOut = None,
 ) -> None:
     """Measure what a batch of each size costs a detector here: what `linewarden plan` reads."""
@@ -127,6 +129,7 @@ def bench_engine_costs(
             rounds=rounds,
             threads=threads,
             product=product,
+            effort=effort,
             on_progress=step_bars(progress),
         )
     for size, cost in enumerate(batches, start=1):

@@ -82,7 +82,7 @@ def table_of(plans: list[Plan]) -> Table:
     for heading in (
         "cameras",
         "replicas",
-        "cameras each",
+        "partitions each",
         "headroom",
         "engine busy",
         "p50 / p95 / p99 ms",
@@ -95,7 +95,7 @@ def table_of(plans: list[Plan]) -> Table:
         table.add_row(
             str(one.load.cameras),
             str(one.replicas),
-            str(one.cameras_each),
+            str(one.streams_each),
             f"{one.headroom:.0%}",
             f"{one.each.busy:.0%}",
             f"{one.each.p50_ms:.0f} / {one.each.p95_ms:.0f} / {one.each.p99_ms:.0f}",

@@ -13,7 +13,7 @@ from detector.decode import decode_frame
 from detector.model.artifact import load
 from detector.pictures.files import read_picture
 from ingest.encode import encode_pixels
-from shared.domain import Capture, CaptureId
+from shared.domain import Capture, CaptureId, Effort
 from shared.wire import Encoding, FrameMessage
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def bench_engine(
     rounds: int,
     threads: int,
     product: str | None,
+    effort: Effort,
     on_progress: Callable[[str, int, int], None],
 ) -> tuple[tuple[Delay, ...], float]:
     """Return the cost of a batch of 1 to `max_batch` of the pictures, and the mean size of their JPEGs in KiB.
@@ -42,7 +43,7 @@ def bench_engine(
     """
     # As the detector's role does: its engine has so many of the machine's cores.
     torch.set_num_threads(threads)
-    loaded = load(model, product)
+    loaded = load(model, product).at(effort)
     frames = [_frame(path) for path in pictures]
     taken: list[list[float]] = [[] for _ in range(max_batch)]
     for turn in range(_WARM_UP + rounds):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from shared.domain import Effort
 from shared.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -79,10 +80,12 @@ def evaluate_model(
     *,
     html: Path | None = None,
     product: str | None = None,
+    effort: Effort = Effort.FULL,
 ) -> EvaluationReport:
     """Measure a saved model on a set's labelled pictures, and write the page `html` of what it got most wrong.
 
-    A model of several products is asked for `product`, or for the one that has the folder's name.
+    A model of several products is asked for `product`, or for the one that has the folder's name. ConfigError for an
+    `effort` that it does not know.
     """
     with needs_extra("detector"):
         from detector.evaluation.evaluate import evaluate
@@ -91,7 +94,7 @@ def evaluate_model(
         from detector.model.artifact import load, products_of
         from detector.model.threshold import beyond_what_is_known
     several = len(products_of(model)) > 1
-    loaded = load(model, product or (folder.resolve().name if several else None))
+    loaded = load(model, product or (folder.resolve().name if several else None)).at(effort)
     gallery = Gallery(loaded.region_level) if html is not None else None
     with progress_bar(console) as progress:
         report = evaluate(folder, loaded, on_progress=step_bars(progress), threshold=reject_at, gallery=gallery)

@@ -12,6 +12,7 @@ from detector.model.fusion import Maps, fuse, in_units_of_the_map, sized
 from detector.model.lens import Size, check_picture
 from detector.model.scoring import combine, find_regions, image_score
 from shared.domain import AnomalyMap, Effort
+from shared.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,9 +62,12 @@ class PatchModel:
         return (Effort.FULL, *(effort for effort in Effort if effort in self.product.lesser))
 
     def at(self, effort: Effort) -> PatchModel:
-        """Return the model as it looks at one of `efforts`, with that one's calibration."""
+        """Return the model as it looks at one of `efforts`, with that one's calibration; ConfigError for another."""
         if effort is Effort.FULL:
             return self
+        if effort not in self.product.lesser:
+            known = ", ".join(self.efforts)
+            raise ConfigError(f"the model {self.model_id} knows no effort {effort.value!r}", f"Choose from: {known}.")
         return replace(self, settings=self.settings.at(effort), product=self.product.lesser[effort])
 
     def with_shares(self, place: tuple[float, ...], score: tuple[float, ...]) -> PatchModel:

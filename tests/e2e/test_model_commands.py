@@ -64,13 +64,16 @@ def test_a_contact_sheet_that_cannot_be_is_refused(
 
 
 def test_a_model_of_few_pictures_cannot_promise_a_small_rate(plates: Path, tmp_path: Path) -> None:
-    """The threshold for one part in a hundred is refused, with the number of pictures that would do."""
+    """One part in a hundred is refused with the number of pictures that would do; so is a look that saves nothing."""
     model = str(tmp_path / "model")
     trained = linewarden("train", str(plates), "--out", model)
     assert trained.returncode == 0, trained.stderr
     refused = linewarden("threshold", model, "--false-rejects", "0.01")
     assert refused.returncode == 2
     assert "Train with about 1000" in refused.stderr
+    unknown = linewarden("evaluate", str(plates), "--model", model, "--effort", "coarse")
+    assert unknown.returncode == 2
+    assert "knows no effort 'coarse'" in unknown.stderr
     told = linewarden("threshold", model, "--false-rejects", "0.7")
     assert told.returncode == 0
     assert "true rate lies between" in told.stdout

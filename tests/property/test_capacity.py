@@ -77,8 +77,8 @@ def test_the_most_cameras_are_what_the_engine_has_time_for() -> None:
 def test_a_plan_serves_every_camera_with_room_to_spare() -> None:
     """Ten thousand cameras: replicas for all of them, each one sound, and the broker's traffic is their sum."""
     found = plan(Load(10_000, 10.0, 500.0, 200.0), TWENTY_MS, seconds=20.0)
-    assert found.replicas * found.cameras_each >= 10_000
-    assert found.cameras_each == 4
+    assert found.replicas * found.streams_each >= 10_000
+    assert (found.streams_each, found.partitions_each) == (4, 1)
     assert found.headroom == pytest.approx(0.25)
     assert found.each.sound
     assert found.partitions == 10_000
@@ -86,10 +86,18 @@ def test_a_plan_serves_every_camera_with_room_to_spare() -> None:
     assert found.broker_out_mbit_s == pytest.approx(3 * found.broker_in_mbit_s)
 
 
-def test_a_camera_that_is_too_much_alone_is_refused_with_what_it_lacks() -> None:
-    """The error says how many verdicts would be late."""
-    with pytest.raises(ConfigError, match=r"one camera is too much.*of 16\d\d verdicts would be late.*longer deadline"):
-        plan(Load(10, 100.0, 500.0, 100.0), TWENTY_MS, seconds=20.0)
+def test_a_camera_that_is_too_much_for_one_replica_is_shared() -> None:
+    """110 frames a second at 20 ms each are more than two engines' work: three partitions, each with a replica."""
+    found = plan(Load(10, 110.0, 500.0, 100.0), TWENTY_MS, seconds=20.0)
+    assert (found.partitions_each, found.partitions, found.replicas, found.streams_each) == (3, 30, 30, 1)
+    assert found.each.sound
+    assert found.broker_in_mbit_s == pytest.approx(10 * 110 * 100 * 1024 * 8 / 1e6)
+
+
+def test_a_camera_that_no_number_of_replicas_serves_is_refused_with_what_it_lacks() -> None:
+    """Frames that take longer than they have: the error says how many verdicts would be late."""
+    with pytest.raises(ConfigError, match=r"one camera is too much.*of 1\d\d verdicts would be late.*longer"):
+        plan(Load(10, 10.0, 40.0, 100.0), TWENTY_MS, seconds=20.0)
 
 
 @pytest.mark.parametrize(

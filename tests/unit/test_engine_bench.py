@@ -66,5 +66,5 @@ def test_measured_costs_become_a_plan(tmp_path: Path) -> None:
     assert planned.exit_code == 0, planned.output
     few, many = json.loads(plans.read_text())
     assert (few["replicas"], few["partitions"], many["partitions"]) == (1, 1, 1000)
-    assert many["replicas"] * many["cameras_each"] >= 1000
+    assert many["replicas"] * many["streams_each"] >= 1000
     assert many["each"]["missed"] == 0
