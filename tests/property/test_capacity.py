@@ -97,7 +97,7 @@ def test_a_camera_that_is_too_much_for_one_replica_is_shared() -> None:
 def test_a_camera_that_no_number_of_replicas_serves_is_refused_with_what_it_lacks() -> None:
     """Frames that take longer than they have: the error says how many verdicts would be late."""
     with pytest.raises(ConfigError, match=r"one camera is too much.*of 1\d\d verdicts would be late.*longer"):
-        plan(Load(10, 10.0, 40.0, 100.0), TWENTY_MS, seconds=20.0)
+        plan(Load(10, 10.0, 25.0, 100.0), TWENTY_MS, seconds=20.0)
 
 
 @pytest.mark.parametrize(
