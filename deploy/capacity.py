@@ -171,7 +171,8 @@ def simulate(load: Load, costs: Costs, *, max_batch: int, linger_ms: float, seco
             latencies_ms.append(latency_ns / NS_PER_MS)
             missed += latency_ns > load.deadline_ms * NS_PER_MS
     counted_s = seconds * (1 - _WARM_UP)
-    p50, p95, p99 = (float(value) for value in np.percentile(latencies_ms or [math.inf], (50, 95, 99)))
+    ranks = (50, 95, 99)
+    p50, p95, p99 = (float(value) for value in np.percentile(latencies_ms, ranks)) if latencies_ms else [math.inf] * 3
     return Served(
         cameras=load.cameras,
         offered_fps=load.cameras * load.fps,
