@@ -31,6 +31,8 @@ _STUCK_NS: Final = 1_000 * NS_PER_MS
 _PATIENCE_NS: Final = 1_000 * NS_PER_MS
 """How long after a part fell due the records of later ones still wait for it: its gate may not answer for long."""
 _HELD: Final = 1_000
+_RECORD_EACH: Final = 100
+"""Each look for what may be recorded scans the open parts, of which an outage leaves thousands."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,11 +99,14 @@ class LineGate:
             now_ns = self._clock.monotonic_ns()
             self._alive_ns = now_ns
             await self._keep_connected(now_ns)
-            for part in self.table.ready(self._clock.monotonic_ns(), only_due=not self._connected):
+            ready = self.table.ready(self._clock.monotonic_ns(), only_due=not self._connected)
+            for turn, part in enumerate(ready, start=1):
                 # The gate may have been lost on the way: then only what is due is settled now.
                 if self._connected or part.due_ns <= self._clock.monotonic_ns():
                     await self._decide(part)
                 self._alive_ns = self._clock.monotonic_ns()
+                if turn % _RECORD_EACH == 0:
+                    await self._record()
             await self._give_up_on_old_uncertain(last=stopping)
             await self._record()
             nothing_left = not len(self.table) and not len(self._order)
@@ -241,7 +246,6 @@ class LineGate:
         latency_ms = (now_ns - decision.captured_at_ns) / NS_PER_MS if on_time else None
         unconfirmed = part.uncertain and delivery is None
         self._order.hold(part.place, Settlement(part, decision, latency_ms, unconfirmed), self._clock.monotonic_ns())
-        await self._record()
 
     async def _record(self) -> None:
         """Hand on what no earlier part holds up; waits, and so stops deciding, while the recorder is far behind."""

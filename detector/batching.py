@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections import Counter, deque
 from collections.abc import Collection, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final, Generic, Protocol, TypeVar
 
 from shared.clock import NS_PER_S
@@ -65,10 +66,21 @@ class CostModel:
     def __init__(self, efforts: Sequence[Effort] = (Effort.FULL,)) -> None:
         self.efforts = tuple(efforts)
         self._seen: dict[Effort, dict[int, deque[int]]] = {effort: {} for effort in efforts}
+        self._told: dict[tuple[int, float, Effort], int] = {}
 
     def observe(self, size: int, cost_ns: int, effort: Effort = Effort.FULL) -> None:
         """Note what a batch of `size` frames took."""
         self._seen[effort].setdefault(size, deque(maxlen=_WINDOW)).append(cost_ns)
+        self._told.clear()
+
+    def knows(self, effort: Effort) -> bool:
+        """Return whether anything was learned of an effort."""
+        return bool(self._seen[effort])
+
+    def forget(self, effort: Effort) -> None:
+        """Let what was learned of an effort go, so that the next batch with it tells anew."""
+        self._seen[effort].clear()
+        self._told.clear()
 
     def p99_ns(self, size: int, effort: Effort = Effort.FULL) -> int:
         """Return the nearest-rank 99th percentile of a batch of `size`."""
@@ -79,6 +91,12 @@ class CostModel:
         return self._percentile_ns(size, 0.5, effort)
 
     def _percentile_ns(self, size: int, share: float, effort: Effort) -> int:
+        asked = (size, share, effort)
+        if asked not in self._told:
+            self._told[asked] = self._computed_ns(size, share, effort)
+        return self._told[asked]
+
+    def _computed_ns(self, size: int, share: float, effort: Effort) -> int:
         """Unknown sizes are scaled up from a smaller known one, and less effort costs no more than more of it.
 
         Known ones cost no more than that either: a size that once was far too slow would never be tried again.
@@ -110,6 +128,8 @@ class Batcher(Generic[Q]):
         self._count = 0
         self._bytes = 0
         self._served: deque[str] = deque(maxlen=_WINDOW)
+        self._aside: AbstractSet[str] = frozenset()
+        self._lone = False
         self._retry_ns: int | None = None
         self._pause_ns = _FIRST_RETRY_NS
 
@@ -165,14 +185,23 @@ class Batcher(Generic[Q]):
     def effort(self, now_ns: int) -> Effort:
         """Return how much of the model the next batch has time for: the most with which all that waits is in time.
 
-        A fuller look that was learned to be too slow even for a frame by itself is tried again with such a frame after
-        a minute, then after two, up to an hour: its cost is learned by nothing else, and one frame pays for it.
+        Cameras with more than their share are left aside for a batch where the others have time for more without them.
+
+        A fuller look may only have been learned too slow, and is learned by nothing but a batch. So it is tried again
+        with one frame a minute later, then after two, up to an hour, and what was learned of it before is forgotten.
         """
         efforts = self._cost.efforts
-        index = next((index for index, effort in enumerate(efforts) if self._in_time(now_ns, effort)), len(efforts) - 1)
+        greedy = self._greedy()
+        index = self._fullest(now_ns, self._lanes.keys())
+        if index and (others := self._lanes.keys() - greedy) and len(others) < len(self._lanes):
+            without = self._fullest(now_ns, others)
+            self._aside = greedy if without < index else frozenset()
+            index = without
         if index == 0:
             self._retry_ns, self._pause_ns = None, _FIRST_RETRY_NS
-        elif self._count == 1 and self._may_retry(now_ns):
+        elif self._count <= self._max_batch and self._may_retry(now_ns):
+            self._cost.forget(efforts[index - 1])
+            self._lone = True
             return efforts[index - 1]
         return efforts[index]
 
@@ -185,14 +214,25 @@ class Batcher(Generic[Q]):
         self._retry_ns = now_ns + self._pause_ns
         return True
 
-    def _in_time(self, now_ns: int, effort: Effort) -> bool:
-        """Return whether everything that waits would be, in full batches with the most urgent frames first."""
-        due = sorted(frame.due_ns for lane in self._lanes.values() for frame in lane)
-        batch_ns = self._cost.median_ns(self._max_batch, effort)
+    def _fullest(self, now_ns: int, cameras: Collection[str]) -> int:
+        """Return the first of the efforts with which all that waits of some cameras is in time; the last if none is.
+
+        One of which nothing is known is taken to be: only so is it learned.
+        """
+        efforts = self._cost.efforts
+        due = sorted(frame.due_ns for camera in cameras for frame in self._lanes[camera])
+        fitting = (
+            index
+            for index, effort in enumerate(efforts[:-1])
+            if not self._cost.knows(effort) or self._in_time(now_ns, due, effort)
+        )
+        return next(fitting, len(efforts) - 1)
+
+    def _in_time(self, now_ns: int, due: Sequence[int], effort: Effort) -> bool:
+        """Return whether frames of these deadlines would be, in full batches with the most urgent first."""
         ready_ns = 0
         for start in range(0, len(due), self._max_batch):
-            size = min(self._max_batch, len(due) - start)
-            ready_ns += batch_ns if size == self._max_batch else self._cost.median_ns(size, effort)
+            ready_ns += self._cost.median_ns(min(self._max_batch, len(due) - start), effort)
             if now_ns + round(_SPARE * ready_ns) > due[start]:
                 return False
         return True
@@ -204,9 +244,12 @@ class Batcher(Generic[Q]):
         late come after all others: the frames of one that floods are always old, and would always be the most urgent.
         """
         greedy = self._greedy()
-        waiting = sorted(self._lanes.items(), key=lambda item: (item[0] in greedy, item[1][0].due_ns))
+        lanes = [item for item in self._lanes.items() if item[0] not in self._aside]
+        waiting = sorted(lanes, key=lambda item: (item[0] in greedy, item[1][0].due_ns))
+        most = 1 if self._lone else self._max_batch
+        self._aside, self._lone = frozenset(), False
         batch: list[Q] = []
-        while waiting and len(batch) < self._max_batch:
+        while waiting and len(batch) < most:
             camera, lane = waiting.pop(0)
             ready_ns = now_ns + self._cost.p99_ns(len(batch) + 1, effort)
             if batch and ready_ns > min(frame.due_ns for frame in (*batch, lane[0])):

@@ -112,6 +112,7 @@ class DetectorService:
         self._silent_until_ns = 0
         self._arrived = asyncio.Event()
         self._intake_over = False
+        self._pausing = False
         self._poisoned = asyncio.Semaphore(_POISONED)
         self._log = get_logger("detector")
 
@@ -145,13 +146,14 @@ class DetectorService:
     async def _receive_all(self, intake: Intake, stop: asyncio.Event, answering: asyncio.TaskGroup) -> None:
         while True:
             self._fetch_waiting(intake, answering)
+            paused = self._full()
             records = await intake.poll(self._settings.detector.max_batch)
             for record in records:
                 await self._receive(intake, record, answering)
             self._fetch_waiting(intake, answering)
             if records:
                 self._arrived.set()
-            elif stop.is_set() and not self._full:
+            elif stop.is_set() and not paused and not self._full():
                 self._intake_over = True
                 self._arrived.set()
                 return
@@ -173,10 +175,15 @@ class DetectorService:
         else:
             self._fetches.add(replace(frame, payload=memoryview(b"")))
 
-    @property
     def _full(self) -> bool:
+        """Say whether intake pauses: from the bound on, until a quarter of it is free again.
+
+        What a consumer had fetched when it was paused comes a second time, which must not happen for every batch.
+        """
+        bound = self._settings.detector.queue_mib * _MIB
         held_bytes = self._batcher.held_bytes + self._fetches.bytes_under_way
-        return self._fetches.full or held_bytes >= self._settings.detector.queue_mib * _MIB
+        self._pausing = self._fetches.full or held_bytes >= (bound * 3 // 4 if self._pausing else bound)
+        return self._pausing
 
     def _fetch_waiting(self, intake: Intake, answering: asyncio.TaskGroup) -> None:
         """Begin the fetches whose turn it is, answer the frames for which it is too late; take more in if they fit."""
@@ -185,7 +192,7 @@ class DetectorService:
         for frame in self._fetches.start(self._batcher.held_bytes):
             answering.create_task(self._fetch(frame, intake, answering))
         metrics.FETCHING.set(len(self._fetches))
-        intake.pause(full=self._full)
+        intake.pause(full=self._full())
 
     async def _fetch(self, frame: QueuedFrame, intake: Intake, answering: asyncio.TaskGroup) -> None:
         """Bring a frame's payload and queue it for the engine, or answer a frame that has none."""
@@ -241,7 +248,7 @@ class DetectorService:
         started_ns = self._clock.monotonic_ns()
         effort = self._batcher.effort(started_ns)
         batch = self._batcher.take(started_ns, effort)
-        intake.pause(full=self._full)
+        intake.pause(full=self._full())
         metrics.BATCH_SIZE.observe(len(batch))
         metrics.INSPECTED.labels(effort.value).inc(len(batch))
         self._say(effort, started_ns)

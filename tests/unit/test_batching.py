@@ -236,23 +236,72 @@ def test_less_effort_is_not_thought_to_cost_more() -> None:
     assert model.p99_ns(2) == 20 * NS_PER_MS
 
 
-def test_a_full_look_that_was_once_too_slow_is_tried_again() -> None:
-    """A minute later one lone frame tries it; as long as it stays slow, the next tries come ever later."""
+@pytest.mark.parametrize("together", [1, 3])
+@pytest.mark.parametrize("slow_until_s", [30, 300])
+def test_a_look_that_was_too_slow_for_a_while_comes_back(together: int, slow_until_s: int) -> None:
+    """Cameras on one trigger, and an engine eight times as slow for a while: ten minutes later all is as before."""
+    took_ms = {Effort.FULL: 30, Effort.UNREFINED: 15, Effort.COARSE: 5}
+    cost = CostModel(tuple(Effort))
+    queue = batcher(cost, max_batch=8)
+    now_ms, looks = 0.0, []
+    for exposed_ms in range(0, (slow_until_s + 600) * 1_000, 200):
+        now_ms = max(now_ms, exposed_ms)
+        for camera in range(together):
+            queue.add(Waiting(f"camera-{camera}", exposed_ms + 180, exposed_ms))
+        queue.take_expired(round(now_ms * NS_PER_MS))
+        while len(queue):
+            effort = queue.effort(round(now_ms * NS_PER_MS))
+            batch = queue.take(round(now_ms * NS_PER_MS), effort)
+            slower = 8 if 10_000 < now_ms < slow_until_s * 1_000 else 1
+            cost.observe(len(batch), took_ms[effort] * len(batch) * slower * NS_PER_MS, effort)
+            now_ms += took_ms[effort] * len(batch) * slower
+            looks.append(effort)
+            queue.take_expired(round(now_ms * NS_PER_MS))
+    assert set(looks[:50]) == {Effort.FULL}
+    assert Effort.COARSE in looks
+    assert set(looks[-50:]) == {Effort.FULL}
+
+
+def test_a_retry_costs_one_frame_and_comes_ever_later() -> None:
+    """A full look that stays too slow is tried after one minute, then two, then four more."""
     cost = graded(full_ms=500, unrefined_ms=500, coarse_ms=1)
     queue = batcher(cost)
     tried_s = []
     for now_s in range(600):
-        queue.add(Waiting("a", now_s * 1_000 + 100, now_s * 1_000))
+        for _ in range(2):
+            queue.add(Waiting("a", now_s * 1_000 + 100, now_s * 1_000))
         effort = queue.effort(now_s * NS_PER_S)
+        batch = queue.take(now_s * NS_PER_S, effort)
+        assert len(batch) == (2 if effort is Effort.COARSE else 1)
         if effort is not Effort.COARSE:
             tried_s.append((now_s, effort))
             cost.observe(1, 500 * NS_PER_MS, effort)
-        queue.take(now_s * NS_PER_S, effort)
+            queue.take(now_s * NS_PER_S, Effort.COARSE)
     assert tried_s == [(at_s, Effort.UNREFINED) for at_s in (60, 180, 420)]
-    for _ in range(10):
-        cost.observe(1, 10 * NS_PER_MS)
-    queue.add(Waiting("a", 600_100, 600_000))
-    assert queue.effort(600 * NS_PER_S) is Effort.FULL
+
+
+def test_a_flood_takes_no_effort_from_other_cameras() -> None:
+    """A camera that asks for more than the engine has time for is seen with less; the others go whole, without it."""
+    took_ms = {Effort.FULL: 20, Effort.UNREFINED: 10, Effort.COARSE: 4}
+    cost = graded(full_ms=20, unrefined_ms=10, coarse_ms=4)
+    queue, now_ms = batcher(cost, max_batch=8), 0.0
+    coming = [Waiting("flood", at_ms + 500, at_ms) for at_ms in range(0, 20_000, 6)]
+    coming += [
+        Waiting(f"good-{camera}", at_ms + 500, at_ms) for camera in range(3) for at_ms in range(7 * camera, 20_000, 200)
+    ]
+    coming.sort(key=lambda frame: frame.arrived_ms)
+    looks: dict[bool, list[Effort]] = {True: [], False: []}
+    while coming or len(queue):
+        while coming and coming[0].arrived_ms <= now_ms:
+            queue.add(coming.pop(0))
+        assert {frame.camera for frame in queue.take_expired(round(now_ms * NS_PER_MS))} <= {"flood"}
+        effort = queue.effort(round(now_ms * NS_PER_MS))
+        batch = queue.take(round(now_ms * NS_PER_MS), effort)
+        now_ms += took_ms[effort] * len(batch) if batch else 1
+        for frame in batch:
+            looks[frame.camera == "flood"].append(effort)
+    assert looks[False].count(Effort.FULL) > 0.95 * len(looks[False])
+    assert looks[True].count(Effort.FULL) < 0.5 * len(looks[True])
 
 
 def test_a_model_that_knows_one_way_to_look_is_never_asked_for_another() -> None:

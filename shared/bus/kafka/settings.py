@@ -22,10 +22,8 @@ class KafkaBusSettings:
     brokers allow as they come. Members learn with their next heartbeat that they have to share anew, and whoever does
     not join within `rebalance_timeout_ms` is not waited for: nobody reads meanwhile.
 
-    A consumer asks each broker for `prefetch_bytes` at once, of which 2 MiB for each partition, and only for partitions
-    of which it holds nothing more: it holds no more than the larger of 2 MiB and one record for each of its partitions
-    beside what it handed out. A record larger than either still comes, alone (KIP-74). `compression` is what a producer
-    does to its batches: none, gzip, lz4 or zstd.
+    A consumer asks each broker for `prefetch_bytes` at once, or for one record if that is more, and only for partitions
+    of which it holds nothing. `compression` is what a producer does to its batches: none, gzip, lz4 or zstd.
     """
 
     bootstrap: str

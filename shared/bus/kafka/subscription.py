@@ -20,7 +20,6 @@ from shared.errors import BusUnavailableError, StaleAssignmentError
 _FETCH_WAIT_MS: Final = 100
 _GRACE_S: Final = 0.05
 _FINISH_S: Final = 1.0
-_PARTITION_BYTES: Final = 2 * 1024 * 1024
 _METADATA_MS: Final = 5_000
 """How soon a group notices the partitions of a camera that was added."""
 
@@ -167,8 +166,9 @@ class KafkaSubscription:
             heartbeat_interval_ms=self._settings.heartbeat_ms,
             # A request to join is answered when the others have joined too.
             request_timeout_ms=self._settings.request_timeout_ms + self._settings.session_timeout_ms,
-            fetch_max_bytes=self._settings.prefetch_bytes,
-            max_partition_fetch_bytes=_PARTITION_BYTES,
+            fetch_max_bytes=max(self._settings.prefetch_bytes, self._settings.max_record_bytes),
+            # Only the first partition of an answer may go beyond: less than a record would starve large frames.
+            max_partition_fetch_bytes=self._settings.max_record_bytes,
             fetch_max_wait_ms=_FETCH_WAIT_MS,
             metadata_max_age_ms=_METADATA_MS,
             partition_assignment_strategy=(RoundRobinPartitionAssignor,),
