@@ -36,8 +36,11 @@ def report_lines(config: Path) -> list[RunResult]:
 async def _run(settings: Settings, role: Role, clock: Clock | None) -> list[RunResult]:
     stop = asyncio.Event()
     async with adapters_for(settings, clock) as adapters:
-        with served(settings.metrics), stop_on_signals(stop):
-            await run(build(role, settings, adapters), settings, adapters, stop)
+        with stop_on_signals(stop):
+            # A model loads for seconds: a page that answered before would call this replica ready.
+            services = build(role, settings, adapters)
+            with served(settings.metrics):
+                await run(services, settings, adapters, stop)
         if role in (Role.INGEST, Role.DETECTOR):
             return []
         return [await result_of(line, adapters.store) for line in settings.lines]

@@ -29,6 +29,8 @@ PREFIX = "LINEWARDEN_"
 HEADER_BYTES = 16 * 1024
 """More than what a message holds beside its payload."""
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,30}$")]
+# As long as a pod's name, which is given as it is: cut to fewer letters, two replicas could be taken for one.
+Member = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
 
 class _Section(BaseModel):
@@ -133,7 +135,7 @@ class DetectorSettings(_Section):
 
     model: Path = Path("models/lite")
     product: str | None = None
-    member: Name = "detector-0"
+    member: Member = "detector-0"
     max_batch: Annotated[int, Field(ge=1, le=256)] = 8
     linger_ms: Annotated[float, Field(ge=0, le=1_000)] = 0.0
     queue_mib: Annotated[int, Field(ge=1, le=16_384)] = 128
@@ -150,7 +152,7 @@ class IngestSettings(_Section):
 class AlertingSettings(_Section):
     """The alerting service."""
 
-    member: Name = "alerting-0"
+    member: Member = "alerting-0"
 
 
 class CameraSettings(_Section):

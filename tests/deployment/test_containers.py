@@ -43,6 +43,19 @@ def test_the_dockerfile_copies_only_what_is_sent_and_there() -> None:
     assert all((ROOT / name).exists() for name in names)
 
 
+def test_the_images_environment_holds_no_unknown_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name of ours that is no setting would keep every role from starting."""
+    names = [
+        assignment.split("=")[0]
+        for line in re.findall(r"^ENV (.+)$", DOCKERFILE.read_text(encoding="utf-8"), re.MULTILINE)
+        for assignment in line.split()
+    ]
+    assert "ROLE" in names
+    for name in names:
+        monkeypatch.setenv(name, "detector")
+    load()
+
+
 def test_its_uv_is_the_makefiles() -> None:
     """One version resolves everywhere."""
     (of_make,) = re.findall(r"^UV_VERSION := (\S+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)

@@ -190,3 +190,12 @@ def test_parts_are_remembered_longer_on_a_store_that_outlives_the_process(url: s
     """Unless the settings say how long."""
     assert from_dict({"store": {"url": url}}).store.retention_s == expected
     assert from_dict({"store": {"url": url, "part_retention_s": 77}}).store.retention_s == 77
+
+
+@pytest.mark.parametrize("section", ["detector", "alerting"])
+def test_a_pods_name_can_be_a_members(section: str) -> None:
+    """A DNS label has up to 63 letters; one more is refused."""
+    longest = "r" * 46 + "-detector-7c9d-x2"
+    assert len(longest) == 63
+    assert from_dict({section: {"member": longest}}).model_dump()[section]["member"] == longest
+    assert f"'{section}.member' cannot be used" in refusal({section: {"member": f"{longest}x"}})
