@@ -49,7 +49,7 @@ class BusSettings(_Section):
     max_message_bytes: Annotated[int, Field(ge=64 * 1024, le=64 * 1024 * 1024)] = 8 * 1024 * 1024
     replication_factor: Annotated[int, Field(ge=1, le=9)] = 1
     prefetch_mib: Annotated[int, Field(ge=1, le=1_024)] = 16
-    compression: Literal["none", "gzip", "lz4", "zstd"] = "none"
+    compression: Literal["none", "lz4", "zstd"] = "none"
     claim_check_kib: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""`linewarden bench compression`: what compressing messages saves on the broker, and what it costs on both sides."""
+"""`linewarden bench compression`: what each codec saves and costs on what the line sends, in turns on one broker."""
 
 from __future__ import annotations
 
@@ -6,50 +6,55 @@ import asyncio
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
-from uuid import uuid4
+from typing import Any, Final, get_args
 
 import numpy as np
 from rich.table import Table
 
 from deploy.machine import machine_facts
 from deploy.servers.kafka import KafkaServer
-from ingest.encode import encode_pixels
-from ingest.rendering.conveyor import Conveyor, ConveyorSettings
-from shared.bus.kafka import KafkaBus, KafkaBusSettings
-from shared.domain import Capture, CaptureId, Region, Verdict, VerdictStatus
-from shared.wire import Encoding, FrameMessage, VerdictMessage, encode
+from deploy.stream.payloads import KINDS, Kind
+from shared.bus.kafka import Compression, KafkaBus, KafkaBusSettings
 
-CODECS: Final = ("none", "gzip", "lz4", "zstd")
+CODECS: Final[tuple[Compression, ...]] = get_args(Compression)
 _LIMIT_BYTES: Final = 8 * 1024 * 1024
 _AT_ONCE: Final = 32
-_PARTS: Final = 8
-_VERDICTS: Final = 1_000
-_JPEG_QUALITY: Final = 95
-_HOPS: Final = ("exposed", "published", "received", "batched", "inferred")
+_WARM_UP: Final = 32
+_POLL: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class CodecFigures:
-    """One codec on one kind of message: medians over the rounds; processor times are ours, on the event loop."""
+    """One codec on one kind of message.
+
+    `speed` and `disk` are medians over the rounds of the ratio to no compression in the same round; `disk` is taken at
+    the fixed rate, at which a batch is one message. The processor's times are our own alone, a producer's and a
+    consumer's. The percentiles are of all rounds' publishes at `rate_hz`, each from when it was due.
+    """
 
     kind: str
     codec: str
     message_bytes: int
-    messages_s: float
+    per_s: float
+    speed: float
+    disk: float
     send_ms: float
     take_ms: float
-    stored_share: float
+    rate_hz: float
+    p50_ms: float
+    p99_ms: float
 
 
 @dataclass(frozen=True, slots=True)
 class CompressionFigures:
-    """All codecs on all kinds of message."""
+    """All codecs on all kinds."""
 
     rounds: int
+    seconds: float
     rows: tuple[CodecFigures, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -58,137 +63,157 @@ class CompressionFigures:
 
     def table(self) -> Table:
         """Return the figures for people."""
-        table = Table(title=f"Median of {self.rounds} rounds", title_justify="left", show_edge=False)
-        for heading in ("message", "codec", "sent/s, of none", "processor ms to send", "to take", "stored, of sent"):
+        title = f"Compression by the producer, {self.rounds} rounds in turns, {_AT_ONCE} messages on their way"
+        table = Table(title=title, title_justify="left", show_edge=False)
+        for heading in (
+            *("message", "KB", "codec", "a second", "ratio", "on disk"),
+            *("send ms", "take ms", "p99 ms"),
+        ):
             table.add_column(heading, justify="right")
-        plain = {row.kind: row.messages_s for row in self.rows if row.codec == "none"}
-        for row in self.rows:
+        for one in self.rows:
             table.add_row(
-                f"{row.kind}, {row.message_bytes / 1000:.1f} KB",
-                row.codec,
-                f"{row.messages_s / plain[row.kind]:.2f}",
-                f"{row.send_ms:.2f}",
-                f"{row.take_ms:.2f}",
-                f"{row.stored_share:.2f}",
+                one.kind,
+                f"{one.message_bytes / 1_000:.1f}",
+                one.codec,
+                f"{one.per_s:.0f}",
+                f"{one.speed:.2f}",
+                f"{one.disk:.3f}",
+                f"{one.send_ms:.2f}",
+                f"{one.take_ms:.2f}",
+                f"{one.p99_ms:.1f}",
             )
         return table
 
 
-def measure_compression(*, seconds: float, rounds: int) -> CompressionFigures:
-    """Send each kind of message with each codec in turn, for `seconds` each time; ServerError without a broker."""
-    kinds = {
-        "frame, JPEG": _frames(Encoding.JPEG, 1280, 1024),
-        "frame, PNG": _frames(Encoding.PNG, 640, 480),
-        "frame, raw": _frames(Encoding.RAW, 640, 480),
-        "verdict": _verdicts(),
-    }
-    seen: dict[tuple[str, str], list[CodecFigures]] = {(kind, codec): [] for kind in kinds for codec in CODECS}
-    with (
-        tempfile.TemporaryDirectory(prefix="linewarden-compression-") as folder,
-        KafkaServer(Path(folder) / "kafka") as kafka,
-    ):
-        for _ in range(rounds):
-            for (kind, codec), rows in seen.items():
-                rows.append(asyncio.run(_measure(kafka.url, Path(folder), kind, codec, kinds[kind], seconds)))
-    return CompressionFigures(rounds, tuple(_median(rows) for rows in seen.values()))
+@dataclass(slots=True)
+class _Seen:
+    """What the rounds of one codec on one kind showed."""
+
+    per_s: list[float] = field(default_factory=list)
+    disk_bytes: list[float] = field(default_factory=list)
+    send_ms: list[float] = field(default_factory=list)
+    take_ms: list[float] = field(default_factory=list)
+    latencies_ms: list[float] = field(default_factory=list)
 
 
-def _median(rows: Sequence[CodecFigures]) -> CodecFigures:
-    first = rows[0]
-    figures = {
-        name: statistics.median(getattr(row, name) for row in rows)
-        for name in ("messages_s", "send_ms", "take_ms", "stored_share")
-    }
-    return CodecFigures(first.kind, first.codec, first.message_bytes, **figures)
+class _Run:
+    """One kind, one codec, one topic of its own."""
+
+    def __init__(self, kafka: KafkaServer, bus: KafkaBus, kind: Kind, messages: Sequence[bytes], topic: str) -> None:
+        self._kafka = kafka
+        self._bus = bus
+        self._kind = kind
+        self._messages = messages
+        self._topic = topic
+
+    async def measure(self, seen: _Seen, *, seconds: float) -> None:
+        """Send as fast as can be, take it, and send at the kind's rate."""
+        await self._bus.ensure_topics({self._topic: self._kind.partitions})
+        count = self._kind.budget_bytes // len(self._messages[0])
+        await self._flood(_WARM_UP)
+        wall_s, processor_s = await _timed(lambda: self._flood(count))
+        seen.per_s.append(count / wall_s)
+        seen.send_ms.append(processor_s / count * 1_000)
+        _, processor_s = await _timed(lambda: self._take(_WARM_UP + count))
+        seen.take_ms.append(processor_s / (_WARM_UP + count) * 1_000)
+        before = self._on_disk()
+        seen.latencies_ms += await self._paced(round(seconds * self._kind.rate_hz))
+        seen.disk_bytes.append(self._on_disk() - before)
+
+    async def _publish(self, number: int) -> None:
+        value = self._messages[number % len(self._messages)]
+        await self._bus.publish(self._topic, value, key=None, partition=number % self._kind.partitions)
+
+    async def _flood(self, count: int) -> None:
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def publish(number: int) -> None:
+            async with gate:
+                await self._publish(number)
+
+        await asyncio.gather(*(publish(number) for number in range(count)))
+
+    async def _take(self, count: int) -> None:
+        subscription = await self._bus.subscribe([self._topic], group=self._topic, member="take")
+        taken = 0
+        while taken < count:
+            for record in await subscription.poll(max_records=_POLL, timeout_s=1):
+                taken += 1
+                if len(record.value) < 1:
+                    raise AssertionError("a message came back empty")
+        await subscription.close()
+
+    async def _paced(self, count: int) -> list[float]:
+        began = time.perf_counter()
+        latencies_ms = []
+
+        async def publish(number: int) -> None:
+            due = began + number / self._kind.rate_hz
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            await self._publish(number)
+            latencies_ms.append((time.perf_counter() - due) * 1_000)
+
+        await asyncio.gather(*(publish(number) for number in range(count)))
+        return latencies_ms
+
+    def _on_disk(self) -> int:
+        logs = self._kafka.data_dir.rglob("*.log")
+        return sum(log.stat().st_size for log in logs if log.parent.name.rpartition("-")[0] == self._topic)
 
 
-async def _measure(
-    url: str, folder: Path, kind: str, codec: str, messages: Sequence[bytes], seconds: float
-) -> CodecFigures:
-    topic = f"compression-{uuid4().hex}"
-    bus = KafkaBus(KafkaBusSettings.from_url(url, max_message_bytes=_LIMIT_BYTES, compression=codec))
-    try:
-        await bus.ensure_topics({topic: 1})
-        await _send(bus, topic, messages, 0.2)
-        before = await _stored(folder, topic)
-        wall, processor = time.perf_counter(), time.process_time()
-        sent, sent_bytes = await _send(bus, topic, messages, seconds)
-        wall_s, send_s = time.perf_counter() - wall, time.process_time() - processor
-        stored = await _stored(folder, topic) - before
-        processor = time.process_time()
-        taken = await _take(bus, topic, sent)
-        take_s = time.process_time() - processor
-    finally:
-        await bus.close()
-    size = round(statistics.mean(map(len, messages)))
+async def compression(*, seconds: float, rounds: int, kinds: Sequence[Kind] = KINDS) -> CompressionFigures:
+    """Let the codecs take turns on each kind; raises `ServerError` for what this machine lacks."""
+    seen = {(kind.name, codec): _Seen() for kind in kinds for codec in CODECS}
+    sizes: dict[str, int] = {}
+    async with AsyncExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="linewarden-compression-"))
+        kafka = stack.enter_context(KafkaServer(Path(folder) / "kafka"))
+        buses = {}
+        for codec in CODECS:
+            settings = KafkaBusSettings.from_url(kafka.url, max_message_bytes=_LIMIT_BYTES, compression=codec)
+            buses[codec] = KafkaBus(settings)
+            stack.push_async_callback(buses[codec].close)
+        for kind in kinds:
+            messages = kind.messages()
+            sizes[kind.name] = round(statistics.mean(map(len, messages)))
+            # The first turn warms up; then each codec is first, second and last in turn.
+            for turn in range(1 + rounds):
+                for place in range(len(CODECS)):
+                    codec = CODECS[(turn + place) % len(CODECS)]
+                    run = _Run(kafka, buses[codec], kind, messages, f"{kind.name}-{codec}-{turn}")
+                    await run.measure(
+                        seen[kind.name, codec] if turn else _Seen(), seconds=seconds if turn else min(1.0, seconds)
+                    )
+    rows = tuple(
+        _figures(kind, codec, sizes[kind.name], seen[kind.name, codec], seen[kind.name, CODECS[0]])
+        for kind in kinds
+        for codec in CODECS
+    )
+    return CompressionFigures(rounds, seconds, rows)
+
+
+def _figures(kind: Kind, codec: Compression, size: int, seen: _Seen, plain: _Seen) -> CodecFigures:
+    p50, p99 = (float(value) for value in np.percentile(seen.latencies_ms, (50, 99)))
     return CodecFigures(
-        kind, codec, size, sent / wall_s, send_s / sent * 1e3, take_s / taken * 1e3, stored / sent_bytes
+        kind=kind.name,
+        codec=codec,
+        message_bytes=size,
+        per_s=statistics.median(seen.per_s),
+        speed=_ratio(seen.per_s, plain.per_s),
+        disk=_ratio(seen.disk_bytes, plain.disk_bytes),
+        send_ms=statistics.median(seen.send_ms),
+        take_ms=statistics.median(seen.take_ms),
+        rate_hz=kind.rate_hz,
+        p50_ms=p50,
+        p99_ms=p99,
     )
 
 
-async def _send(bus: KafkaBus, topic: str, messages: Sequence[bytes], seconds: float) -> tuple[int, int]:
-    """Publish as ingest does, so many on their way at once; return how many and how many bytes."""
-    until = time.perf_counter() + seconds
-    count = total = 0
-
-    async def publish() -> None:
-        nonlocal count, total
-        while time.perf_counter() < until:
-            message = messages[count % len(messages)]
-            count, total = count + 1, total + len(message)
-            await bus.publish(topic, message, key=b"line/camera", partition=0)
-
-    await asyncio.gather(*(publish() for _ in range(_AT_ONCE)))
-    return count, total
+def _ratio(ours: Sequence[float], plain: Sequence[float]) -> float:
+    return statistics.median(one / none for one, none in zip(ours, plain, strict=True))
 
 
-async def _take(bus: KafkaBus, topic: str, count: int) -> int:
-    subscription = await bus.subscribe([topic], group=topic, member="take")
-    taken = 0
-    while taken < count:
-        taken += len(await subscription.poll(max_records=8, timeout_s=1))
-    await subscription.close()
-    return taken
-
-
-async def _stored(folder: Path, topic: str) -> int:
-    return await asyncio.to_thread(lambda: sum(log.stat().st_size for log in folder.rglob(f"{topic}-0/*.log")))
-
-
-def _frames(encoding: Encoding, width_px: int, height_px: int) -> list[bytes]:
-    conveyor = Conveyor(ConveyorSettings(width_px=width_px, height_px=height_px))
-    messages = []
-    for number in range(_PARTS):
-        payload = encode_pixels(conveyor.render(number).pixels, encoding, jpeg_quality=_JPEG_QUALITY)
-        messages.append(encode(FrameMessage(_capture(number), encoding, width_px, height_px, 3), payload))
-    return messages
-
-
-def _verdicts() -> list[bytes]:
-    rng = np.random.default_rng(0)
-    return [
-        encode(
-            VerdictMessage(
-                Verdict(
-                    _capture(number),
-                    VerdictStatus.INSPECTED,
-                    raw_score=rng.random(),
-                    score=rng.random(),
-                    regions=tuple(
-                        Region(int(rng.integers(400)), int(rng.integers(400)), 15, 12, 150, rng.random())
-                        for _ in range(3)
-                    ),
-                    model_id="lite-0123456789ab",
-                    calibration_id="0123456789ab",
-                    stamps_ns={hop: int(rng.integers(1 << 60)) for hop in _HOPS},
-                )
-            )
-        )
-        for number in range(_VERDICTS)
-    ]
-
-
-def _capture(number: int) -> Capture:
-    return Capture(
-        CaptureId("line-1", "camera", 1_700_000_000_000, number), f"18bcfe56800-{number:06d}", 1 << 60, 1 << 60
-    )
+async def _timed(work: Callable[[], Awaitable[object]]) -> tuple[float, float]:
+    wall, processor = time.perf_counter(), time.process_time()
+    await work()
+    return time.perf_counter() - wall, time.process_time() - processor

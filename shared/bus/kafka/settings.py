@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, TypedDict, Unpack
 from urllib.parse import urlsplit
 
 from shared.errors import ConfigError
@@ -14,6 +14,17 @@ _OVERHEAD_BYTES = 64 * 1024
 _LAST_PORT: Final = 65_535
 
 
+Compression = Literal["none", "lz4", "zstd"]
+
+
+class Options(TypedDict, total=False):
+    """What an address does not say."""
+
+    replication_factor: int
+    prefetch_bytes: int
+    compression: Compression
+
+
 @dataclass(frozen=True, slots=True)
 class KafkaBusSettings:
     """`max_message_bytes` bounds a message's value; key, headers and Kafka's own framing come on top.
@@ -22,8 +33,10 @@ class KafkaBusSettings:
     brokers allow as they come. Members learn with their next heartbeat that they have to share anew, and whoever does
     not join within `rebalance_timeout_ms` is not waited for: nobody reads meanwhile.
 
-    A consumer asks each broker for `prefetch_bytes` at once, or for one record if that is more, and only for partitions
-    of which it holds nothing. `compression` is what a producer does to its batches: none, gzip, lz4 or zstd.
+    `prefetch_bytes` bounds one answer of a broker to a fetch, unless a single message is larger. It is asked only for
+    partitions of which a consumer holds nothing. A paused member lets go of what it had fetched, and asks again later.
+
+    `compression` is of what is published from here; readers take every kind.
     """
 
     bootstrap: str
@@ -33,32 +46,19 @@ class KafkaBusSettings:
     session_timeout_ms: int = 6_000
     rebalance_timeout_ms: int = 3_000
     heartbeat_ms: int = 500
+    max_poll_interval_ms: int = 300_000
+    compression: Compression = "none"
     prefetch_bytes: int = 16 * 1024 * 1024
-    compression: str = "none"
 
     @classmethod
-    def from_url(
-        cls,
-        url: str,
-        *,
-        max_message_bytes: int,
-        replication_factor: int = 1,
-        prefetch_bytes: int = 16 * 1024 * 1024,
-        compression: str = "none",
-    ) -> KafkaBusSettings:
+    def from_url(cls, url: str, *, max_message_bytes: int, **options: Unpack[Options]) -> KafkaBusSettings:
         """Read `kafka://host:port[,host:port...]`; raises `ConfigError` for anything else."""
         parts = urlsplit(url)
         if parts.scheme != "kafka" or "@" in url or not all(map(_is_server, parts.netloc.split(","))):
             raise ConfigError(
                 f"bus address {redact_address(url)!r} is not kafka://HOST:PORT", "Give host and port of a broker."
             )
-        return cls(
-            bootstrap=parts.netloc,
-            max_message_bytes=max_message_bytes,
-            replication_factor=replication_factor,
-            prefetch_bytes=prefetch_bytes,
-            compression=compression,
-        )
+        return cls(bootstrap=parts.netloc, max_message_bytes=max_message_bytes, **options)
 
     @property
     def request_timeout_s(self) -> float:
@@ -74,6 +74,11 @@ class KafkaBusSettings:
     def max_record_bytes(self) -> int:
         """Return how large a message may be with its key, headers and framing."""
         return self.max_message_bytes + _OVERHEAD_BYTES
+
+    @property
+    def fetch_max_bytes(self) -> int:
+        """Return how large an answer to a fetch may be: the prefetch, or the largest message if that is more."""
+        return max(self.prefetch_bytes, self.max_record_bytes)
 
 
 def _is_server(text: str) -> bool:

@@ -166,7 +166,8 @@ class KafkaSubscription:
             heartbeat_interval_ms=self._settings.heartbeat_ms,
             # A request to join is answered when the others have joined too.
             request_timeout_ms=self._settings.request_timeout_ms + self._settings.session_timeout_ms,
-            fetch_max_bytes=max(self._settings.prefetch_bytes, self._settings.max_record_bytes),
+            max_poll_interval_ms=self._settings.max_poll_interval_ms,
+            fetch_max_bytes=self._settings.fetch_max_bytes,
             # Only the first partition of an answer may go beyond: less than a record would starve large frames.
             max_partition_fetch_bytes=self._settings.max_record_bytes,
             fetch_max_wait_ms=_FETCH_WAIT_MS,
