@@ -1,6 +1,6 @@
 #!/bin/sh
 # Install what the tests and `linewarden dev up` need beside Python: Redis, Java and Maven (for Kafka), GStreamer's RTSP
-# server. Debian and its relatives; can be run again at any time. What cannot be had is told in a line; the exit status is
+# server, and helm for the chart's tests. Debian and its relatives; can be run again at any time. What cannot be had is told in a line; the exit status is
 # then 0, so that a workstation goes on with what it has, or 1 where CI=true.
 set -u
 
@@ -84,6 +84,16 @@ if command -v java >/dev/null && command -v mvn >/dev/null; then
 else
     fail "Kafka's jars were not fetched: Java or Maven is missing"
 fi
+
+# Debian has no helm: Go builds it once for this user.
+if command -v dpkg >/dev/null && ! command -v go >/dev/null; then
+    missing=""
+    need golang-go
+    [ -z "$missing" ] || install_packages
+fi
+python="$root/.venv/bin/python"
+[ -x "$python" ] || python=$(command -v python3) || python=""
+[ -n "$python" ] && (cd "$root" && "$python" -m deploy.servers.helm) || fail "helm could not be built"
 
 if [ -z "$trouble" ]; then
     tell "all servers are here"

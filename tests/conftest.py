@@ -37,7 +37,7 @@ def rtsp() -> None:
     """Make sure that an RTSP server can be started here."""
     problem = rtsp_available()
     if problem is not None:
-        _missing(problem)
+        missing(problem)
 
 
 @pytest.fixture(scope="session")
@@ -69,12 +69,13 @@ def _served(variable: str, server: LoopbackServer) -> Iterator[str]:
     try:
         server.start()
     except ServerError as error:
-        _missing(str(error))
+        missing(str(error))
     yield server.url
     server.stop()
 
 
-def _missing(reason: str) -> NoReturn:
+def missing(reason: str) -> NoReturn:
+    """Skip a test for want of something, or fail where everything must be there."""
     if os.environ.get("CI") == "true":
         pytest.fail(f"in CI every server must be there: {reason}", pytrace=False)
     pytest.skip(reason)
