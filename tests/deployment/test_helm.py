@@ -28,11 +28,12 @@ SCALED = (
     "autoscaling.prometheus=http://prometheus:9090",
     "autoscaling.framesPerReplica=40",
 )
+_LET_IN = "networkPolicy.from[0].podSelector.matchLabels.app=prometheus"
 SETS: dict[str, tuple[str, ...]] = {
     "defaults": (),
     "gpu": ("detector.gpu=true", *SCALED),
     "existing secret": ("existingSecret=line", "autoscaling.maxReplicas=8", *SCALED),
-    "watched": ("networkPolicy.enabled=true", "metrics.serviceMonitor.enabled=true", "detector.surge=false"),
+    "watched": (_LET_IN, "networkPolicy.enabled=true", "metrics.serviceMonitor.enabled=true", "detector.surge=false"),
 }
 Render = Callable[..., list[dict[str, Any]]]
 
@@ -49,7 +50,7 @@ def tools() -> tuple[Path, Path]:
 def template(helm: Path, *settings: str) -> subprocess.CompletedProcess[str]:
     """Render the chart with these values."""
     words = [word for setting in settings for word in ("--set", setting)]
-    command = [helm, "template", "plant", CHART, "--namespace", "line", "--kube-version", KUBERNETES, *words]
+    command = [str(helm), "template", "plant", str(CHART), "--namespace", "line", "--kube-version", KUBERNETES, *words]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
