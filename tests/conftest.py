@@ -10,6 +10,7 @@ from typing import NoReturn
 
 import pytest
 
+from deploy.servers import helm_tools
 from deploy.servers.base import LoopbackServer
 from deploy.servers.kafka import KafkaServer
 from deploy.servers.redis import RedisServer
@@ -38,6 +39,17 @@ def rtsp() -> None:
     problem = rtsp_available()
     if problem is not None:
         _missing(problem)
+
+
+@pytest.fixture(scope="session")
+def helm() -> Path:
+    """Give Helm, once it and the definitions that charts are checked by are there."""
+    try:
+        helm_tools.definition("ScaledObject")
+        helm_tools.definition("ServiceMonitor")
+        return helm_tools.helm_program()
+    except ServerError as error:
+        _missing(str(error))
 
 
 @pytest.fixture(scope="session")
