@@ -1,7 +1,7 @@
 #!/bin/sh
 # Install what the tests and `linewarden dev up` need beside Python: Redis, Java and Maven (for Kafka), GStreamer's RTSP
-# server, and helm for the chart's tests. Debian and its relatives; can be run again at any time. What cannot be had is told in a line; the exit status is
-# then 0, so that a workstation goes on with what it has, or 1 where CI=true.
+# server, and Helm, which Go builds. Debian and its relatives; can be run again at any time. What cannot be had is told in
+# a line; the exit status is then 0, so that a workstation goes on with what it has, or 1 where CI=true.
 set -u
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -60,14 +60,28 @@ install_packages() {
         apt-get -q install --yes --no-install-recommends $missing || fail "apt-get could not install$missing"
 }
 
-warm_kafka() {
+find_python() {
     python="$root/.venv/bin/python"
     [ -x "$python" ] || python=$(command -v python3) || python=""
+}
+
+warm_kafka() {
+    find_python
     if [ -z "$python" ]; then
         fail "no Python to fetch Kafka's jars with; the first test with Kafka will fetch them"
         return
     fi
     (cd "$root" && "$python" -m deploy.servers.kafka_warm) || fail "Kafka's jars could not be fetched"
+}
+
+# Debian 12's Go is too old for Helm, so that one of the user's own is used.
+fetch_helm() {
+    find_python
+    if [ -z "$python" ]; then
+        fail "no Python to fetch Helm with; the chart's tests will be skipped"
+        return
+    fi
+    (cd "$root" && "$python" -m deploy.servers.helm_tools) || fail "Helm could not be fetched; the chart's tests will be skipped"
 }
 
 if command -v dpkg >/dev/null && command -v apt-get >/dev/null; then
@@ -84,16 +98,7 @@ if command -v java >/dev/null && command -v mvn >/dev/null; then
 else
     fail "Kafka's jars were not fetched: Java or Maven is missing"
 fi
-
-# Debian has no helm: Go builds it once for this user.
-if command -v dpkg >/dev/null && ! command -v go >/dev/null; then
-    missing=""
-    need golang-go
-    [ -z "$missing" ] || install_packages
-fi
-python="$root/.venv/bin/python"
-[ -x "$python" ] || python=$(command -v python3) || python=""
-[ -n "$python" ] && (cd "$root" && "$python" -m deploy.servers.helm) || fail "helm could not be built"
+fetch_helm
 
 if [ -z "$trouble" ]; then
     tell "all servers are here"

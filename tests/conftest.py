@@ -10,6 +10,7 @@ from typing import NoReturn
 
 import pytest
 
+from deploy.servers import helm_tools
 from deploy.servers.base import LoopbackServer
 from deploy.servers.kafka import KafkaServer
 from deploy.servers.redis import RedisServer
@@ -37,7 +38,18 @@ def rtsp() -> None:
     """Make sure that an RTSP server can be started here."""
     problem = rtsp_available()
     if problem is not None:
-        missing(problem)
+        _missing(problem)
+
+
+@pytest.fixture(scope="session")
+def helm() -> Path:
+    """Give Helm, once it and the definitions that charts are checked by are there."""
+    try:
+        helm_tools.definition("ScaledObject")
+        helm_tools.definition("ServiceMonitor")
+        return helm_tools.helm_program()
+    except ServerError as error:
+        _missing(str(error))
 
 
 @pytest.fixture(scope="session")
@@ -69,13 +81,12 @@ def _served(variable: str, server: LoopbackServer) -> Iterator[str]:
     try:
         server.start()
     except ServerError as error:
-        missing(str(error))
+        _missing(str(error))
     yield server.url
     server.stop()
 
 
-def missing(reason: str) -> NoReturn:
-    """Skip a test for want of something, or fail where everything must be there."""
+def _missing(reason: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(f"in CI every server must be there: {reason}", pytrace=False)
     pytest.skip(reason)
