@@ -191,6 +191,8 @@ class Batcher(Generic[Q]):
         with one frame a minute later, then after two, up to an hour, and what was learned of it before is forgotten.
         """
         efforts = self._cost.efforts
+        if len(efforts) == 1:
+            return efforts[0]
         greedy = self._greedy()
         index = self._fullest(now_ns, self._lanes.keys())
         if index and (others := self._lanes.keys() - greedy) and len(others) < len(self._lanes):
