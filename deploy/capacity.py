@@ -138,9 +138,7 @@ def simulate(load: Load, costs: Costs, *, max_batch: int, linger_ms: float, seco
     """
     rng = np.random.default_rng(seed)
     cost = CostModel()
-    batcher: Batcher[_Frame] = Batcher(
-        max_batch=max_batch, max_bytes=1 << 62, linger_ns=round(linger_ms * NS_PER_MS), cost=cost
-    )
+    batcher: Batcher[_Frame] = Batcher(max_batch=max_batch, linger_ns=round(linger_ms * NS_PER_MS), cost=cost)
     coming = sorted(_frames(load, costs, seconds, rng), key=lambda frame: frame.arrived_ns)
     counted_from_ns, end_ns = round(seconds * _WARM_UP * NS_PER_S), round(seconds * NS_PER_S)
     latencies_ms: list[float] = []

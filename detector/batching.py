@@ -117,11 +117,10 @@ def _percentile_ns(costs: Collection[int], share: float) -> int:
 
 
 class Batcher(Generic[Q]):
-    """The frames that wait for the engine, bounded by bytes."""
+    """The frames that wait for the engine. Whoever adds them bounds what they hold: see `held_bytes`."""
 
-    def __init__(self, *, max_batch: int, max_bytes: int, linger_ns: int, cost: CostModel) -> None:
+    def __init__(self, *, max_batch: int, linger_ns: int, cost: CostModel) -> None:
         self._max_batch = max_batch
-        self._max_bytes = max_bytes
         self._linger_ns = linger_ns
         self._cost = cost
         self._lanes: dict[str, deque[Q]] = {}
@@ -140,11 +139,6 @@ class Batcher(Generic[Q]):
     def held_bytes(self) -> int:
         """Return what the waiting frames hold."""
         return self._bytes
-
-    @property
-    def full(self) -> bool:
-        """Return whether intake must pause: one more frame could go above the bound."""
-        return self._bytes >= self._max_bytes
 
     def add(self, frame: Q) -> None:
         """Queue a frame."""

@@ -103,7 +103,6 @@ class DetectorService:
         self._cost = CostModel(model.efforts)
         self._batcher: Batcher[QueuedFrame] = Batcher(
             max_batch=detector.max_batch,
-            max_bytes=detector.queue_mib * _MIB,
             linger_ns=round(detector.linger_ms * NS_PER_MS),
             cost=self._cost,
         )

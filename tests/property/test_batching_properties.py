@@ -47,9 +47,7 @@ def test_every_frame_leaves_once_and_in_time(arriving: list[tuple[str, int, int,
     slack ran out is ready too late.
     """
     cost = steady_cost()
-    queue: Batcher[Waiting] = Batcher(
-        max_batch=max_batch, max_bytes=1 << 30, linger_ns=LINGER_MS * NS_PER_MS, cost=cost
-    )
+    queue: Batcher[Waiting] = Batcher(max_batch=max_batch, linger_ns=LINGER_MS * NS_PER_MS, cost=cost)
     frames, at_ms = [], 0
     latest_ms = dict.fromkeys("abc", 0)
     for camera, gap_ms, time_ms, size in arriving:
@@ -88,7 +86,7 @@ def test_every_frame_leaves_once_and_in_time(arriving: list[tuple[str, int, int,
 @given(st.lists(cameras, max_size=60), st.integers(1, 8))
 def test_no_camera_gets_two_places_while_another_has_none(queued: list[str], max_batch: int) -> None:
     """Within a batch the cameras differ by at most one frame, unless the others have no more."""
-    queue: Batcher[Waiting] = Batcher(max_batch=max_batch, max_bytes=1 << 30, linger_ns=0, cost=steady_cost())
+    queue: Batcher[Waiting] = Batcher(max_batch=max_batch, linger_ns=0, cost=steady_cost())
     for number, camera in enumerate(queued):
         queue.add(Waiting(camera, 10**15 + number, 0, 1))
     left = Counter(queued)
@@ -124,7 +122,7 @@ def test_a_step_is_left_out_only_where_something_would_be_late(
     cost = CostModel(tuple(Effort))
     for effort, cost_ms in zip(Effort, falling_ms, strict=True):
         cost.observe(1, cost_ms * NS_PER_MS, effort)
-    queue: Batcher[Waiting] = Batcher(max_batch=max_batch, max_bytes=1 << 30, linger_ns=0, cost=cost)
+    queue: Batcher[Waiting] = Batcher(max_batch=max_batch, linger_ns=0, cost=cost)
     for camera, due_ms in waiting:
         queue.add(Waiting(camera, due_ms * NS_PER_MS, 0, 1))
     chosen = queue.effort(0)
@@ -147,7 +145,7 @@ def test_a_load_between_two_efforts_is_served_whole() -> None:
     took_ms = {Effort.FULL: 20, Effort.UNREFINED: 6, Effort.COARSE: 2}
     for effort, cost_ms in took_ms.items():
         cost.observe(1, cost_ms * NS_PER_MS, effort)
-    queue: Batcher[Waiting] = Batcher(max_batch=8, max_bytes=1 << 30, linger_ns=0, cost=cost)
+    queue: Batcher[Waiting] = Batcher(max_batch=8, linger_ns=0, cost=cost)
     coming = [Waiting("abcd"[at // 10 % 4], (at + 500) * NS_PER_MS, at * NS_PER_MS, 1) for at in range(0, 20_000, 10)]
     looks, now_ms, late = Counter[Effort](), 0, 0
     while coming or len(queue):

@@ -35,13 +35,9 @@ def costs(**known_ms: float) -> CostModel:
     return model
 
 
-def batcher(
-    cost: CostModel | None = None, *, max_batch: int = 4, linger_ms: float = 0, max_bytes: int = 10_000
-) -> Batcher[Waiting]:
+def batcher(cost: CostModel | None = None, *, max_batch: int = 4, linger_ms: float = 0) -> Batcher[Waiting]:
     """Return an empty batcher."""
-    return Batcher(
-        max_batch=max_batch, max_bytes=max_bytes, linger_ns=round(linger_ms * NS_PER_MS), cost=cost or costs(b1=10)
-    )
+    return Batcher(max_batch=max_batch, linger_ns=round(linger_ms * NS_PER_MS), cost=cost or costs(b1=10))
 
 
 def test_an_unknown_size_costs_in_proportion() -> None:
@@ -146,15 +142,15 @@ def test_a_frame_past_its_deadline_is_no_probe() -> None:
     assert len(queue) == 0
 
 
-def test_the_queue_is_bounded_by_bytes() -> None:
-    """It is full from its limit on, and not full again once a batch was taken."""
-    queue = batcher(max_bytes=350)
-    filled = []
+def test_the_queue_knows_what_it_holds() -> None:
+    """By that intake pauses, and goes on once a batch was taken."""
+    queue = batcher()
+    held = []
     for _ in range(4):
         queue.add(Waiting("a", 1_000))
-        filled.append(queue.full)
+        held.append(queue.held_bytes)
     queue.take(0)
-    assert [*filled, queue.full] == [False, False, False, True, False]
+    assert [*held, queue.held_bytes] == [100, 200, 300, 400, 0]
     assert len(queue) == 0
 
 
