@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from shared.domain import AnomalyMap, Region
+from shared.domain import AnomalyMap, Picture, Region
 
 _WIDTH_PX = 480
 _HEIGHT_PX = 1_920
@@ -15,7 +14,7 @@ _STRONGEST = 0.55
 
 
 def overlay_jpeg(
-    pixels: NDArray[np.uint8], anomaly_map: AnomalyMap, regions: tuple[Region, ...], *, low: float, high: float
+    pixels: Picture, anomaly_map: AnomalyMap, regions: tuple[Region, ...], *, low: float, high: float
 ) -> bytes:
     """Return a JPEG of at most 480 pixels width and 1920 height.
 
@@ -25,6 +24,8 @@ def overlay_jpeg(
     scale = min(1.0, _WIDTH_PX / width_px, _HEIGHT_PX / height_px)
     size = (max(1, round(width_px * scale)), max(1, round(height_px * scale)))
     picture = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    if picture.dtype == np.uint16:
+        picture = cv2.convertScaleAbs(picture, alpha=255 / 65_535)
     if picture.ndim == 2:  # noqa: PLR2004 - grey
         picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
     heat = np.nan_to_num(cv2.resize(anomaly_map.values, size, interpolation=cv2.INTER_LINEAR))

@@ -8,9 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from detector.batching import PUBLISH_MARGIN_NS, Batcher, CostModel
 from detector.decode import decode_frame
 from detector.fetch import FetchQueue, fetch
@@ -20,7 +17,7 @@ from shared import metrics
 from shared.bus.base import Bus, Record
 from shared.bus.intake import Intake, token_of
 from shared.clock import NS_PER_MS, NS_PER_S, Clock, wait_event
-from shared.domain import Capture, Effort, NotInspected, Verdict, VerdictStatus
+from shared.domain import Capture, Effort, NotInspected, Picture, Verdict, VerdictStatus
 from shared.envelope import capture_headers, capture_of
 from shared.errors import ConfigError, LinewardenError, ModelError, PictureError, WireError
 from shared.log import get_logger
@@ -273,7 +270,7 @@ class DetectorService:
         """Answer a batch; runs in the engine's thread. A picture that fails never takes its neighbours with it."""
         model = self._models[effort]
         batched_ns = self._clock.utc_ns()
-        decoded: list[NDArray[np.uint8] | PictureError] = [_decoded(frame) for frame in batch]
+        decoded: list[Picture | PictureError] = [_decoded(frame) for frame in batch]
         good = [(index, pixels) for index, pixels in enumerate(decoded) if not isinstance(pixels, PictureError)]
         found_for = self._found(model, [pixels for _, pixels in good])
         inspections = dict(zip([index for index, _ in good], found_for, strict=True))
@@ -301,7 +298,7 @@ class DetectorService:
                 answers.append(self._refused(frame, NotInspected.POISON, found))
         return answers
 
-    def _found(self, model: Model, pictures: list[NDArray[np.uint8]]) -> list[Inspection | Exception]:
+    def _found(self, model: Model, pictures: list[Picture]) -> list[Inspection | Exception]:
         if not pictures:
             return []
         try:
@@ -317,7 +314,7 @@ class DetectorService:
                 return [error]
         return [answer for picture in pictures for answer in self._found(model, [picture])]
 
-    def _inspected(self, verdict: Verdict, pixels: NDArray[np.uint8], found: Inspection, model: Model) -> _Answer:
+    def _inspected(self, verdict: Verdict, pixels: Picture, found: Inspection, model: Model) -> _Answer:
         if found.score < self._settings.detector.overlay_from:
             return _Answer(verdict)
         low = model.region_level
@@ -359,7 +356,7 @@ class DetectorService:
         metrics.DEADLINE_USED.labels(capture.id.line).observe(used)
 
 
-def _decoded(frame: QueuedFrame) -> NDArray[np.uint8] | PictureError:
+def _decoded(frame: QueuedFrame) -> Picture | PictureError:
     try:
         return decode_frame(frame.message, frame.payload)
     except PictureError as error:

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from shared.domain import Picture
 from shared.errors import ConfigError, PictureError
 from shared.settings import HEADER_BYTES
 from shared.wire import Encoding
 
 _COLOUR_AXES = 3
+_DEPTHS = (np.dtype(np.uint8), np.dtype(np.uint16))
+_DEPTH_REMEDY = 'Set encoding = "png" or "raw", or a pixel format of 8 bits.'
 
 
-def encode_pixels(pixels: NDArray[np.uint8], encoding: Encoding, *, jpeg_quality: int) -> bytes:
-    """Return (height, width, 3) RGB or (height, width) grey uint8 pixels in `encoding`.
+def encode_pixels(pixels: Picture, encoding: Encoding, *, jpeg_quality: int) -> bytes:
+    """Return a picture in `encoding`; raw pixels of 16 bits are little-endian.
 
     JPEG keeps the colour at full resolution (4:4:4), since thin coloured defects vanish otherwise. Raises
-    `PictureError` for another shape or type.
+    `PictureError` for another shape or type, and for 16 bits as JPEG, which has 8.
     """
-    if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or (pixels.ndim == _COLOUR_AXES and pixels.shape[2] == 3)):  # noqa: PLR2004
-        raise PictureError(f"a picture of shape {pixels.shape} and type {pixels.dtype} is neither RGB nor grey uint8")
+    if pixels.dtype not in _DEPTHS or not (pixels.ndim == 2 or (pixels.ndim == _COLOUR_AXES and pixels.shape[2] == 3)):  # noqa: PLR2004
+        raise PictureError(f"a picture of shape {pixels.shape} and type {pixels.dtype} is neither RGB nor grey")
     if encoding is Encoding.RAW:
-        return pixels.tobytes()
+        return pixels.astype(pixels.dtype.newbyteorder("<"), copy=False).tobytes()
+    if encoding is Encoding.JPEG and pixels.dtype != np.uint8:
+        raise PictureError("a picture of 16 bits cannot be encoded as jpeg", _DEPTH_REMEDY)
     if encoding is Encoding.PNG:
         suffix, options = ".png", [cv2.IMWRITE_PNG_COMPRESSION, 1]
     else:
@@ -38,14 +42,16 @@ def encode_pixels(pixels: NDArray[np.uint8], encoding: Encoding, *, jpeg_quality
     return data.tobytes()
 
 
-def check_fits(pixels: NDArray[np.uint8], encoding: Encoding, *, limit_bytes: int) -> None:
-    """Raise `ConfigError` for pixels whose payload could be larger than `limit_bytes`.
+def check_fits(pixels: Picture, encoding: Encoding, *, limit_bytes: int) -> None:
+    """Raise `ConfigError` for pixels whose payload could be larger than `limit_bytes`, or that `encoding` cannot hold.
 
     That is what a message takes or, for frames that go by reference, what the store does.
 
     RAW and PNG: PNG keeps noise as it is, with a byte a row and five for each stored block. What JPEG makes of a
     picture is known only afterwards, and hardly ever near what this allows.
     """
+    if encoding is Encoding.JPEG and pixels.dtype != np.uint8:
+        raise ConfigError("frames of 16 bits cannot be encoded as jpeg", _DEPTH_REMEDY)
     needed = pixels.nbytes + pixels.nbytes // 100 + HEADER_BYTES
     if encoding is not Encoding.JPEG and needed > limit_bytes:
         raise ConfigError(

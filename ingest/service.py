@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ingest.claim import MOST_BYTES, Deposits, Packed, pack
 from ingest.encode import check_fits, encode_pixels
 from ingest.limit import RateLimit
@@ -20,13 +17,14 @@ from ingest.sources.base import Shot, Source
 from shared import metrics
 from shared.bus.base import Bus, Publication
 from shared.bus.breaker import Breaker
+from shared.camera_settings import CameraSettings
 from shared.clock import NS_PER_MS, Clock, wait_event
-from shared.domain import Capture, CaptureId, PartAnnouncement
+from shared.domain import Capture, CaptureId, PartAnnouncement, Picture
 from shared.envelope import capture_headers
 from shared.errors import ConfigError, SignalError, SourceUnavailableError
 from shared.log import get_logger
 from shared.partition_plan import PartitionPlan
-from shared.settings import CameraSettings, LineSettings, Settings
+from shared.settings import LineSettings, Settings
 from shared.store.base import PayloadStore
 from shared.topics import camera_key, part_key
 from shared.wire import FrameMessage, encode
@@ -181,7 +179,7 @@ class IngestService:
             size_bytes=0 if pixels is None else pixels.nbytes,
         )
 
-    def _check_size(self, camera: CameraSettings, pixels: NDArray[np.uint8]) -> None:
+    def _check_size(self, camera: CameraSettings, pixels: Picture) -> None:
         bus, spool_mib = self._settings.bus, self._settings.ingest.spool_mib
         if pixels.nbytes > spool_mib * _MIB:
             raise ConfigError(
@@ -213,7 +211,7 @@ class IngestService:
             headers=capture_headers(capture, "capture"),
         )
 
-    def _frame(self, camera: CameraSettings, capture: Capture, pixels: NDArray[np.uint8]) -> Packed:
+    def _frame(self, camera: CameraSettings, capture: Capture, pixels: Picture) -> Packed:
         """Return the frame as it goes; PictureError for pixels that cannot be encoded."""
         stamps = {"exposed": capture.captured_at_ns, "published": self._clock.utc_ns()}
         payload = encode_pixels(pixels, camera.encoding, jpeg_quality=camera.jpeg_quality)
@@ -224,6 +222,7 @@ class IngestService:
             height_px=pixels.shape[0],
             channels=1 if pixels.ndim == 2 else pixels.shape[2],  # noqa: PLR2004 - grey
             stamps_ns=stamps,
+            depth_bits=pixels.dtype.itemsize * 8,
         )
         line = capture.id.line
         return pack(

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
+
+Picture: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
+"""(height, width, 3) RGB or (height, width) grey. uint16 fills its range: 65,535 is white, whatever the depth."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -55,10 +57,10 @@ class PartAnnouncement:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """The pixels of a capture: `pixels` is (height, width, 3) uint8 RGB, or (height, width) uint8 grey."""
+    """The pixels of a capture."""
 
     capture: Capture
-    pixels: NDArray[np.uint8]
+    pixels: Picture
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ LinewardenError
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 
 class LinewardenError(Exception):
     """An error with a remedy.
@@ -86,8 +88,23 @@ class SourceError(LinewardenError):
     """A camera or another picture source failed."""
 
 
+class LossCause(StrEnum):
+    """Why a camera is away, as far as can be told."""
+
+    UNREACHABLE = "unreachable"
+    LOGIN = "login_refused"
+    HELD = "held_by_another"
+    ENDED = "ended"
+    STALLED = "stalled"
+    UNREADABLE = "unreadable"
+
+
 class SourceUnavailableError(SourceError):
     """A source is away and may come back."""
+
+    def __init__(self, problem: str, remedy: str = "", *, cause: LossCause = LossCause.UNREACHABLE) -> None:
+        super().__init__(problem, remedy)
+        self.cause = cause
 
 
 class PictureError(LinewardenError):

@@ -18,6 +18,14 @@ from shared.settings import MetricsSettings
 _SHARES: Final = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.5)
 
 CAPTURES: Final = Counter("linewarden_captures", "Exposures that ingest announced.", ["line", "camera"])
+PUBLISHED: Final = Counter("linewarden_frames_published", "Frames that the bus took.", ["line", "camera"])
+SOURCE_EVENTS: Final = Counter(
+    "linewarden_source_events",
+    "What a camera's adapter counted: frames skipped and why, packets missing and resent, stamps not taken.",
+    ["line", "camera", "event"],
+)
+CAMERA_UP: Final = Gauge("linewarden_camera_up", "Whether the camera is connected: 1 or 0.", ["line", "camera"])
+CAMERA_LOSSES: Final = Counter("linewarden_camera_losses", "How often a camera went away.", ["line", "camera", "cause"])
 DROPPED: Final = Counter("linewarden_frames_dropped", "Frames never sent, by reason.", ["line", "camera", "reason"])
 VERDICTS: Final = Counter(
     "linewarden_verdicts", "Frames answered; `reason` is empty where a model looked.", ["line", "camera", "reason"]

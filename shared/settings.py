@@ -13,31 +13,26 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from shared.camera_settings import CameraSettings, GeometrySettings, GigeSettings, Name, RtspSettings, Section
 from shared.clock import NS_PER_MS
 from shared.domain import GateMode
 from shared.errors import ConfigError
 from shared.partition_plan import Wanted
 from shared.redaction import redact
 from shared.topics import Topics
-from shared.wire import Encoding
 
 PREFIX = "LINEWARDEN_"
 HEADER_BYTES = 16 * 1024
 """More than what a message holds beside its payload."""
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,30}$")]
 # As long as a pod's name, which is given as it is: cut to fewer letters, two replicas could be taken for one.
 Member = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class BusSettings(_Section):
+class BusSettings(Section):
     """Where messages travel; `replication_factor` is for the topics that linewarden creates: 3 on a real cluster.
 
     A frame of `claim_check_kib` or more, encoded, lies in the store, and only a reference to it travels:
@@ -73,7 +68,7 @@ class BusSettings(_Section):
         return self.url.get_secret_value() == "memory://"
 
 
-class StoreSettings(_Section):
+class StoreSettings(Section):
     """Where live state is kept, and how long.
 
     `payload_url` is a Redis of their own for the payloads of large frames; without it they lie in that of `url`.
@@ -111,21 +106,21 @@ class StoreSettings(_Section):
         return self.url.get_secret_value() == "memory://"
 
 
-class LogSettings(_Section):
+class LogSettings(Section):
     """What is logged, and how."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["text", "json"] = "text"
 
 
-class MetricsSettings(_Section):
+class MetricsSettings(Section):
     """Where Prometheus finds this process's metrics; nowhere without a port. They are for trusted networks alone."""
 
     port: Annotated[int, Field(ge=1, le=65_535)] | None = None
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
 
 
-class DetectorSettings(_Section):
+class DetectorSettings(Section):
     """The model and how frames are batched for it.
 
     `linger_ms` is how long a free engine waits for more frames. More than one of `threads` pays only where the engine
@@ -143,44 +138,19 @@ class DetectorSettings(_Section):
     overlay_from: Annotated[float, Field(ge=0, le=12)] = 1.0
 
 
-class IngestSettings(_Section):
+class IngestSettings(Section):
     """`spool_mib` bounds what each camera's waiting frames hold, for as long as they can still make their gate."""
 
     spool_mib: Annotated[int, Field(ge=1, le=16_384)] = 64
 
 
-class AlertingSettings(_Section):
+class AlertingSettings(Section):
     """The alerting service."""
 
     member: Member = "alerting-0"
 
 
-class CameraSettings(_Section):
-    """A camera or a stand-in: `rendered`, a folder of pictures, a video file, or rtsp://, rtsps://.
-
-    `rate_hz` paces what is not live; `limit` ends a source after so many pictures; `slate` says that each picture
-    carries a strip with its part number, as `linewarden` burns into the streams that it serves. `partitions` above 1
-    spread one fast camera over as many detector replicas. Frames beyond `max_rate_hz` are not sent, so that a camera
-    whose trigger runs wild takes no others' time: their parts default.
-    """
-
-    name: Name = "camera"
-    source: SecretStr = SecretStr("rendered")
-    rate_hz: Annotated[float, Field(gt=0, le=1_000)] = 10.0
-    max_rate_hz: Annotated[float, Field(gt=0, le=10_000)] | None = None
-    limit: Annotated[int, Field(ge=1)] | None = None
-    encoding: Encoding = Encoding.JPEG
-    jpeg_quality: Annotated[int, Field(ge=50, le=100)] = 95
-    slate: bool = False
-    stall_ms: Annotated[int, Field(ge=100)] = 3_000
-    partitions: Annotated[int, Field(ge=1, le=64)] = 1
-    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
-    defect_rate: Annotated[float, Field(ge=0, le=1)] = 0.15
-    width_px: Annotated[int, Field(ge=64, le=8_192)] = 640
-    height_px: Annotated[int, Field(ge=64, le=8_192)] = 480
-
-
-class SignalSettings(_Section):
+class SignalSettings(Section):
     """The PLC of a line: `modbus://HOST:PORT`, or `none` for a line whose decisions are only recorded.
 
     `photo_eye` loads each part into the PLC's shift register at exposure, for PLCs without a photo-eye of their own.
@@ -192,7 +162,7 @@ class SignalSettings(_Section):
     heartbeat_ms: Annotated[int, Field(ge=10, le=5_000)] = 50
 
 
-class LineSettings(_Section):
+class LineSettings(Section):
     """A production line. Parts whose calibrated score reaches `reject_at` are rejected.
 
     `gate_delay_ms` is the time from exposure to the gate; `actuation_lead_ms` is what the gate needs to move.
@@ -360,6 +330,9 @@ def _known_names(location: Sequence[int | str]) -> Iterator[str]:
         "alerting": AlertingSettings,
         "lines": LineSettings,
         "cameras": CameraSettings,
+        "gige": GigeSettings,
+        "rtsp": RtspSettings,
+        "geometry": GeometrySettings,
         "signal": SignalSettings,
     }
     for step in location:

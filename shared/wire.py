@@ -26,7 +26,7 @@ from shared.errors import UnsupportedVersionError, WireError
 
 MAGIC = b"LW"
 MAJOR = 1
-MINOR = 1
+MINOR = 2
 _PREFIX = struct.Struct("<2sBBHI")
 _CHECKSUM = struct.Struct("<I")
 _BODY_AT = _PREFIX.size + _CHECKSUM.size
@@ -50,7 +50,10 @@ class PayloadReference:
 
 @dataclass(frozen=True, slots=True)
 class FrameMessage:
-    """A frame on the bus; the payload is `height_px` x `width_px` x `channels` uint8 (RGB or grey), encoded.
+    """A frame on the bus; the payload is `height_px` x `width_px` x `channels` (RGB or grey), encoded.
+
+    `depth_bits` is 8 or 16, the raw payload of 16 little-endian; a reader that does not know the field finds a picture
+    that is not whole, or reads its upper 8.
 
     With a `reference` the payload lies in the store instead, and the message's own is empty: a reader that does not
     know the field finds a picture that is not whole.
@@ -63,6 +66,7 @@ class FrameMessage:
     channels: int
     stamps_ns: dict[str, int] = field(default_factory=dict)
     reference: PayloadReference | None = None
+    depth_bits: int = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from ingest.encode import encode_pixels
 from shared.bus.base import Record, Subscription
 from shared.bus.memory import MemoryBus, MemoryBusLimits
 from shared.clock import ManualClock
-from shared.domain import AnomalyMap, Capture, CaptureId, Effort, Region, Verdict
+from shared.domain import AnomalyMap, Capture, CaptureId, Effort, Picture, Region, Verdict
 from shared.envelope import capture_headers
 from shared.plan_keeper import KnownPlan, PlanKeeper
 from shared.store.base import PayloadStore
@@ -48,7 +48,7 @@ class SteadyModel:
         assert effort in self.efforts
         return self
 
-    def inspect(self, pictures: Sequence[Pixels]) -> list[Inspection]:
+    def inspect(self, pictures: Sequence[Picture]) -> list[Inspection]:
         """Answer."""
         self.batches.append(len(pictures))
         return [self.answer(picture) for picture in pictures]
@@ -84,7 +84,7 @@ class ModelWithoutNumberForWhite(SteadyModel):
 class ModelThatForgetsOne(SteadyModel):
     """Answers one picture less than it was asked about."""
 
-    def inspect(self, pictures: Sequence[Pixels]) -> list[Inspection]:
+    def inspect(self, pictures: Sequence[Picture]) -> list[Inspection]:
         """Answer all but the last."""
         return super().inspect(pictures)[:-1]
 
@@ -97,7 +97,7 @@ class HeldModel(SteadyModel):
         self.go = threading.Event()
         self.entered = threading.Event()
 
-    def inspect(self, pictures: Sequence[Pixels]) -> list[Inspection]:
+    def inspect(self, pictures: Sequence[Picture]) -> list[Inspection]:
         """Wait, then answer."""
         self.entered.set()
         assert self.go.wait(60)

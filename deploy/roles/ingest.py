@@ -14,10 +14,11 @@ from ingest.sources.base import Source
 from ingest.sources.folder import FolderSource
 from ingest.sources.rendered import RenderedSource
 from ingest.sources.video import LIVE_SCHEMES, VideoSource
+from shared.camera_settings import CameraSettings
 from shared.clock import Clock
 from shared.errors import ConfigError
 from shared.redaction import redact_address
-from shared.settings import CameraSettings, LineSettings, Settings
+from shared.settings import LineSettings, Settings
 
 
 def build(settings: Settings, adapters: Adapters) -> IngestService:

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from deploy.adapters import adapters_for
 from detector.model.base import Inspection
 from detector.service import DetectorService
 from shared import log
-from shared.domain import AnomalyMap, Effort
+from shared.domain import AnomalyMap, Effort, Picture
 from shared.lifecycle import serve, stop_on_signals
 from shared.settings import load
 
@@ -42,7 +41,7 @@ class FixedCostModel:
         """Return the model itself, which knows only one way to look."""
         return self
 
-    def inspect(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Inspection]:
+    def inspect(self, pictures: Sequence[Picture]) -> list[Inspection]:
         """Wait, and score each picture of (height, width) or (height, width, 3) at 0.1."""
         time.sleep(self._cost_s * len(pictures))
         return [Inspection(0.1, 0.1, _MAP, ()) for _ in pictures]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from detector.model.base import Inspection
-from shared.domain import AnomalyMap
+from shared.domain import AnomalyMap, Picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ class RecordedModel:
         shifted = maps - maps.min()
         self._answers = iter(zip(shifted, scores, contents, strict=True))
 
-    def inspect(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Inspection]:
+    def inspect(self, pictures: Sequence[Picture]) -> list[Inspection]:
         """Return the next recorded answers, one for each picture."""
         return [self._next() for _ in pictures]
 

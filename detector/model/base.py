@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from shared.domain import AnomalyMap, Effort, Region
+    from shared.domain import AnomalyMap, Effort, Picture, Region
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,11 +49,11 @@ class Model(Protocol):
         """The raw map value from which a pixel belongs to a region."""
         ...
 
-    def inspect(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Inspection]:
+    def inspect(self, pictures: Sequence[Picture]) -> list[Inspection]:
         """Inspect a batch, one answer for each picture and in their order.
 
-        A picture is (height, width, 3) uint8 RGB or (height, width) uint8 grey; sizes may differ within a batch. Any
-        other shape or type is a PictureError that says which picture of the batch it was.
+        Sizes and depths may differ within a batch. Any other shape or type is a PictureError that says which picture of
+        the batch it was.
         """
         ...
 

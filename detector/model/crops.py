@@ -15,7 +15,7 @@ import numpy as np
 
 from detector.model.expected import fitted
 from detector.model.features import see
-from detector.model.lens import Light, Size, level_part, light_of, normalised
+from detector.model.lens import Levels, Light, Size, in_their_type, level_part, light_of, normalised
 from detector.model.scoring import image_score
 
 if TYPE_CHECKING:
@@ -109,9 +109,9 @@ def find_windows(coarse: NDArray[np.float32], picture: Size, side_px: int, most:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """A full-resolution picture (H, W, 3) uint8 and its light."""
+    """A full-resolution picture (H, W, 3) or (H, W) and its light."""
 
-    pixels: NDArray[np.uint8]
+    pixels: Levels
     light: Light
 
     @property
@@ -130,7 +130,7 @@ class Frame:
         columns = slice(window.left_px, window.left_px + window.width_px)
         part = self.pixels[rows, columns]
         if part.ndim == _GREY_DIMENSIONS:
-            part = np.repeat(part[:, :, None], 3, axis=2)
+            part = in_their_type(np.repeat(part[:, :, None], 3, axis=2))
         if settings.level_light:
             pixels = level_part(part, (window.top_px, window.left_px), self.size, self.light)
         else:
@@ -141,7 +141,7 @@ class Frame:
         return see(tower, normalised(np.asarray(filled, dtype=np.float32), settings), settings)
 
 
-def frame_of(picture: NDArray[np.uint8]) -> Frame:
+def frame_of(picture: Levels) -> Frame:
     """Return a picture (H, W) or (H, W, 3) with its light."""
     return Frame(picture, light_of(picture))
 

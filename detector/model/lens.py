@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import cv2
 import numpy as np
 
+from shared.domain import Picture
 from shared.errors import PictureError
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from detector.model.profiles import Profile
 
+Levels: TypeAlias = "NDArray[np.uint8] | NDArray[np.float32]"
+"""A picture whose values lie in 0..255, (H, W, 3) RGB or (H, W) grey."""
 _GREY_DIMENSIONS = 2
 _COLOUR_DIMENSIONS = 3
 _CHANNELS = 3
@@ -69,21 +72,21 @@ class Lens:
         )
         return Size(rows * self.multiple_px, columns * self.multiple_px)
 
-    def look(self, picture: NDArray[np.uint8], settings: Profile) -> NDArray[np.float32]:
+    def look(self, picture: Levels, settings: Profile) -> NDArray[np.float32]:
         """Return the tower's input (H, W, 3) float32, RGB, normalised as the tower wants."""
         return self.tune(self.shrink(picture), settings)
 
-    def shrink(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the picture in colour at its size in the tower's eyes, (H, W, 3) uint8."""
+    def shrink(self, picture: Levels) -> Levels:
+        """Return the picture in colour at its size in the tower's eyes, (H, W, 3), of the type that it has."""
         content = self.content(Size(picture.shape[0], picture.shape[1]))
         shrinks = picture.shape[0] >= content.height_px
         target = (content.width_px, content.height_px)
         small = cv2.resize(picture, target, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
         if small.ndim == _GREY_DIMENSIONS:
             small = np.repeat(small[:, :, None], _CHANNELS, axis=2)
-        return np.asarray(small, dtype=np.uint8)
+        return in_their_type(small)
 
-    def tune(self, small: NDArray[np.uint8], settings: Profile) -> NDArray[np.float32]:
+    def tune(self, small: Levels, settings: Profile) -> NDArray[np.float32]:
         """Return what `shrink` gave, levelled if need be and normalised as the tower wants, (H, W, 3) float32."""
         return normalised(level(small) if self.level_light else small.astype(np.float32), settings)
 
@@ -119,7 +122,7 @@ def median_side_px(pictures: Sequence[Size]) -> float:
     return math.sqrt(float(np.median([size.height_px * size.width_px for size in pictures])))
 
 
-def level(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+def level(picture: Levels) -> NDArray[np.float32]:
     """Return a picture (H, W, 3), 0..255 float32, without its shades and at one contrast.
 
     Each pixel's difference from the local mean brightness m is taken relative to m, a flat-field correction with the
@@ -142,7 +145,7 @@ class Light:
     contrast: float
 
 
-def light_of(frame: NDArray[np.uint8]) -> Light:
+def light_of(frame: Levels) -> Light:
     """Return the light of a frame (H, W) or (H, W, 3), taken at a small size: shades are wide."""
     scale = min(1.0, _LIGHT_SIDE_PX / math.sqrt(frame.shape[0] * frame.shape[1]))
     size = (max(8, round(frame.shape[1] * scale)), max(8, round(frame.shape[0] * scale)))
@@ -153,8 +156,8 @@ def light_of(frame: NDArray[np.uint8]) -> Light:
     return Light(np.asarray(shade, dtype=np.float32), float(((grey - shade) / shade).std()) + 1e-3)
 
 
-def level_part(part: NDArray[np.uint8], corner: tuple[int, int], frame: Size, light: Light) -> NDArray[np.float32]:
-    """Return a part of a frame, (h, w, 3) uint8 with its top left `corner` at (row, column), levelled by its light.
+def level_part(part: Levels, corner: tuple[int, int], frame: Size, light: Light) -> NDArray[np.float32]:
+    """Return a part of a frame, (h, w, 3) with its top left `corner` at (row, column), levelled by its light.
 
     The same pixels come out whatever part they are seen in.
     """
@@ -172,10 +175,26 @@ def level_part(part: NDArray[np.uint8], corner: tuple[int, int], frame: Size, li
     return np.asarray(np.clip(relative * (_LEVEL_DEVIATION / light.contrast) + _LEVEL_MEAN, 0, 255), dtype=np.float32)
 
 
-def check_picture(picture: NDArray[np.uint8], index: int = 0) -> Size:
-    """Return the picture's size, or raise PictureError unless it is (H, W, 3) or (H, W), uint8 and not empty."""
-    if picture.dtype != np.uint8:
-        raise PictureError(f"picture {index} of the batch is {picture.dtype}, not uint8", "Convert it to 8 bits.")
+def in_levels(picture: Picture) -> Levels:
+    """Return the picture in 0..255: 16 bits become fractions, so that no depth is lost before the tower."""
+    if picture.dtype == np.uint8:
+        return np.asarray(picture, dtype=np.uint8)
+    return np.asarray(picture, dtype=np.float32) * np.float32(255.0 / 65_535.0)
+
+
+def in_their_type(values: NDArray[Any]) -> Levels:
+    """Return what an operation on levels gave: it has kept their type."""
+    if values.dtype == np.uint8:
+        return np.asarray(values, dtype=np.uint8)
+    return np.asarray(values, dtype=np.float32)
+
+
+def check_picture(picture: Picture, index: int = 0) -> Size:
+    """Return the picture's size; PictureError unless it is (H, W, 3) or (H, W), uint8 or uint16, and not empty."""
+    if picture.dtype not in {np.dtype(np.uint8), np.dtype(np.uint16)}:
+        raise PictureError(
+            f"picture {index} of the batch is {picture.dtype}, not uint8 or uint16", "Convert it to 8 or 16 bits."
+        )
     grey = picture.ndim == _GREY_DIMENSIONS
     colour = picture.ndim == _COLOUR_DIMENSIONS and picture.shape[2] == _CHANNELS
     if not (grey or colour) or 0 in picture.shape:

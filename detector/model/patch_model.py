@@ -9,9 +9,9 @@ from detector.model.base import Inspection
 from detector.model.crops import blend_back, find_windows, frame_of, look_again
 from detector.model.features import see
 from detector.model.fusion import Maps, fuse, in_units_of_the_map, sized
-from detector.model.lens import Size, check_picture
+from detector.model.lens import Levels, Size, check_picture, in_levels
 from detector.model.scoring import combine, find_regions, image_score
-from shared.domain import AnomalyMap, Effort
+from shared.domain import AnomalyMap, Effort, Picture
 from shared.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -78,12 +78,12 @@ class PatchModel:
         """Return the same model without its second look; its calibrated scores mean nothing any more."""
         return replace(self, product=replace(self.product, crops=None))
 
-    def inspect(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Inspection]:
-        """Inspect (H, W, 3) RGB or (H, W) grey uint8 pictures of any sizes; PictureError for anything else."""
+    def inspect(self, pictures: Sequence[Picture]) -> list[Inspection]:
+        """Inspect pictures of any sizes; PictureError for anything else."""
         sizes = [check_picture(picture, index) for index, picture in enumerate(pictures)]
-        return [self._inspect_one(picture, size) for picture, size in zip(pictures, sizes, strict=True)]
+        return [self._inspect_one(in_levels(picture), size) for picture, size in zip(pictures, sizes, strict=True)]
 
-    def _inspect_one(self, picture: NDArray[np.uint8], size: Size) -> Inspection:
+    def _inspect_one(self, picture: Levels, size: Size) -> Inspection:
         """Inspect one picture that was checked.
 
         On a CPU one picture at a time is the fastest: its feature maps stay in the cache, those of eight do not (24 ms
@@ -98,7 +98,7 @@ class PatchModel:
         return Inspection(raw, self.product.calibration.score(raw), AnomalyMap(place), regions)
 
     def _again(
-        self, frame: NDArray[np.uint8], size: Size, maps: Maps, raw: float, crops: Crops
+        self, frame: Levels, size: Size, maps: Maps, raw: float, crops: Crops
     ) -> tuple[float, NDArray[np.float32]]:
         """Return the score and the map after a second look at a doubtful picture's peaks."""
         place, peaks = maps.place, []
@@ -111,7 +111,7 @@ class PatchModel:
                 place = blend_back(place, fine.window, values, size)
         return crops.score(raw, peaks), place
 
-    def _maps(self, picture: NDArray[np.uint8], map_size: Size) -> Maps:
+    def _maps(self, picture: Levels, map_size: Size) -> Maps:
         """Return the picture's maps at the map's size; what has no share in them is not computed."""
         asked = self.settings.asked
         first, *others = self.product.views
@@ -126,5 +126,5 @@ class PatchModel:
         maps = [combine(grids, map_size), *logits] if grids else logits
         return fuse(maps, [self.product.scales[index] for index in asked], self.settings)
 
-    def _relative(self, view: View, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _relative(self, view: View, picture: Levels) -> NDArray[np.float32]:
         return view.relative(see(self.tower, view.lens.look(picture, self.settings), self.settings))

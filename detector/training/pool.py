@@ -75,7 +75,8 @@ class Bench:
 
     def small(self, picture: int) -> NDArray[np.uint8]:
         """Return good picture number `picture` at its size in the tower's eyes, (H, W, 3) uint8."""
-        return self.reference.views[0].lens.shrink(read_picture(self.reference.goods.paths[picture]))
+        small = self.reference.views[0].lens.shrink(read_picture(self.reference.goods.paths[picture]))
+        return np.asarray(small, dtype=np.uint8)
 
     def item(self, picture: int, small: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Item:
         """Return the item of a picture that `small` gave, spoilt or not."""

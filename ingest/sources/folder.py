@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from ingest.sources.base import Shot
 from ingest.sources.pacing import Pacer
@@ -17,6 +19,7 @@ class FolderSource:
     """Plays the pictures of a folder; with a limit above their number it begins again, without one it plays once."""
 
     numbers_parts = True
+    counts: Mapping[str, int] = MappingProxyType({})
 
     def __init__(self, folder: Path, *, rate_hz: float, limit: int | None, seed: int, clock: Clock) -> None:
         self._folder = folder

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from ingest.rendering.conveyor import Conveyor, ConveyorSettings
 from ingest.sources.base import Shot
@@ -14,6 +16,7 @@ class RenderedSource:
     """Renders part after part, each ahead of its own tick: a camera's exposure costs no computing time either."""
 
     numbers_parts = True
+    counts: Mapping[str, int] = MappingProxyType({})
 
     def __init__(self, settings: ConveyorSettings, *, rate_hz: float, limit: int | None, clock: Clock) -> None:
         self._conveyor = Conveyor(settings)

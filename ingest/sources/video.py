@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -67,6 +68,7 @@ class VideoSource:
         self._slate = slate
         self._stall_s = stall_ms / 1_000
         self._clock = clock
+        self.counts: Counter[str] = Counter()
         self._count = 0
         self._last_number = 0
         self._container: Any = None
@@ -116,8 +118,10 @@ class VideoSource:
             picture, slate = read_slate(pixels)
         except PictureError as error:
             self._log.warning("slate.illegible", error=str(error))
+            self.counts["skipped_illegible_slate"] += 1
             return None
         if slate.number <= self._last_number:
+            self.counts["skipped_repeated"] += 1
             return None
         if slate.number > self._last_number + 1:
             self._log.warning("frames.lost", first=self._last_number + 1, last=slate.number - 1)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from uuid import uuid4
 
 import numpy as np
@@ -36,6 +37,7 @@ class Album:
     """A camera that shows some pictures, numbered from 1."""
 
     numbers_parts = True
+    counts: Mapping[str, int] = MappingProxyType({})
 
     def __init__(self, pictures: Sequence[Pixels]) -> None:
         self._left = list(enumerate(pictures, 1))

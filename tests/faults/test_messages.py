@@ -11,7 +11,6 @@ from uuid import uuid4
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from alerting.plc_sim.simulator import GateSimulator
 from alerting.service import AlertingService
@@ -33,6 +32,7 @@ from shared.domain import (
     NotInspected,
     Outcome,
     PartAnnouncement,
+    Picture,
     Verdict,
     VerdictStatus,
 )
@@ -63,7 +63,7 @@ class BrightnessModel:
         """Look with all of it."""
         return self
 
-    def inspect(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Inspection]:
+    def inspect(self, pictures: Sequence[Picture]) -> list[Inspection]:
         """Score a picture by its mean."""
         scores = [9.0 if picture.mean() > BRIGHT else 0.1 for picture in pictures]
         empty = AnomalyMap(np.zeros((8, 8), dtype=np.float32))

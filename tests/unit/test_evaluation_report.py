@@ -16,14 +16,12 @@ from detector.evaluation.report import render
 from detector.model.base import Inspection
 from detector.pictures.labelled import resize_mask
 from detector.pictures.sets import list_test, read_test
-from shared.domain import AnomalyMap
+from shared.domain import AnomalyMap, Picture
 from shared.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
 
 class DarkSpotModel:
@@ -34,7 +32,7 @@ class DarkSpotModel:
     profile = "dark"
     region_level = 1.0
 
-    def inspect(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Inspection]:
+    def inspect(self, pictures: Sequence[Picture]) -> list[Inspection]:
         """Return one inspection for each picture at its own size."""
         maps = [1.0 - picture.mean(axis=2, dtype=np.float32) / 255.0 for picture in pictures]
         return [Inspection(float(v.max()), 10 * float(v.max()), AnomalyMap(v), ()) for v in maps]

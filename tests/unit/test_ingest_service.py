@@ -21,11 +21,12 @@ from ingest.photo_eye.memory import MemoryPhotoEye
 from ingest.service import IngestService
 from ingest.sources.base import Shot
 from shared.bus.memory import MemoryBus
+from shared.camera_settings import CameraSettings
 from shared.clock import NS_PER_MS, ManualClock
-from shared.domain import PartAnnouncement
+from shared.domain import PartAnnouncement, Picture
 from shared.envelope import Headers, capture_of
 from shared.errors import ConfigError, SignalUnreachableError, SourceUnavailableError
-from shared.settings import CameraSettings, LineSettings, Settings
+from shared.settings import LineSettings, Settings
 from shared.wire import Encoding, FrameMessage, PayloadReference, decode
 from tests.lines import CAMERA, GATE_DELAY_MS, T0_NS, eventually, line_settings, read_all, topics_for
 from tests.outages import CuttableBus, CuttableStore
@@ -50,6 +51,7 @@ class Reel:
 
     def __init__(self, clock: ManualClock, shots: Sequence[Shot | Exception], *, numbers_parts: bool = False) -> None:
         self.numbers_parts = numbers_parts
+        self.counts: dict[str, int] = {}
         self.opened: list[int] = []
         self.closed = 0
         self._clock = clock
@@ -176,7 +178,7 @@ class Hall:
         records = await read_all(self.bus, self.settings.topics.captures)
         return sorted((decode(PartAnnouncement, record.value)[0] for record in records), key=lambda part: part.part_id)
 
-    async def frames(self) -> dict[str, NDArray[np.uint8]]:
+    async def frames(self) -> dict[str, Picture]:
         """Return the pixels of each part that a frame was sent of."""
         records = await read_all(self.bus, self.settings.topics.frames)
         messages = [decode(FrameMessage, record.value) for record in records]

@@ -106,7 +106,7 @@ def test_an_empty_batch_has_no_answers(model: PatchModel) -> None:
 def test_a_wrong_picture_is_named_by_its_place(model: PatchModel) -> None:
     """The error says which picture of the batch it is."""
     with pytest.raises(PictureError, match="picture 1 of the batch"):
-        model.inspect([plate(1), plate(2).astype(np.float64)])
+        model.inspect([plate(1), plate(2).astype(np.float64)])  # type: ignore[list-item]
 
 
 def test_training_twice_gives_the_same_numbers(trained: TrainedModel, tmp_path: Path) -> None:
