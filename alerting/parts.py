@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from alerting.order import Place
 from shared.bus.intake import Token
 from shared.clock import NS_PER_MS
-from shared.domain import Decision, PartAnnouncement, Verdict, VerdictStatus
+from shared.domain import Capture, CaptureId, Decision, PartAnnouncement, Verdict, VerdictStatus
 from shared.settings import LineSettings
 
 _REMEMBERED = 10_000
@@ -67,7 +67,10 @@ class PartTable:
             return None
         existing = self._open.get(part.part_id)
         if existing is None:
-            return self._opened(part, utc_ns=utc_ns, now_ns=now_ns)
+            opened = self._opened(part, utc_ns=utc_ns, now_ns=now_ns)
+            _note_missing(opened, part)
+            return opened
+        _note_missing(existing, part)
         existing.cameras |= frozenset(part.cameras)
         # Cameras of a line may announce the part at different times: the earliest binds, whoever comes first.
         earliest = min(existing.announcement, part, key=lambda announcement: announcement.decide_by_ns)
@@ -136,6 +139,19 @@ class PartTable:
         left_ns = announcement.decide_by_ns - utc_ns
         # A clock step must not keep a part open past the line's own gate delay.
         return now_ns + min(left_ns, self._line.gate_delay_ns - self._line.actuation_lead_ns) - self._margin_ns
+
+
+def _note_missing(part: OpenPart, announcement: PartAnnouncement) -> None:
+    """Let the cameras of which nothing can come have said so; a verdict that comes all the same outdoes it."""
+    for camera, reason in announcement.missing.items():
+        capture = Capture(
+            id=CaptureId(announcement.line, camera, epoch=0, sequence=0),
+            part_id=announcement.part_id,
+            captured_at_ns=announcement.captured_at_ns,
+            decide_by_ns=announcement.decide_by_ns,
+        )
+        part.verdicts.setdefault(camera, Verdict(capture, VerdictStatus.NOT_INSPECTED, reason))
+        part.overlays.setdefault(camera, b"")
 
 
 def _alarm(verdict: Verdict) -> float:

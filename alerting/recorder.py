@@ -7,16 +7,17 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import TypeVar
 
+from alerting.camera_alerts import CameraAlerts
 from alerting.line import Settlement
 from shared import metrics
 from shared.bus.base import Bus
 from shared.bus.intake import Token
-from shared.clock import Clock
-from shared.domain import Decision, Outcome
+from shared.clock import NS_PER_MS, Clock
+from shared.domain import CameraReport, Decision, Outcome
 from shared.log import get_logger
 from shared.partition_plan import PartitionPlan
 from shared.retry import insist
-from shared.store.base import Alert, Store
+from shared.store.base import Store
 from shared.topics import Topics, part_key
 from shared.wire import encode
 
@@ -42,6 +43,7 @@ class Recorder:
         self._topics = topics
         self._plan = plan
         self._done = done
+        self._alerts: dict[str, CameraAlerts] = {}
         self._log = get_logger("alerting")
 
     async def run(self, settled: asyncio.Queue[Settlement]) -> None:
@@ -71,6 +73,26 @@ class Recorder:
             latency_ms=settlement.latency_ms,
         )
 
+    async def run_reports(self, reports: asyncio.Queue[tuple[CameraReport, Token]]) -> None:
+        """Tell operators of cameras' states as they come; ends when it is cancelled."""
+        while True:
+            report, token = await reports.get()
+            camera = f"camera.{report.camera}"
+            fields = {
+                f"{camera}.state": report.state.value,
+                f"{camera}.cause": report.cause,
+                f"{camera}.since_ms": str(report.at_ns // NS_PER_MS),
+            }
+            await self._insist(partial(self._store.set_state, report.line, fields), "state")
+            alert = self._alerts_of(report.line).reported(report)
+            if alert is not None:
+                self._log.info("camera.reported", line=report.line, camera=report.camera, state=report.state.value)
+                await self._insist(partial(self._store.alert, alert), "alert")
+            self._done([token])
+
+    def _alerts_of(self, line: str) -> CameraAlerts:
+        return self._alerts.setdefault(line, CameraAlerts(line))
+
     async def republish(self, decision: Decision, tokens: Iterable[Token]) -> None:
         """Publish a decision that was settled before a crash and may not have reached the bus."""
         await self._insist(lambda: self._publish(decision), "publish")
@@ -96,11 +118,8 @@ class Recorder:
                 if overlay:
                     put = partial(self._store.put_picture, decision.line, decision.part_id, camera, overlay)
                     await self._insist(put, "picture")
-        if decision.outcome is not Outcome.PASS:
-            alert = Alert(
-                decision.line, decision.outcome.value, decision.reason, decision.part_id, decision.decided_at_ns
-            )
-            await self._insist(lambda: self._store.alert(alert), "alert")
+        for alert in self._alerts_of(decision.line).decided(decision):
+            await self._insist(partial(self._store.alert, alert), "alert")
 
     async def _publish(self, decision: Decision) -> None:
         await self._bus.publish(

@@ -13,14 +13,14 @@ from alerting.signals.base import GateSignals
 from shared.bus.base import Bus, Record
 from shared.bus.intake import Intake, Token, token_of
 from shared.clock import NS_PER_MS, NS_PER_S, Clock
-from shared.domain import Decision, PartAnnouncement, VerdictStatus
+from shared.domain import CameraReport, Decision, PartAnnouncement, VerdictStatus
 from shared.errors import ConfigError, StoreError, WireError
 from shared.log import get_logger
 from shared.partition_plan import PartitionPlan
 from shared.plc import check_part_id
 from shared.settings import LineSettings, Settings
 from shared.store.base import Store
-from shared.wire import VerdictMessage, decode
+from shared.wire import VerdictMessage, decode, kind_of
 
 _MAX_RECORDS: Final = 500
 _STATE_S: Final = 1.0
@@ -58,6 +58,7 @@ class AlertingService:
             )
             for line in settings.lines
         }
+        self._reports: asyncio.Queue[tuple[CameraReport, Token]] = asyncio.Queue(_QUEUE)
         self._log = get_logger("alerting")
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -93,6 +94,7 @@ class AlertingService:
                 for name, gate in self._gates.items():
                     running.append(tasks.create_task(self._beat(gate, intake)))
                     running.append(tasks.create_task(recorder.run(self._settled[name])))
+                running.append(tasks.create_task(recorder.run_reports(self._reports)))
                 running.append(tasks.create_task(intake.keep_books()))
                 running.append(tasks.create_task(self._report_state()))
                 async with asyncio.TaskGroup() as gates:
@@ -115,9 +117,23 @@ class AlertingService:
             for record in await intake.poll(_MAX_RECORDS):
                 if record.topic == self._topics.verdicts:
                     await self._verdict(intake, recorder, record, stop)
+                elif kind_of(record.value) is CameraReport:
+                    await self._reported(intake, record)
                 elif not stop.is_set():
                     # Announcements that come while stopping stay uncommitted, for whoever comes next.
                     await self._announced(intake, recorder, record)
+
+    async def _reported(self, intake: Intake, record: Record) -> None:
+        try:
+            report, _ = decode(CameraReport, record.value)
+        except WireError as error:
+            await intake.bury(record, str(error))
+            return
+        if report.line not in self._gates or self._reports.full():
+            # What operators are not told while the store is away for so long, they see in the camera's parts.
+            intake.done([token_of(record)])
+            return
+        self._reports.put_nowait((report, token_of(record)))
 
     async def _announced(self, intake: Intake, recorder: Recorder, record: Record) -> None:
         try:

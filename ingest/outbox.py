@@ -32,6 +32,7 @@ NO_PICTURE: Final = "it cannot be encoded"
 REFUSED: Final = "refused by the bus"
 STORE_AWAY: Final = "too late for its gate, waiting for the store"
 STORE_REFUSED: Final = "refused by the store"
+STOPPED: Final = "the service was stopped"
 TOO_MANY: Final = "more frames than max_rate_hz"
 
 
@@ -209,7 +210,14 @@ class Outbox:
             except BusError as error:
                 self._discard(item, REFUSED, str(error))
             else:
+                if item in self._spool:
+                    metrics.PUBLISHED.labels(item.capture.id.line, item.capture.id.camera).inc()
                 self._forget(item)
+
+    def abandon(self) -> None:
+        """Count what was not sent when the service was cut short."""
+        for item in list(self._spool):
+            self._discard(item, STOPPED)
 
     def _check_time(self, item: _Waiting) -> None:
         if self._clock.utc_ns() >= item.capture.decide_by_ns:
@@ -238,10 +246,14 @@ async def open_outbox(
     breaker: Breaker, *, deposits: Deposits, clock: Clock, log: Logger, spool_bytes: int
 ) -> AsyncIterator[Outbox]:
     """Serve an outbox; at the end of the block it is closed, and left once everything is sent or dropped."""
-    async with asyncio.TaskGroup() as tasks:
-        outbox = Outbox(tasks, breaker, deposits=deposits, clock=clock, log=log, spool_bytes=spool_bytes)
-        tasks.create_task(outbox.dispatch())
-        try:
-            yield outbox
-        finally:
-            outbox.close()
+    tasks = asyncio.TaskGroup()
+    outbox = Outbox(tasks, breaker, deposits=deposits, clock=clock, log=log, spool_bytes=spool_bytes)
+    try:
+        async with tasks:
+            tasks.create_task(outbox.dispatch())
+            try:
+                yield outbox
+            finally:
+                outbox.close()
+    finally:
+        outbox.abandon()

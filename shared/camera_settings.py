@@ -47,6 +47,32 @@ class RtspSettings(Section):
     transport: Literal["tcp", "udp"] = "tcp"
 
 
+class PartsSettings(Section):
+    """How the cameras of a line know which part they see.
+
+    `camera`: each source numbers them itself, or counts its exposures. `trigger`: the camera's count of its triggers.
+    `encoder`: the conveyor's count, of the camera's chunk data or of a PLC register, divided by `pitch_counts`.
+    `register`: the number in a PLC register. `window`: exposures within `window_ms` of each other, less the cameras'
+    `offset_ms`, show one part. The register is `words` holding registers from `address` on, high word first, at `url`,
+    or at the line's signal. The PLC must hold a part's number until the next part is exposed.
+    """
+
+    identity: Literal["camera", "trigger", "encoder", "register", "window"] = "camera"
+    pitch_counts: Annotated[float, Field(gt=0)] | None = None
+    window_ms: Annotated[float, Field(gt=0, le=60_000)] = 50.0
+    url: SecretStr | None = None
+    address: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    words: Literal[1, 2] = 2
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.identity == "encoder" and self.pitch_counts is None:
+            raise ValueError('identity = "encoder" needs pitch_counts: how many counts lie between two parts')
+        if self.identity == "register" and self.address is None:
+            raise ValueError('identity = "register" needs address: the first holding register of the part\'s number')
+        return self
+
+
 class GeometrySettings(Section):
     """What is done to a picture's geometry before it is sent, in this order.
 
@@ -90,6 +116,7 @@ class CameraSettings(Section):
     whose trigger runs wild takes no others' time: their parts default. `clock` is whose time tells when a frame was
     exposed: the camera's where it is plausible (`auto`), or always the `camera`'s or that of the `receipt`.
     A recording is played by its own times, `speed` times as fast. `stall_ms` without a picture is a lost camera.
+    The camera sees a part `offset_ms` of time, and `offset_counts` of the encoder, after the line's first camera.
     `limits` is the file that `linewarden cameras calibrate` wrote: pictures outside of it are not inspected.
     """
 
@@ -109,6 +136,8 @@ class CameraSettings(Section):
     defect_rate: Annotated[float, Field(ge=0, le=1)] = 0.15
     width_px: Annotated[int, Field(ge=64, le=8_192)] = 640
     height_px: Annotated[int, Field(ge=64, le=8_192)] = 480
+    offset_ms: Annotated[float, Field(ge=0, le=3_600_000)] = 0.0
+    offset_counts: int = 0
     limits: Path | None = None
     gige: GigeSettings = GigeSettings()
     rtsp: RtspSettings = RtspSettings()

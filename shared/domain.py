@@ -43,8 +43,9 @@ class Capture:
 class PartAnnouncement:
     """This part exists, and these cameras will see it.
 
-    `label` is the ground truth of a replayed or rendered part ("good", or the defect's name) and is for the report
-    alone: it never travels with the frame, and no decision reads it.
+    `missing` names those of them of which no verdict can come, and why. `label` is the ground truth of a replayed or
+    rendered part ("good", or the defect's name) and is for the report alone: it never travels with the frame, and no
+    decision reads it.
     """
 
     line: str
@@ -53,6 +54,27 @@ class PartAnnouncement:
     captured_at_ns: int
     decide_by_ns: int
     label: str | None = None
+    missing: dict[str, NotInspected] = field(default_factory=dict)
+
+
+class CameraState(StrEnum):
+    """Whether a camera can be relied on."""
+
+    ONLINE = "online"
+    OFFLINE = "offline"
+    BAD_PICTURE = "bad_picture"
+
+
+@dataclass(frozen=True, slots=True)
+class CameraReport:
+    """A camera's state changed at `at_ns`; `cause` is one word for machines, `text` a sentence for people."""
+
+    line: str
+    camera: str
+    state: CameraState
+    cause: str
+    text: str
+    at_ns: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)

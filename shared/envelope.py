@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from shared.domain import Capture, CaptureId
+from shared.domain import CameraReport, Capture, CaptureId
 
 Headers = tuple[tuple[str, bytes], ...]
 _LARGEST: Final = (1 << 63) - 1
@@ -25,6 +25,17 @@ def capture_headers(capture: Capture, event: str) -> Headers:
         ("ce_subject", capture.part_id.encode()),
         ("ce_capturedatns", str(capture.captured_at_ns).encode()),
         ("ce_decidebyns", str(capture.decide_by_ns).encode()),
+        ("content-type", b"application/vnd.linewarden"),
+    )
+
+
+def report_headers(report: CameraReport) -> Headers:
+    """Return the headers of a report about a camera."""
+    return (
+        ("ce_specversion", b"1.0"),
+        ("ce_type", b"linewarden.camera.v1"),
+        ("ce_source", f"/{report.line}/{report.camera}".encode()),
+        ("ce_id", f"{report.line}/{report.camera}/{report.at_ns}".encode()),
         ("content-type", b"application/vnd.linewarden"),
     )
 

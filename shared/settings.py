@@ -17,7 +17,15 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validat
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from shared.camera_settings import CameraSettings, GeometrySettings, GigeSettings, Name, RtspSettings, Section
+from shared.camera_settings import (
+    CameraSettings,
+    GeometrySettings,
+    GigeSettings,
+    Name,
+    PartsSettings,
+    RtspSettings,
+    Section,
+)
 from shared.clock import NS_PER_MS
 from shared.domain import GateMode
 from shared.errors import ConfigError
@@ -174,6 +182,7 @@ class LineSettings(Section):
     actuation_lead_ms: Annotated[int, Field(ge=0, le=60_000)] = 200
     reject_at: Annotated[float, Field(gt=0, le=12)] = 2.0
     cameras: tuple[CameraSettings, ...] = (CameraSettings(),)
+    parts: PartsSettings = PartsSettings()
     signal: SignalSettings = SignalSettings()
 
     @model_validator(mode="after")
@@ -183,7 +192,23 @@ class LineSettings(Section):
         names = [camera.name for camera in self.cameras]
         if not names or len(set(names)) < len(names):
             raise ValueError("cameras must have at least one entry and names of their own")
+        self._one_identity()
         return self
+
+    def _one_identity(self) -> None:
+        parts = self.parts
+        if parts.identity == "trigger" and len(self.cameras) > 1:
+            raise ValueError(
+                'parts.identity = "trigger" is for one camera: the counts of several begin each on their own; use'
+                " encoder, register or window"
+            )
+        if parts.address is not None and parts.url is None and self.signal.url.get_secret_value() == "none":
+            raise ValueError("parts.address needs parts.url, modbus://HOST:PORT: the line's signal has no PLC")
+        late_ms = max(camera.offset_ms for camera in self.cameras)
+        if late_ms >= self.gate_delay_ms - self.actuation_lead_ms:
+            raise ValueError(
+                "offset_ms must be smaller than gate_delay_ms - actuation_lead_ms, or the camera sees too late"
+            )
 
     @property
     def gate_delay_ns(self) -> int:
@@ -333,6 +358,7 @@ def _known_names(location: Sequence[int | str]) -> Iterator[str]:
         "gige": GigeSettings,
         "rtsp": RtspSettings,
         "geometry": GeometrySettings,
+        "parts": PartsSettings,
         "signal": SignalSettings,
     }
     for step in location:

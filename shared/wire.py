@@ -21,7 +21,7 @@ from typing import TypeVar
 
 import msgspec
 
-from shared.domain import Capture, Decision, PartAnnouncement, Verdict
+from shared.domain import CameraReport, Capture, Decision, PartAnnouncement, Verdict
 from shared.errors import UnsupportedVersionError, WireError
 
 MAGIC = b"LW"
@@ -87,8 +87,8 @@ class DeadLetter:
     place: str
 
 
-Message = PartAnnouncement | FrameMessage | VerdictMessage | Decision | DeadLetter
-M = TypeVar("M", PartAnnouncement, FrameMessage, VerdictMessage, Decision, DeadLetter)
+Message = PartAnnouncement | FrameMessage | VerdictMessage | Decision | DeadLetter | CameraReport
+M = TypeVar("M", PartAnnouncement, FrameMessage, VerdictMessage, Decision, DeadLetter, CameraReport)
 
 MESSAGES: dict[int, type[Message]] = {
     1: PartAnnouncement,
@@ -96,6 +96,7 @@ MESSAGES: dict[int, type[Message]] = {
     3: VerdictMessage,
     4: Decision,
     5: DeadLetter,
+    6: CameraReport,
 }
 _SCHEMA_IDS = {kind: number for number, kind in MESSAGES.items()}
 _ENCODER = msgspec.msgpack.Encoder()
@@ -108,6 +109,14 @@ def encode(message: Message, payload: bytes | memoryview = b"") -> bytes:
     prefix = _PREFIX.pack(MAGIC, MAJOR, MINOR, _SCHEMA_IDS[type(message)], len(header))
     checksum = zlib.crc32(payload, zlib.crc32(header, zlib.crc32(prefix)))
     return b"".join((prefix, _CHECKSUM.pack(checksum), header, payload))
+
+
+def kind_of(data: bytes | memoryview) -> type[Message] | None:
+    """Return which kind of message `data` says it is, or None where it says nothing that is known."""
+    view = memoryview(data)
+    if len(view) < _BODY_AT or bytes(view[: len(MAGIC)]) != MAGIC:
+        return None
+    return MESSAGES.get(_PREFIX.unpack_from(view)[3])
 
 
 def decode(kind: type[M], data: bytes | memoryview) -> tuple[M, memoryview]:

@@ -53,7 +53,7 @@ class SteadyModel:
         self.batches.append(len(pictures))
         return [self.answer(picture) for picture in pictures]
 
-    def answer(self, picture: Pixels) -> Inspection:
+    def answer(self, picture: Picture) -> Inspection:
         """Answer one picture."""
         values = np.full((8, 8), 0.4, dtype=np.float32)
         region = Region(0, 0, picture.shape[1], picture.shape[0], picture.shape[0] * picture.shape[1], 0.7)
@@ -63,7 +63,7 @@ class SteadyModel:
 class ModelThatFailsOnWhite(SteadyModel):
     """Raises, with an error nobody foresaw, on batches with an all-white picture."""
 
-    def answer(self, picture: Pixels) -> Inspection:
+    def answer(self, picture: Picture) -> Inspection:
         """Answer, or fail."""
         if picture.min() == 255:
             raise KeyError("white")
@@ -73,7 +73,7 @@ class ModelThatFailsOnWhite(SteadyModel):
 class ModelWithoutNumberForWhite(SteadyModel):
     """Gives an all-white picture a score that is no number."""
 
-    def answer(self, picture: Pixels) -> Inspection:
+    def answer(self, picture: Picture) -> Inspection:
         """Answer."""
         found = super().answer(picture)
         if picture.min() == 255:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from deploy.adapters import Adapters
+from ingest.part_register.base import AbsentPartRegister, PartRegister
+from ingest.part_register.modbus import ModbusPartRegister
 from ingest.photo_eye.absent import AbsentPhotoEye
 from ingest.photo_eye.base import PhotoEye
 from ingest.photo_eye.modbus import ModbusPhotoEye
+from ingest.preparation import Preparation
+from ingest.quality.gate import QualityGate
+from ingest.quality.limits import read_limits
 from ingest.rendering.conveyor import ConveyorSettings
-from ingest.service import IngestService
+from ingest.service import Equipment, IngestService
 from ingest.sources.base import Source
 from ingest.sources.folder import FolderSource
 from ingest.sources.rendered import RenderedSource
@@ -29,8 +34,12 @@ def build(settings: Settings, adapters: Adapters) -> IngestService:
         bus=adapters.bus,
         payloads=adapters.payloads,
         clock=adapters.clock,
-        source=lambda camera: make_source(camera, adapters.clock),
-        photo_eye=make_photo_eye,
+        equipment=Equipment(
+            source=lambda camera: make_source(camera, adapters.clock),
+            photo_eye=make_photo_eye,
+            register=make_register,
+            preparation=make_preparation,
+        ),
     )
 
 
@@ -64,3 +73,17 @@ def make_photo_eye(line: LineSettings) -> PhotoEye:
     if not line.signal.photo_eye:
         return AbsentPhotoEye()
     return ModbusPhotoEye(line.signal.url.get_secret_value())
+
+
+def make_register(line: LineSettings) -> PartRegister:
+    """Return the register that says which part is exposed."""
+    parts = line.parts
+    if parts.address is None:
+        return AbsentPartRegister()
+    url = parts.url or line.signal.url
+    return ModbusPartRegister(url.get_secret_value(), address=parts.address, words=parts.words)
+
+
+def make_preparation(camera: CameraSettings) -> Preparation:
+    """Return what is done to the camera's pictures; the errors of `read_limits`."""
+    return Preparation(quality=None if camera.limits is None else QualityGate(read_limits(camera.limits)))

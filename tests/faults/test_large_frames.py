@@ -16,8 +16,10 @@ from alerting.service import AlertingService
 from alerting.signals.memory import MemoryGateSignals
 from deploy.adapters import adapters_for
 from detector.service import DetectorService
+from ingest.part_register.base import AbsentPartRegister
 from ingest.photo_eye.memory import MemoryPhotoEye
-from ingest.service import IngestService
+from ingest.preparation import Preparation
+from ingest.service import Equipment, IngestService
 from ingest.sources.base import Shot
 from shared.clock import SystemClock
 from shared.domain import CameraFinding, CaptureId, Decision, GateMode, NotInspected, Outcome
@@ -122,8 +124,12 @@ class Works:
                 bus=adapters.bus,
                 payloads=adapters.payloads,
                 clock=CLOCK,
-                source=lambda _: Album(ALBUM),
-                photo_eye=lambda _: MemoryPhotoEye(plc.photo_eye),
+                equipment=Equipment(
+                    source=lambda _: Album(ALBUM),
+                    photo_eye=lambda _: MemoryPhotoEye(plc.photo_eye),
+                    register=lambda _: AbsentPartRegister(),
+                    preparation=lambda _: Preparation(),
+                ),
             )
             detector = DetectorService(
                 settings,

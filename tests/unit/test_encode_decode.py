@@ -116,7 +116,7 @@ def test_a_picture_that_the_decoder_itself_refuses_is_a_picture_error() -> None:
         np.zeros((4, 4, 4), np.uint8),
         np.zeros((4, 4, 1), np.uint8),
         np.zeros(4, np.uint8),
-        np.zeros((4, 4), np.uint16),
+        np.zeros((4, 4), np.int32),
         np.zeros((0, 4), np.uint8),
     ],
 )

@@ -1,0 +1,57 @@
+"""The port of part identity, and the identity that a source gives itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Protocol
+
+from ingest.sources.base import Shot
+
+MOST_MISSED: Final = 1_000
+"""A longer gap is a counter that was set anew, not so many parts that nobody saw."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A part's number, and the numbers of parts between the last one and this that gave no exposure."""
+
+    number: int
+    missed: range = range(0)
+
+
+class Odd(StrEnum):
+    """What an exposure can be that shows no new part: one that was exposed before, or nobody knows which."""
+
+    DOUBLED = "doubled"
+    UNIDENTIFIED = "unidentified"
+
+
+class Numbering(Protocol):
+    """Numbers the parts that one camera sees. Pure: what it is asked, in order, is all it knows."""
+
+    def number(self, shot: Shot, reading: int | None) -> Identity | Odd:
+        """Return the identity of the part that `shot` shows.
+
+        `reading` is what the line's register said at the exposure, where it has one.
+        """
+        ...
+
+
+class ByCount:
+    """The source's own part number where it has one, else a count of its exposures."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def number(self, shot: Shot, reading: int | None) -> Identity:  # noqa: ARG002 - the port's signature
+        """Return it; nothing is known of what was missed or doubled."""
+        self._last = self._last + 1 if shot.number is None else shot.number
+        return Identity(self._last)
+
+
+def gap(last: int | None, number: int) -> range:
+    """Return the numbers between two, or none where there are too many to be parts."""
+    if last is None or not 0 < number - last - 1 <= MOST_MISSED:
+        return range(0)
+    return range(last + 1, number)
