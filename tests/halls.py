@@ -6,6 +6,7 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,12 @@ def limited(settings: Settings, *, max_rate_hz: float) -> Settings:
     return settings.model_copy(update={"lines": (line.model_copy(update={"cameras": cameras}),)})
 
 
+def on_line(settings: Settings, **values: object) -> Settings:
+    """Return settings whose one line has other values."""
+    (line,) = settings.lines
+    return settings.model_copy(update={"lines": (line.model_copy(update=values),)})
+
+
 def with_bus(settings: Settings, **values: object) -> Settings:
     """Return settings with other values in `[bus]`."""
     return settings.model_copy(update={"bus": settings.bus.model_copy(update=values)})
@@ -51,6 +58,7 @@ class Reel:
         self.counts: dict[str, int] = {}
         self.opened: list[int] = []
         self.closed = 0
+        self.asked = 0
         self._clock = clock
         self._shots = list(shots)
 
@@ -63,13 +71,14 @@ class Reel:
 
     async def read(self) -> Shot | None:
         """Play the next shot, exposed now unless it says when."""
+        self.asked += 1
         await self._clock.sleep(0.01)
         if not self._shots:
             return None
         shot = self._shots.pop(0)
         if isinstance(shot, Exception):
             raise shot
-        return Shot(shot.pixels, shot.captured_at_ns or self._clock.utc_ns(), shot.number, shot.label)
+        return replace(shot, captured_at_ns=shot.captured_at_ns or self._clock.utc_ns())
 
     async def close(self) -> None:
         """Count."""
@@ -171,6 +180,14 @@ class Hall:
         """Let the cameras run for a while, and then the service come to its end."""
         await self.start()
         await self.clock.advance(seconds)
+        await self.ended()
+
+    async def step_through(self, shots: int) -> None:
+        """Let the camera play so many shots, each once other threads are done with the one before."""
+        await self.start()
+        for turn in range(shots + 1):
+            await eventually(lambda asked=turn: self.sources[CAMERA].asked > asked)  # type: ignore[misc]
+            await self.clock.advance(0.01)
         await self.ended()
 
     async def ended(self) -> None:
