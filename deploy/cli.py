@@ -13,6 +13,7 @@ from rich.console import Console
 
 from deploy.app import Role
 from deploy.cli_bench import bench
+from deploy.cli_cameras import cameras
 from deploy.cli_faults import run_faults
 from deploy.cli_options import UNSOUND, JsonOut, Product, Seed, check_writable, set_log_level, write_json
 from deploy.cli_plan import plan_replicas
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 dev = typer.Typer(help="The servers that a developer needs, on loopback.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
+app.add_typer(cameras, name="cameras")
 app.add_typer(dev, name="dev")
 app.add_typer(topics, name="topics")
 app.command("plan")(plan_replicas)

@@ -1,0 +1,46 @@
+"""Learn the limits of a camera's good pictures from the camera itself."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from deploy.cameras.observing import opened
+from deploy.cli_options import check_writable
+from deploy.roles.ingest import make_preparation
+from ingest.quality.limits import Limits, learn_limits, write_limits
+from ingest.quality.look import Look, look_at
+from ingest.sources.base import Source
+from shared.camera_settings import CameraSettings
+from shared.clock import SystemClock
+from shared.errors import SourceError
+
+
+async def calibrate(camera: CameraSettings, *, out: Path, pictures: int, seconds: float) -> Limits:
+    """Write the limits of so many pictures, as they are sent; SourceError when too few come in time."""
+    check_writable(out)
+    # What it learns must not depend on what it learnt before.
+    camera = camera.model_copy(update={"limits": None})
+    looks: list[Look] = []
+    async with opened(camera, SystemClock()) as source:
+        try:
+            async with asyncio.timeout(seconds):
+                await _collect(camera, source, looks, pictures)
+        except TimeoutError:
+            raise SourceError(
+                f"{len(looks)} of {pictures} pictures came in {seconds:g} s",
+                "Give --seconds more, or --pictures fewer.",
+            ) from None
+    limits = await asyncio.to_thread(learn_limits, looks)
+    write_limits(limits, out)
+    return limits
+
+
+async def _collect(camera: CameraSettings, source: Source, looks: list[Look], most: int) -> None:
+    preparation = make_preparation(camera)
+    while len(looks) < most and (shot := await source.read()) is not None:
+        if shot.pixels is None or shot.fault is not None:
+            continue
+        sent = await preparation.of(shot.pixels)
+        if not isinstance(sent, str):
+            looks.append(await asyncio.to_thread(look_at, sent))
