@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from deploy.servers.rtsp import RtspServer
 from ingest.slate import HEIGHT_PX, Slate, draw_slate
 from ingest.sources.pictures import PictureFile, find_pictures, read_picture
+from shared.depth import in_eight_bits
 from shared.errors import ServerError
 from shared.log import get_logger
 
@@ -46,7 +47,7 @@ def play_folder(folder: Path, *, parts: int, rate_hz: float, seed: int = 0, port
 
 def frame_of(file: PictureFile, number: int) -> NDArray[np.uint8]:
     """Return the frame that shows a picture as part `number`: (528, 512, 3) uint8 RGB."""
-    picture = cv2.resize(read_picture(file.path), (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
+    picture = cv2.resize(in_eight_bits(read_picture(file.path)), (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
     defect = file.label not in (None, "good")
     return draw_slate(np.asarray(picture, dtype=np.uint8), Slate(number, defect))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from shared.depth import in_eight_bits
 from shared.domain import AnomalyMap, Picture, Region
 
 _WIDTH_PX = 480
@@ -23,9 +24,7 @@ def overlay_jpeg(
     height_px, width_px = pixels.shape[:2]
     scale = min(1.0, _WIDTH_PX / width_px, _HEIGHT_PX / height_px)
     size = (max(1, round(width_px * scale)), max(1, round(height_px * scale)))
-    picture = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    if picture.dtype == np.uint16:
-        picture = cv2.convertScaleAbs(picture, alpha=255 / 65_535)
+    picture = cv2.resize(in_eight_bits(pixels), size, interpolation=cv2.INTER_AREA)
     if picture.ndim == 2:  # noqa: PLR2004 - grey
         picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
     heat = np.nan_to_num(cv2.resize(anomaly_map.values, size, interpolation=cv2.INTER_LINEAR))

@@ -64,10 +64,11 @@ class Messages:
     def frame(self, camera: CameraSettings, capture: Capture, pixels: Picture) -> Packed:
         """Return the frame as it goes; PictureError for pixels that cannot be encoded."""
         stamps = {"exposed": capture.captured_at_ns, "published": self._clock.utc_ns()}
-        payload = encode_pixels(pixels, camera.encoding, jpeg_quality=camera.jpeg_quality)
+        encoding = camera.encoding_of(pixels)
+        payload = encode_pixels(pixels, encoding, jpeg_quality=camera.jpeg_quality)
         message = FrameMessage(
             capture=capture,
-            encoding=camera.encoding,
+            encoding=encoding,
             width_px=pixels.shape[1],
             height_px=pixels.shape[0],
             channels=1 if pixels.ndim == _GREY_AXES else pixels.shape[2],

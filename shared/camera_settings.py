@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from shared.domain import Picture
 from shared.wire import Encoding
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,30}$")]
@@ -116,6 +118,7 @@ class CameraSettings(Section):
     whose trigger runs wild takes no others' time: their parts default. `clock` is whose time tells when a frame was
     exposed: the camera's where it is plausible (`auto`), or always the `camera`'s or that of the `receipt`.
     A recording is played by its own times, `speed` times as fast. `stall_ms` without a picture is a lost camera.
+    `encoding` `auto` is JPEG for 8 bits and PNG, which keeps them all, for 16.
     The camera sees a part `offset_ms` of time, and `offset_counts` of the encoder, after the line's first camera.
     `limits` is the file that `linewarden cameras calibrate` wrote: pictures outside of it are not inspected.
     """
@@ -125,7 +128,7 @@ class CameraSettings(Section):
     rate_hz: Annotated[float, Field(gt=0, le=1_000)] = 10.0
     max_rate_hz: Annotated[float, Field(gt=0, le=10_000)] | None = None
     limit: Annotated[int, Field(ge=1)] | None = None
-    encoding: Encoding = Encoding.JPEG
+    encoding: Encoding | Literal["auto"] = "auto"
     jpeg_quality: Annotated[int, Field(ge=50, le=100)] = 95
     slate: bool = False
     stall_ms: Annotated[int, Field(ge=100)] = 1_500
@@ -142,3 +145,9 @@ class CameraSettings(Section):
     gige: GigeSettings = GigeSettings()
     rtsp: RtspSettings = RtspSettings()
     geometry: GeometrySettings = GeometrySettings()
+
+    def encoding_of(self, picture: Picture) -> Encoding:
+        """Return how a picture of this camera travels."""
+        if self.encoding != "auto":
+            return self.encoding
+        return Encoding.JPEG if picture.dtype == np.uint8 else Encoding.PNG

@@ -7,6 +7,7 @@ import numpy as np
 from rich.style import Style
 from rich.text import Text
 
+from shared.depth import in_eight_bits
 from shared.domain import Picture
 
 _UPPER_HALF = "\u2580"
@@ -17,8 +18,7 @@ def in_terminal(picture: Picture, *, columns: int, rows: int) -> Text:
     height, width = picture.shape[:2]
     scale = min(columns / width, 2 * rows / height)
     size = (max(1, round(width * scale)), max(2, round(height * scale / 2) * 2))
-    levels = cv2.convertScaleAbs(picture, alpha=255 / 65_535) if picture.dtype == np.uint16 else picture
-    small = cv2.resize(levels, size, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(in_eight_bits(picture), size, interpolation=cv2.INTER_AREA)
     if small.ndim == 2:  # noqa: PLR2004 - grey
         small = np.repeat(small[:, :, None], 3, axis=2)
     text = Text(no_wrap=True)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.depth import in_eight_bits
 from shared.domain import Picture
 
 _SIDE_PX: Final = 320
@@ -37,10 +38,7 @@ class Look:
 
 def look_at(picture: Picture) -> Look:
     """Measure a picture."""
-    levels = np.asarray(
-        picture if picture.dtype == np.uint8 else cv2.convertScaleAbs(picture, alpha=255 / 65_535), dtype=np.uint8
-    )
-    medium = _resized(levels, _fitting(picture.shape[1], picture.shape[0], _SHARP_SIDE_PX))
+    medium = _resized(in_eight_bits(picture), _fitting(picture.shape[1], picture.shape[0], _SHARP_SIDE_PX))
     colour = medium.ndim == 3  # noqa: PLR2004 - height, width, colour
     grey = np.asarray(cv2.cvtColor(medium, cv2.COLOR_RGB2GRAY) if colour else medium, dtype=np.uint8)
     small = _resized(grey, small_size(picture.shape[1], picture.shape[0]))

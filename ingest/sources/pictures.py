@@ -9,8 +9,8 @@ from typing import Final
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from shared.domain import Picture
 from shared.errors import DataError, PictureError
 
 _JPEG_START: Final = b"\xff\xd8"
@@ -46,19 +46,27 @@ def find_pictures(folder: Path, *, seed: int = 0) -> list[PictureFile]:
     return found
 
 
-def read_picture(path: Path) -> NDArray[np.uint8]:
-    """Return a picture file as (height, width, 3) uint8 RGB; raises `PictureError` when it cannot be decoded."""
+def read_picture(path: Path) -> Picture:
+    """Return a picture file in colour, as deep as it is; raises `PictureError` when it cannot be decoded."""
     try:
         data = np.fromfile(path, dtype=np.uint8)
     except OSError as error:
         raise PictureError(f"picture {path.name!r} cannot be read: {error.strerror}") from error
     try:
-        decoded = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size and not _is_cut(data.tobytes()) else None
+        decoded = (
+            cv2.imdecode(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH)
+            if data.size and not _is_cut(data.tobytes())
+            else None
+        )
     except cv2.error as error:
         raise PictureError(f"picture {path.name!r} is refused: {error}") from error
     if decoded is None:
         raise PictureError(f"picture {path.name!r} cannot be decoded")
-    return np.asarray(decoded, dtype=np.uint8)
+    if decoded.dtype == np.uint8:
+        return np.asarray(decoded, dtype=np.uint8)
+    if decoded.dtype != np.uint16:
+        raise PictureError(f"picture {path.name!r} has pixels of type {decoded.dtype}, neither 8 nor 16 bits")
+    return np.asarray(decoded, dtype=np.uint16)
 
 
 def _is_cut(data: bytes) -> bool:
