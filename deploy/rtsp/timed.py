@@ -67,9 +67,7 @@ class Timed:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._scene = Scene(options.width_px, options.height_px)
-        self._turned = (
-            Scene(options.turn_width_px, options.turn_height_px) if options.turn_after else self._scene
-        )
+        self._turned = Scene(options.turn_width_px, options.turn_height_px) if options.turn_after else self._scene
         self._lock = threading.Lock()
         self._sources: dict[int, Any] = {}
         self._shown: dict[int, int] = {}
@@ -108,7 +106,9 @@ class Timed:
             return
         options = self._options
         if options.turn_after and shown == options.turn_after:
-            source.set_property("caps", Gst.Caps.from_string(options.caps(options.turn_width_px, options.turn_height_px)))
+            source.set_property(
+                "caps", Gst.Caps.from_string(options.caps(options.turn_width_px, options.turn_height_px))
+            )
         scene = self._turned if options.turn_after and shown >= options.turn_after else self._scene
         frame = scene.frame(shown, time.time_ns() // 1_000_000)
         if source.emit("push-buffer", Gst.Buffer.new_wrapped(frame)) != Gst.FlowReturn.OK:
