@@ -158,8 +158,8 @@ class RtspServer(LoopbackServer):
         return ChildProcess(argv + self._served.arguments(), self.log_path, pipe_input=True)
 
     def _answers(self) -> bool:
-        with socket.create_connection((LOOPBACK, self.port), _ANSWER_TIMEOUT_S) as plain:
-            connection = plain if self._served.tls_pem is None else _unverified().wrap_socket(plain)
+        plain = socket.create_connection((LOOPBACK, self.port), _ANSWER_TIMEOUT_S)
+        with plain if self._served.tls_pem is None else _unverified().wrap_socket(plain) as connection:
             connection.sendall(f"OPTIONS {self.url} RTSP/1.0\r\nCSeq: 1\r\n\r\n".encode("ascii"))
             # One that asks for a login says 401, and is there too.
             return connection.recv(256).startswith(b"RTSP/1.0 ")

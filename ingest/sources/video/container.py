@@ -19,6 +19,7 @@ from ingest.sources.video.errors import map_error, unreadable
 from ingest.sources.video.integrity import Integrity
 from ingest.sources.video.reported_time import ReportedTime
 from shared.clock import Clock
+from shared.errors import SourceUnavailableError
 
 _NS_PER_US: Final = 1_000
 # Accurate rounding costs little and takes a level or two of error out of each colour.
@@ -62,11 +63,7 @@ class Container:
         self._reported = ReportedTime()
         self._reformatter = VideoReformatter()
         self._pending: dict[int, _Arrival] = {}
-        try:
-            self._container: Any = av.open(url, options=dict(options), timeout=timeouts_s)
-        except (FFmpegError, OSError) as error:
-            # From None: FFmpeg's own message has the password in it.
-            raise map_error(error, address) from None
+        self._container = _opened(url, address, options, timeouts_s)
         streams = self._container.streams.video
         if not streams or streams[0].codec_context is None:
             self._container.close()
@@ -78,6 +75,7 @@ class Container:
     def __iter__(self) -> Iterator[Decoded]:
         """Give each exposure."""
         first_bytes_ns: int | None = None
+        lost: SourceUnavailableError | None = None
         try:
             for packet in self._container.demux(self._stream):
                 now_ns = self._clock.utc_ns()
@@ -88,7 +86,9 @@ class Container:
         except StreamEnd:
             return
         except (FFmpegError, OSError) as error:
-            raise map_error(error, self._address) from None
+            lost = map_error(error, self._address)
+        if lost is not None:
+            raise lost
 
     def close(self) -> None:
         """Disconnect."""
@@ -142,3 +142,12 @@ class Container:
             self._counts["undecodable"] += 1
             return None
         return np.asarray(rgb.to_ndarray(), dtype=np.uint8)
+
+
+def _opened(url: str, address: str, options: Mapping[str, str], timeouts_s: tuple[float, float] | None) -> Any:  # noqa: ANN401 - av has no such type
+    try:
+        return av.open(url, options=dict(options), timeout=timeouts_s)
+    except (FFmpegError, OSError) as error:
+        refusal = map_error(error, address)
+    # Raised out here: an error keeps the one that it was raised in, and FFmpeg's has the password in it.
+    raise refusal
