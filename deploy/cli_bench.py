@@ -255,3 +255,29 @@ def bench_frames(
     figures = frame_throughput(size=size, count=count, rounds=rounds)
     Console().print(figures.table())
     write_json(json_out, figures.to_json())
+
+
+@bench.command("rtsp")
+def bench_rtsp_cameras(
+    seconds: Annotated[float, typer.Option(help="How long each latency is measured.", min=2)] = 30.0,
+    rounds: Annotated[int, typer.Option(help="How often each fault is tried.", min=1)] = 3,
+    json_out: JsonOut = None,
+) -> None:
+    """Measure RTSP cameras against real servers: latency, faults, 16 at once, a frozen one among them."""
+    import asyncio
+
+    from deploy.model_making import needs_extra
+
+    with needs_extra("ingest"):
+        from deploy.rtsp_bench import bench_rtsp
+    set_log_level("error")
+    check_writable(json_out)
+    console = Console()
+    figures = asyncio.run(bench_rtsp(seconds=seconds, rounds=rounds, on_step=console.print))
+    for table in figures.tables():
+        console.print(table)
+    write_json(json_out, figures.to_json())
+    for bound in figures.missed():
+        console.print(f"missed: {bound}")
+    if figures.missed():
+        raise typer.Exit(UNSOUND)

@@ -17,7 +17,7 @@ from deploy.playback import play_folder
 from deploy.result import RunResult
 from deploy.simulated_line import LINE, SimulatedLine, check_servers, run_line
 from ingest.sources.pictures import find_pictures
-from ingest.sources.video import LIVE_SCHEMES
+from ingest.sources.video.rtsp import LIVE_SCHEMES
 from shared.domain import GateMode
 from shared.errors import ConfigError
 from shared.redaction import redact_address

@@ -87,6 +87,7 @@ fetch_helm() {
 if command -v dpkg >/dev/null && command -v apt-get >/dev/null; then
     need redis-server python3-gi gir1.2-gst-rtsp-server-1.0 \
         gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly
+    need gstreamer1.0-plugins-bad # x265
     command -v java >/dev/null || need default-jre-headless
     command -v mvn >/dev/null || need maven
     [ -z "$missing" ] || install_packages

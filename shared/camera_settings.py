@@ -44,9 +44,17 @@ class GigeSettings(Section):
 
 
 class RtspSettings(Section):
-    """How a stream is fetched: over TCP, which loses nothing, or UDP."""
+    """How a stream is fetched: over TCP, which loses nothing, or UDP, where a loss is not always noticed.
+
+    A camera that has not opened within `open_ms` is away. An rtsps:// camera has to show a certificate that names its
+    address and is signed by an authority of `ca_file` (which may be that very certificate), or else of the system;
+    without `verify_certificate` any will do, and the login can be read by whoever stands between.
+    """
 
     transport: Literal["tcp", "udp"] = "tcp"
+    open_ms: Annotated[int, Field(ge=100)] = 1_800
+    verify_certificate: bool = True
+    ca_file: Path | None = None
 
 
 class PartsSettings(Section):

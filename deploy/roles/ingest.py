@@ -18,7 +18,8 @@ from ingest.service import Equipment, IngestService
 from ingest.sources.base import Source
 from ingest.sources.folder import FolderSource
 from ingest.sources.rendered import RenderedSource
-from ingest.sources.video import LIVE_SCHEMES, VideoSource
+from ingest.sources.video.file import VideoFileSource
+from ingest.sources.video.rtsp import LIVE_SCHEMES, RtspSource
 from shared.camera_settings import CameraSettings
 from shared.clock import Clock
 from shared.errors import ConfigError
@@ -51,15 +52,18 @@ def make_source(camera: CameraSettings, clock: Clock) -> Source:
             seed=camera.seed, width_px=camera.width_px, height_px=camera.height_px, defect_rate=camera.defect_rate
         )
         return RenderedSource(conveyor, rate_hz=camera.rate_hz, limit=camera.limit, clock=clock)
-    if address.startswith(LIVE_SCHEMES) or Path(address).is_file():
-        return VideoSource(
+    if address.startswith(LIVE_SCHEMES):
+        return RtspSource(
             address,
-            rate_hz=camera.rate_hz,
+            settings=camera.rtsp,
             limit=camera.limit,
             slate=camera.slate,
             stall_ms=camera.stall_ms,
+            trusts=camera.clock,
             clock=clock,
         )
+    if Path(address).is_file():
+        return VideoFileSource(address, rate_hz=camera.rate_hz, limit=camera.limit, slate=camera.slate, clock=clock)
     if "://" in address:
         raise ConfigError(
             f"camera {camera.name!r}: no source is known for {redact_address(address)!r}",

@@ -1,21 +1,23 @@
-"""An RTSP camera that shows the pictures pushed to it, as H.264 over RTP over TCP.
+"""RTSP cameras that show the pictures pushed to them, or the time.
 
-Runs under the interpreter that has GStreamer's bindings (Debian's `python3`), so it imports nothing of linewarden.
+Runs under the interpreter that has GStreamer's bindings (Debian's `python3`), so it imports nothing of linewarden but
+this package.
 
 Raw rgb24 frames of `width * height * 3` bytes each, with nothing between them, are read from standard input and served
 as one live shared mount, `rtsp://127.0.0.1:PORT/line`. No frame is dropped: standard input is read only while a client
 watches, so whoever pushes is held up instead. The end of the input ends the stream for the clients; the server ends
 when the last of them has gone.
 
+With `--cameras N` it reads nothing, and serves N mounts, `/camera-1` and so on, that show the time until it is stopped.
+
 Standard output gets `ready PORT` once it listens and `playing` when the first client plays.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 import threading
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gi
@@ -23,113 +25,66 @@ import gi
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402 (the versions have to be named first)
+from gi.repository import Gio, GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402 (the versions have to be named first)
+
+from deploy.rtsp.feeder import Feeder  # noqa: E402
+from deploy.rtsp.options import Options, parse_options  # noqa: E402
+from deploy.rtsp.timed import Timed  # noqa: E402
 
 HOST = "127.0.0.1"
 MOUNT = "/line"
-# Frames between standard input and the encoder: each one is latency when the reader is the slower side.
-_QUEUED_FRAMES = 1
-
-
-@dataclass(frozen=True)
-class Options:
-    """One camera: sizes in pixels, frames per second, TCP port, and H.264's quantizer (0 lossless, 51 worst)."""
-
-    width_px: int
-    height_px: int
-    fps: int
-    port: int
-    quantizer: int
-
-    @property
-    def frame_bytes(self) -> int:
-        """The size of one rgb24 frame."""
-        return self.width_px * self.height_px * 3
-
-    def pipeline(self) -> str:
-        """Return the media's pipeline: frames in at `frames`, RTP out at `pay0`."""
-        size = f"width={self.width_px},height={self.height_px},framerate={self.fps}/1"
-        return (
-            f"( appsrc name=frames is-live=true block=true format=time do-timestamp=true"
-            f" max-buffers={_QUEUED_FRAMES} max-bytes=0 max-time=0 caps=video/x-raw,format=RGB,{size}"
-            # Readers take BT.601 for granted when they turn the picture back to RGB.
-            f" ! videoconvert ! video/x-raw,format=I420,colorimetry=bt601"
-            f" ! x264enc tune=zerolatency speed-preset=veryfast pass=quant quantizer={self.quantizer}"
-            f" key-int-max={self.fps} ! video/x-h264,profile=high"
-            f" ! rtph264pay name=pay0 pt=96 config-interval=1 )"
-        )
-
-
-class Feeder:
-    """Carries frames from standard input to the media that is being watched, in one thread for the whole run."""
-
-    def __init__(self, frame_bytes: int) -> None:
-        self._frame_bytes = frame_bytes
-        self._change = threading.Condition()
-        self._source: Any = None
-
-    def attach(self, source: Any) -> None:  # noqa: ANN401 (gi has no types)
-        """Feed this appsrc from now on."""
-        with self._change:
-            self._source = source
-            self._change.notify_all()
-
-    def detach(self, source: Any) -> None:  # noqa: ANN401 (gi has no types)
-        """Feed this appsrc no longer, and hold the input up until there is another."""
-        with self._change:
-            if self._source is source:
-                self._source = None
-
-    def run(self) -> None:
-        """Feed until the input ends, and pass the end on; a frame that the end cuts short is left out."""
-        while True:
-            self._watched()  # before reading: whoever pushes is held up while nobody watches
-            frame = sys.stdin.buffer.read(self._frame_bytes)
-            if len(frame) < self._frame_bytes:
-                break
-            self._emit("push-buffer", Gst.Buffer.new_wrapped(frame))
-        self._emit("end-of-stream")
-
-    def _emit(self, action: str, *arguments: Any) -> None:  # noqa: ANN401 (gi has no types)
-        # A media whose last client has gone refuses what comes: the next media gets it.
-        while (source := self._watched()).emit(action, *arguments) != Gst.FlowReturn.OK:
-            self.detach(source)
-
-    def _watched(self) -> Any:  # noqa: ANN401 (gi has no types)
-        with self._change:
-            self._change.wait_for(lambda: self._source is not None)
-            return self._source
+_ROLE = "viewer"
 
 
 class Camera:
-    """The RTSP server around one feeder; its methods run on the main loop's thread."""
+    """The RTSP server around one feeder, or around several mounts that show the time.
+
+    Its methods run on the main loop's thread.
+    """
 
     def __init__(self, options: Options) -> None:
-        self._port = options.port
+        self._options = options
         self._loop = GLib.MainLoop()
         self._feeder = Feeder(options.frame_bytes)
+        self._timed = Timed(options)
         self._clients = 0
         self._ended = False
         self._played = False
-        factory = GstRtspServer.RTSPMediaFactory()
-        factory.set_launch(options.pipeline())
-        factory.set_shared(True)
-        # Over UDP the network would drop what it cannot carry.
-        factory.set_protocols(GstRtsp.RTSPLowerTrans.TCP)
-        factory.connect("media-configure", self._on_media)
         self._server = GstRtspServer.RTSPServer()
         self._server.set_address(HOST)
         self._server.set_service(str(options.port))
-        self._server.get_mount_points().add_factory(MOUNT, factory)
+        if options.login is not None or options.tls_pem is not None:
+            self._server.set_auth(_auth(options))
+        mounts = self._server.get_mount_points()
+        if not options.cameras:
+            mounts.add_factory(MOUNT, self._factory(self._feeder.attach, self._feeder.detach))
+        for camera in range(options.cameras):
+            attach, detach = partial(self._timed.attach, camera), partial(self._timed.detach, camera)
+            mounts.add_factory(f"/camera-{camera + 1}", self._factory(attach, detach))
         self._server.connect("client-connected", self._on_client)
 
     def run(self) -> None:
         """Serve until the input has ended and the last client has gone."""
         if not self._server.attach(None):
-            sys.exit(f"port {self._port} of {HOST} cannot be listened on")
-        threading.Thread(target=self._feed, name="feeder", daemon=True).start()
-        say(f"ready {self._port}")
+            sys.exit(f"port {self._options.port} of {HOST} cannot be listened on")
+        work = self._timed.run if self._options.cameras else self._feed
+        threading.Thread(target=work, name="feeder", daemon=True).start()
+        say(f"ready {self._options.port}")
         self._loop.run()
+
+    def _factory(self, attach: Any, detach: Any) -> Any:  # noqa: ANN401 (gi has no types)
+        factory = GstRtspServer.RTSPMediaFactory()
+        factory.set_launch(self._options.pipeline())
+        factory.set_shared(True)
+        # Over UDP the network would drop what it cannot carry.
+        factory.set_protocols(GstRtsp.RTSPLowerTrans.TCP)
+        if self._options.login is not None or self._options.tls_pem is not None:
+            permissions = GstRtspServer.RTSPPermissions()
+            for permission in ("media.factory.access", "media.factory.construct"):
+                permissions.add_permission_for_role(_ROLE, permission, True)
+            factory.set_permissions(permissions)
+        factory.connect("media-configure", partial(self._on_media, attach, detach))
+        return factory
 
     def _feed(self) -> None:
         self._feeder.run()
@@ -140,11 +95,11 @@ class Camera:
         self._leave_if_done()
         return bool(GLib.SOURCE_REMOVE)
 
-    def _on_media(self, _factory: Any, media: Any) -> None:  # noqa: ANN401 (gi has no types)
+    def _on_media(self, attach: Any, detach: Any, _factory: Any, media: Any) -> None:  # noqa: ANN401 (gi has no types)
         source = media.get_element().get_by_name("frames")
-        media.connect("unprepared", lambda _media: self._feeder.detach(source))
+        media.connect("unprepared", lambda _media: detach(source))
         # Not yet now: until it starts and asks, an appsrc refuses what comes as if it were closed.
-        source.connect("need-data", lambda source, _bytes: self._feeder.attach(source))
+        source.connect("need-data", lambda source, _bytes: attach(source))
 
     def _on_client(self, _server: Any, client: Any) -> None:  # noqa: ANN401 (gi has no types)
         self._clients += 1
@@ -165,6 +120,25 @@ class Camera:
             self._loop.quit()
 
 
+def _auth(options: Options) -> Any:  # noqa: ANN401 (gi has no types)
+    """Return what asks clients for a login and shows them a certificate, as far as the options say so."""
+    auth = GstRtspServer.RTSPAuth()
+    if options.tls_pem is not None:
+        auth.set_tls_certificate(Gio.TlsCertificate.new_from_file(options.tls_pem))
+    token = GstRtspServer.RTSPToken()
+    token.set_string("media.factory.role", _ROLE)
+    if options.login is None:
+        auth.set_default_token(token)
+        return auth
+    user, password = options.login
+    if options.auth == "digest":
+        auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
+        auth.add_digest(user, password, token)
+    else:
+        auth.add_basic(GstRtspServer.RTSPAuth.make_basic(user, password), token)
+    return auth
+
+
 def say(line: str) -> None:
     """Write one line to standard output at once."""
     sys.stdout.write(f"{line}\n")
@@ -173,15 +147,9 @@ def say(line: str) -> None:
 
 def main() -> None:
     """Read the command line and serve."""
-    parser = argparse.ArgumentParser(description="Serve rgb24 frames from standard input as an RTSP camera.")
-    parser.add_argument("--width", type=int, required=True, help="pixels, even")
-    parser.add_argument("--height", type=int, required=True, help="pixels, even")
-    parser.add_argument("--fps", type=int, required=True, help="frames per second that the stream declares")
-    parser.add_argument("--port", type=int, required=True, help=f"TCP port of {HOST}")
-    parser.add_argument("--quantizer", type=int, default=18, help="H.264 quantizer: 0 is lossless, 51 the worst")
-    given = parser.parse_args()
+    options = parse_options()
     Gst.init(None)
-    Camera(Options(given.width, given.height, given.fps, given.port, given.quantizer)).run()
+    Camera(options).run()
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ class Fault(StrEnum):
     UNREADABLE = "unreadable"
     INCOMPLETE = "incomplete"
     LOST = "lost"
+    OVERRUN = "overrun"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +31,8 @@ class Shot:
     """One exposure.
 
     `pixels` is None when the exposure happened but gave no usable picture; `fault` then says why: it cannot be decoded,
-    parts of it are missing, or it never arrived and is known by a gap in the camera's count alone.
+    parts of it are missing, it never arrived and is known by a gap in the camera's count alone, or it waited while too
+    many newer ones came.
     `number` counts parts where the source knows them, over all its restarts; else it is None. `trigger` is the camera's
     own count of its triggers or exposures, which begins again when the camera does; `encoder` the conveyor's count at
     the exposure. `label` is the ground truth, "good" or a defect's name, where the source knows it.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from ingest.sources.base import Shot
+from ingest.sources.base import Fault, Shot
 from ingest.sources.pacing import Pacer
 from ingest.sources.pictures import PictureFile, find_pictures, read_picture
 from shared.clock import Clock
@@ -47,7 +47,8 @@ class FolderSource:
             self._log.warning("picture.unreadable", error=str(error))
             pixels = None
         await self._pacer.tick()
-        return Shot(pixels, self._clock.utc_ns(), self._number, file.label)
+        fault = Fault.UNREADABLE if pixels is None else None
+        return Shot(pixels, self._clock.utc_ns(), self._number, file.label, fault=fault)
 
     async def close(self) -> None:
         """Nothing to let go of."""
