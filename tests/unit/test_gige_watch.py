@@ -28,10 +28,13 @@ class FixedPulse:
         """Nothing to close."""
 
 
-def loss(watch: Watch, pulse: FixedPulse, *, silent_ms: int = 0, in_control: bool = True) -> LossCause | None:
-    """Return why the camera is lost now, whose last picture came so long ago."""
-    last_ns = NOW_NS - silent_ms * NS_PER_MS
-    found = watch.loss(NOW_NS, last_frame_ns=last_ns, pulse=pulse, in_control=in_control)
+def loss(
+    watch: Watch, pulse: FixedPulse, *, silent_ms: int = 0, broken_ms: int | None = None, in_control: bool = True
+) -> LossCause | None:
+    """Return why the camera is lost now, whose last whole picture came so long ago, and its last broken one."""
+    whole_ns = NOW_NS - silent_ms * NS_PER_MS
+    last_ns = whole_ns if broken_ms is None else NOW_NS - broken_ms * NS_PER_MS
+    found = watch.loss(NOW_NS, last_frame_ns=last_ns, last_whole_ns=whole_ns, pulse=pulse, in_control=in_control)
     return None if found is None else found.cause
 
 
@@ -52,7 +55,14 @@ def test_a_camera_that_does_not_answer_is_lost(watch: Watch) -> None:
     """Half a second's questions without answer and without picture are a lost camera; a picture meanwhile is not."""
     assert loss(watch, unanswered(340), silent_ms=341) is None
     assert loss(watch, unanswered(350), silent_ms=351) is LossCause.UNREACHABLE
-    assert loss(watch, unanswered(900), silent_ms=10) is None
+    assert loss(watch, unanswered(900), silent_ms=349) is None
+    assert loss(watch, unanswered(900), silent_ms=350) is LossCause.UNREACHABLE
+
+
+def test_a_broken_picture_is_no_sign_of_life() -> None:
+    """A picture whose rest never came is told late: a camera that died while it sent one is noticed all the same."""
+    assert loss(FREE_RUN, unanswered(360), silent_ms=370, broken_ms=150) is LossCause.UNREACHABLE
+    assert loss(FREE_RUN, FixedPulse(), silent_ms=9_000, broken_ms=10) is None
 
 
 def test_a_camera_that_restarted_is_lost_at_once() -> None:

@@ -146,18 +146,24 @@ class Session:
 
     def _stream(self, running: _Running) -> None:
         camera, pulse = running.camera, running.pulse
-        last_frame_ns = counted_ns = self._clock.monotonic_ns()
+        last_frame_ns = last_whole_ns = counted_ns = self._clock.monotonic_ns()
         try:
             while not self._stop.is_set():
                 frame = camera.pop(_POP_MS)
                 now_ns = self._clock.monotonic_ns()
                 if frame is not None:
                     last_frame_ns = now_ns
+                    last_whole_ns = now_ns if frame.problem is None else last_whole_ns
                     for shot in running.exposures.of_frame(frame):
                         self._handover.put(shot)
                 pulse.poll(now_ns)
-                in_control = camera.in_control()
-                loss = running.watch.loss(now_ns, last_frame_ns=last_frame_ns, pulse=pulse, in_control=in_control)
+                loss = running.watch.loss(
+                    now_ns,
+                    last_frame_ns=last_frame_ns,
+                    last_whole_ns=last_whole_ns,
+                    pulse=pulse,
+                    in_control=camera.in_control(),
+                )
                 if loss is not None:
                     raise loss
                 if now_ns - counted_ns >= _STATISTICS_EVERY_NS:

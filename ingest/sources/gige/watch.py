@@ -24,15 +24,21 @@ class Watch:
     period_s: float | None
     stall_s: float
 
-    def loss(self, now_ns: int, *, last_frame_ns: int, pulse: Pulse, in_control: bool) -> SourceUnavailableError | None:
-        """Return why the camera is lost, or None. Times are monotonic."""
+    def loss(
+        self, now_ns: int, *, last_frame_ns: int, last_whole_ns: int, pulse: Pulse, in_control: bool
+    ) -> SourceUnavailableError | None:
+        """Return why the camera is lost, or None.
+
+        Times are monotonic: of the last frame, and of the last one that was whole. One that is not may be told long
+        after its camera died, when its rest has not come in time, and is no sign of life.
+        """
         if pulse.refused:
             return SourceUnavailableError(f"camera {self.camera} is gone: nobody answers at its address")
         asked_ns = pulse.unanswered_since_ns
-        if asked_ns is not None and now_ns - asked_ns >= _UNANSWERED_NS and last_frame_ns < asked_ns:
-            silent_ms = (now_ns - asked_ns) // NS_PER_MS
+        if asked_ns is not None and (silent_ns := now_ns - max(asked_ns, last_whole_ns)) >= _UNANSWERED_NS:
             return SourceUnavailableError(
-                f"camera {self.camera} has not answered for {silent_ms} ms", "Check its cable and its power."
+                f"camera {self.camera} has not answered for {silent_ns // NS_PER_MS} ms",
+                "Check its cable and its power.",
             )
         if not pulse.controlled or not in_control:
             return SourceUnavailableError(
