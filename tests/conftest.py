@@ -12,6 +12,7 @@ import pytest
 
 from deploy.servers import helm_tools
 from deploy.servers.base import LoopbackServer
+from deploy.servers.gige import camera_available
 from deploy.servers.kafka import KafkaServer
 from deploy.servers.redis import RedisServer
 from deploy.servers.rtsp import rtsp_available
@@ -37,6 +38,19 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def rtsp() -> None:
     """Make sure that an RTSP server can be started here."""
     problem = rtsp_available()
+    if problem is not None:
+        _missing(problem)
+
+
+@pytest.fixture(scope="session")
+def aravis() -> None:
+    """Make sure that Aravis, its Python binding and its software camera are here."""
+    problem = camera_available()
+    if problem is None:
+        try:
+            importlib.import_module("ingest.sources.gige.aravis")
+        except (ImportError, ValueError) as error:
+            problem = f"Aravis cannot be used from Python ({error})"
     if problem is not None:
         _missing(problem)
 

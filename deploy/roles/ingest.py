@@ -64,12 +64,46 @@ def make_source(camera: CameraSettings, clock: Clock) -> Source:
         )
     if Path(address).is_file():
         return VideoFileSource(address, rate_hz=camera.rate_hz, limit=camera.limit, slate=camera.slate, clock=clock)
+    if address.startswith("gige://"):
+        return _gige(camera, clock)
+    if address.startswith("gentl://"):
+        return _gentl(camera, clock)
     if "://" in address:
         raise ConfigError(
             f"camera {camera.name!r}: no source is known for {redact_address(address)!r}",
-            "Use rendered, a folder of pictures, a video file, or rtsp://.",
+            "Use rendered, a folder of pictures, a video file, rtsp://, gige:// or gentl://.",
         )
     return FolderSource(Path(address), rate_hz=camera.rate_hz, limit=camera.limit, seed=camera.seed, clock=clock)
+
+
+def _gige(camera: CameraSettings, clock: Clock) -> Source:
+    from ingest.sources.gige.source import GigeSource
+
+    try:
+        from ingest.sources.gige.aravis import AravisCamera
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"camera {camera.name!r}: gige:// needs the package {error.name!r}, which is not installed",
+            "Install Debian's gir1.2-aravis-0.8 libgirepository1.0-dev libcairo2-dev gcc pkg-config, "
+            "then pip install 'linewarden[gige]'.",
+        ) from None
+    # What PyGObject raises without Aravis' description.
+    except ValueError as error:
+        raise ConfigError(
+            f"camera {camera.name!r}: gige:// needs Aravis ({error})", "Install the Debian package gir1.2-aravis-0.8."
+        ) from None
+    return GigeSource(camera, clock, AravisCamera)
+
+
+def _gentl(camera: CameraSettings, clock: Clock) -> Source:
+    try:
+        from ingest.sources.gentl import GentlSource
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"camera {camera.name!r}: gentl:// needs the package {error.name!r}, which is not installed",
+            "Install it with: pip install 'linewarden[gentl]'.",
+        ) from None
+    return GentlSource(camera, clock)
 
 
 def make_photo_eye(line: LineSettings) -> PhotoEye:
