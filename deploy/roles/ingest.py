@@ -13,10 +13,12 @@ from ingest.photo_eye.modbus import ModbusPhotoEye
 from ingest.preparation import Preparation
 from ingest.quality.gate import QualityGate
 from ingest.quality.limits import read_limits
+from ingest.recording.header import SUFFIX
 from ingest.rendering.conveyor import ConveyorSettings
 from ingest.service import Equipment, IngestService
 from ingest.sources.base import Source
 from ingest.sources.folder import FolderSource
+from ingest.sources.recorded import RecordedSource
 from ingest.sources.rendered import RenderedSource
 from ingest.sources.video import LIVE_SCHEMES, VideoSource
 from shared.camera_settings import CameraSettings
@@ -51,6 +53,8 @@ def make_source(camera: CameraSettings, clock: Clock) -> Source:
             seed=camera.seed, width_px=camera.width_px, height_px=camera.height_px, defect_rate=camera.defect_rate
         )
         return RenderedSource(conveyor, rate_hz=camera.rate_hz, limit=camera.limit, clock=clock)
+    if address.endswith(SUFFIX) and "://" not in address:
+        return RecordedSource(Path(address), speed=camera.speed, limit=camera.limit, clock=clock)
     if address.startswith(LIVE_SCHEMES) or Path(address).is_file():
         return VideoSource(
             address,
@@ -63,7 +67,7 @@ def make_source(camera: CameraSettings, clock: Clock) -> Source:
     if "://" in address:
         raise ConfigError(
             f"camera {camera.name!r}: no source is known for {redact_address(address)!r}",
-            "Use rendered, a folder of pictures, a video file, or rtsp://.",
+            "Use rendered, a folder of pictures, a video file, a recording (.mcap), or rtsp://.",
         )
     return FolderSource(Path(address), rate_hz=camera.rate_hz, limit=camera.limit, seed=camera.seed, clock=clock)
 
