@@ -35,7 +35,7 @@ def shots(count: int, *, gap_ns: int = 100_000_000) -> list[Shot]:
 
 def write(path: Path, recorded: Iterable[Shot], header: RecordingHeader = HEADER, *, each_whole: bool = False) -> Path:
     """Write a finished recording; with `each_whole` every shot has a chunk of its own."""
-    writer = RecordingWriter(path, header, overwrite=True)
+    writer = RecordingWriter(path, header)
     for shot in recorded:
         writer.add(encode_shot(shot), at_ns=shot.captured_at_ns)
         if each_whole:

@@ -21,9 +21,9 @@ class RecordingWriter:
     `add`, `flush` and `close` raise `OSError` when the disk takes no more; then only `close` is left to call.
     """
 
-    def __init__(self, path: Path, header: RecordingHeader, *, overwrite: bool = False) -> None:
+    def __init__(self, path: Path, header: RecordingHeader) -> None:
         """Create the file; raises `ConfigError` when that cannot be done, or when it is there."""
-        self._file = _create(path, overwrite=overwrite)
+        self._file = _create(path)
         self._shots = 0
         self._kept = 0
         self._broken = False
@@ -95,14 +95,17 @@ class RecordingWriter:
         self._file.settle()
 
 
-def _create(path: Path, *, overwrite: bool) -> _WholeFile:
+def _create(path: Path) -> _WholeFile:
     if path.suffix != SUFFIX:
         raise ConfigError(f"recording {str(path)!r} does not end in {SUFFIX}", f"Give a name that ends in {SUFFIX}.")
-    if path.exists() and not overwrite:
-        raise ConfigError(f"recording {str(path)!r} is there already", "Give another name, or --overwrite.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _refusal(path, error) from None
+    try:
         return _WholeFile(path)
+    except FileExistsError:
+        raise ConfigError(f"recording {str(path)!r} is there already", "Give another name, or remove it.") from None
     except OSError as error:
         raise _refusal(path, error) from None
 
@@ -116,7 +119,7 @@ class _WholeFile:
 
     def __init__(self, path: Path) -> None:
         # Without a buffer: what a buffer cannot write it tries again at its close, behind what was cut off.
-        self._file = path.open("wb", buffering=0)
+        self._file = path.open("xb", buffering=0)
         self._at = 0
         self._settled = 0
 

@@ -138,7 +138,9 @@ async def test_pixels_that_are_no_picture_are_passed_over(tmp_path: Path) -> Non
     assert await recorder.finish() == RecorderFigures(kept=1, skipped=1, lost=0, error=None)
 
 
-@pytest.mark.parametrize(("name", "says"), [("a.mkv", "does not end in"), ("there.mcap", "already"), ("b/c.mcap", "b")])
+@pytest.mark.parametrize(
+    ("name", "says"), [("a.mkv", "does not end in"), ("there.mcap", "already"), ("b/c.mcap", "cannot write")]
+)
 def test_a_file_that_cannot_be_made_is_refused(tmp_path: Path, name: str, says: str) -> None:
     """Another ending, one that is there, or a folder that is a file."""
     (tmp_path / "there.mcap").write_bytes(b"precious")
