@@ -255,3 +255,27 @@ def bench_frames(
     figures = frame_throughput(size=size, count=count, rounds=rounds)
     Console().print(figures.table())
     write_json(json_out, figures.to_json())
+
+
+@bench.command("encoding")
+def bench_encodings(
+    folders: Annotated[list[Path], typer.Argument(help="Sets of pictures with test and ground_truth.")],
+    profile: Annotated[str, typer.Option(help="Which tower, at which size.")] = "lite",
+    model: Annotated[Path | None, typer.Option(help="A trained model; without one each set has its own.")] = None,
+    seeds: Annotated[int, typer.Option(help="How often a model is trained, each time anew.", min=1)] = 1,
+    reject_at: Annotated[float, typer.Option(help="The calibrated score that would reject.", min=0, max=12)] = 2.0,
+    json_out: JsonOut = None,
+) -> None:
+    """Measure a model on test pictures as they arrive raw, as PNG and as JPEG of several qualities."""
+    from deploy.model_making import needs_extra, progress_bar, step_bars
+
+    with needs_extra("detector"), needs_extra("ingest"):
+        from deploy.encoding_bench import bench_encoding
+    check_writable(json_out)
+    console = Console()
+    with progress_bar(console) as progress:
+        figures = bench_encoding(
+            folders, profile=profile, model=model, seeds=seeds, reject_at=reject_at, on_progress=step_bars(progress)
+        )
+    console.print(figures.table())
+    write_json(json_out, figures.to_json())

@@ -12,6 +12,7 @@ from mcap.writer import CompressionType, IndexType, Writer
 from ingest.recording.header import METADATA, PROFILE, SEQUENCES, SUFFIX, RecordingHeader
 from shared.errors import ConfigError
 
+_LATEST_NS: Final = 2**64 - 1
 _CHUNK_BYTES: Final = 4 * 1024 * 1024
 
 
@@ -60,6 +61,8 @@ class RecordingWriter:
         """Append a shot that was captured at `at_ns`; it is in the file at the next flush, or when a chunk is full."""
         before = self._file.tell()
         self._shots += 1
+        # MCAP's own times are unsigned; the shot's, which is played, is in the data.
+        at_ns = min(max(0, at_ns), _LATEST_NS)
         with self._whole():
             self._writer.add_message(
                 self._channel, log_time=at_ns, data=data, publish_time=at_ns, sequence=self._shots % SEQUENCES

@@ -24,7 +24,7 @@ counts = st.none() | st.integers(-(2**62), 2**62)
 any_shots = st.builds(
     Shot,
     st.none() | pixels,
-    st.integers(0, 2**63 - 1),
+    st.integers(-(2**62), 2**63 - 1),
     counts,
     st.none() | st.text(max_size=10),
     counts,
