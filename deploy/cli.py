@@ -13,10 +13,12 @@ from rich.console import Console
 
 from deploy.app import Role
 from deploy.cli_bench import bench
+from deploy.cli_bench_cameras import bench_encodings, bench_gige_camera, bench_rtsp_cameras
 from deploy.cli_cameras import cameras
 from deploy.cli_faults import run_faults
 from deploy.cli_options import UNSOUND, JsonOut, Product, Seed, check_writable, set_log_level, write_json
 from deploy.cli_plan import plan_replicas
+from deploy.cli_record import record_camera
 from deploy.cli_topics import topics
 from shared.domain import Effort, GateMode
 from shared.errors import LinewardenError
@@ -33,12 +35,16 @@ app = typer.Typer(
     add_completion=False,
 )
 dev = typer.Typer(help="The servers that a developer needs, on loopback.", no_args_is_help=True)
+bench.command("encoding")(bench_encodings)
+bench.command("gige")(bench_gige_camera)
+bench.command("rtsp")(bench_rtsp_cameras)
 app.add_typer(bench, name="bench")
 app.add_typer(cameras, name="cameras")
 app.add_typer(dev, name="dev")
 app.add_typer(topics, name="topics")
 app.command("plan")(plan_replicas)
 app.command("faults")(run_faults)
+app.command("record")(record_camera)
 
 Config = Annotated[Path, typer.Option("--config", help="The line's settings, a TOML file.")]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from deploy.cameras.observing import Observation
 from ingest.sources.base import Fault, TimeSource
-from ingest.sources.video import LIVE_SCHEMES
+from ingest.sources.video.rtsp import LIVE_SCHEMES
 from shared.camera_settings import CameraSettings
 
 _DARK: Final = 20.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from deploy.adapters import Adapters
+from ingest.geometry import Geometry
 from ingest.part_register.base import AbsentPartRegister, PartRegister
 from ingest.part_register.modbus import ModbusPartRegister
 from ingest.photo_eye.absent import AbsentPhotoEye
@@ -13,10 +14,12 @@ from ingest.photo_eye.modbus import ModbusPhotoEye
 from ingest.preparation import Preparation
 from ingest.quality.gate import QualityGate
 from ingest.quality.limits import read_limits
+from ingest.recording.header import SUFFIX
 from ingest.rendering.conveyor import ConveyorSettings
 from ingest.service import Equipment, IngestService
 from ingest.sources.base import Source
 from ingest.sources.folder import FolderSource
+from ingest.sources.recorded import RecordedSource
 from ingest.sources.rendered import RenderedSource
 from ingest.sources.video.file import VideoFileSource
 from ingest.sources.video.rtsp import LIVE_SCHEMES, RtspSource
@@ -52,6 +55,8 @@ def make_source(camera: CameraSettings, clock: Clock) -> Source:
             seed=camera.seed, width_px=camera.width_px, height_px=camera.height_px, defect_rate=camera.defect_rate
         )
         return RenderedSource(conveyor, rate_hz=camera.rate_hz, limit=camera.limit, clock=clock)
+    if address.endswith(SUFFIX) and "://" not in address:
+        return RecordedSource(Path(address), speed=camera.speed, limit=camera.limit, clock=clock)
     if address.startswith(LIVE_SCHEMES):
         return RtspSource(
             address,
@@ -71,7 +76,7 @@ def make_source(camera: CameraSettings, clock: Clock) -> Source:
     if "://" in address:
         raise ConfigError(
             f"camera {camera.name!r}: no source is known for {redact_address(address)!r}",
-            "Use rendered, a folder of pictures, a video file, rtsp://, gige:// or gentl://.",
+            "Use rendered, a folder of pictures, a video file, a recording (.mcap), rtsp://, gige:// or gentl://.",
         )
     return FolderSource(Path(address), rate_hz=camera.rate_hz, limit=camera.limit, seed=camera.seed, clock=clock)
 
@@ -123,5 +128,9 @@ def make_register(line: LineSettings) -> PartRegister:
 
 
 def make_preparation(camera: CameraSettings) -> Preparation:
-    """Return what is done to the camera's pictures; the errors of `read_limits`."""
-    return Preparation(quality=None if camera.limits is None else QualityGate(read_limits(camera.limits)))
+    """Return what is done to the camera's pictures; the errors of `read_limits` and of `Geometry.from_settings`."""
+    geometry = Geometry.from_settings(camera.geometry, camera.name)
+    return Preparation(
+        transform=geometry if geometry.changes else None,
+        quality=None if camera.limits is None else QualityGate(read_limits(camera.limits)),
+    )

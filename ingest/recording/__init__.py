@@ -1,0 +1,1 @@
+"""What a camera gave, kept in a file that can be played again."""
