@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from deploy.roles.ingest import make_source
+from deploy.camera_sources import make_source
 from ingest.recording.header import RecordingHeader
 from ingest.recording.recorder import Recorder, RecorderFigures
 from ingest.recording.source import RecordingSource

@@ -125,7 +125,8 @@ class CameraSettings(Section):
     spread one fast camera over as many detector replicas. Frames beyond `max_rate_hz` are not sent, so that a camera
     whose trigger runs wild takes no others' time: their parts default. `clock` is whose time tells when a frame was
     exposed: the camera's where it is plausible (`auto`), or always the `camera`'s or that of the `receipt`.
-    A recording is played by its own times, `speed` times as fast. `stall_ms` without a picture is a lost camera.
+    A recording, and a film without `rate_hz`, is played at its own pace, `speed` times as fast. `stall_ms` without a
+    picture is a lost camera.
     `encoding` `auto` is JPEG for 8 bits and PNG, which keeps them all, for 16.
     The camera sees a part `offset_ms` of time, and `offset_counts` of the encoder, after the line's first camera.
     `limits` is the file that `linewarden cameras calibrate` wrote: pictures outside of it are not inspected.

@@ -7,9 +7,9 @@ from typing import Final
 
 import numpy as np
 
+from deploy.camera_sources import is_live
 from deploy.cameras.observing import Observation
 from ingest.sources.base import Fault, TimeSource
-from ingest.sources.video.rtsp import LIVE_SCHEMES
 from shared.camera_settings import CameraSettings
 
 _DARK: Final = 20.0
@@ -82,7 +82,7 @@ def _time(camera: CameraSettings, found: Observation) -> Iterator[str]:
     wanted = camera.gige.frame_rate_hz
     if wanted is not None and found.fps < _SLOW * wanted:
         yield f"It sends {found.fps:.1f} pictures a second, and {wanted:g} were set: is the exposure too long for that?"
-    if found.counts.get("stamps_not_taken"):
+    if found.counts.get("times_not_taken"):
         yield "Its clock is off by more than its frames can be old: synchronise it (PTP or NTP)."
     if found.age_ms(95) > _OLD_MS:
         told = "by its own clock" if found.time_sources[TimeSource.CAMERA] else "since their receipt"
@@ -93,6 +93,5 @@ def verdict(camera: CameraSettings, found: Observation) -> str:
     """Return one sentence on a camera with which all is well."""
     size = next(iter(found.sizes))
     clock = "its own clock" if found.time_sources[TimeSource.CAMERA] else "the time of receipt"
-    live = camera.source.get_secret_value().startswith((*LIVE_SCHEMES, "gige://", "gentl://"))
-    age = f", {found.age_ms(95):.0f} ms old when read (p95, by {clock})" if live else ""
+    age = f", {found.age_ms(95):.0f} ms old when read (p95, by {clock})" if is_live(camera) else ""
     return f"All is well: {size}, {found.fps:.1f} pictures a second{age}."

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from deploy.roles.ingest import make_source
+from deploy.camera_sources import make_source
 from ingest.quality.look import Look, difference, look_at
 from ingest.sources.base import Shot, Source, TimeSource
 from shared.camera_settings import CameraSettings

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deploy.camera_sources import make_source
 from deploy.recording import choose
-from deploy.roles.ingest import make_source
 from ingest.recording.reading import measure
 from ingest.rendering.conveyor import ConveyorSettings, write_dataset
 from ingest.sources.base import Shot

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from pydantic import SecretStr
 
-from deploy.roles.ingest import make_source
+from deploy.camera_sources import make_source
 from deploy.servers.gige import SoftwareCamera
 from ingest.sources.base import Fault, Shot
 from ingest.sources.gige.discovery import discover

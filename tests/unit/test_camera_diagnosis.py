@@ -77,7 +77,7 @@ def test_lost_pictures_are_said_by_their_kind(fault: Fault, says: str) -> None:
 def test_time_that_is_wrong_is_said() -> None:
     """A clock that is off, frames that are old, a rate that was not kept."""
     found = seen(GOOD, age_ms=900)
-    found.counts = {"stamps_not_taken": 4}
+    found.counts = {"times_not_taken": 4}
     camera = CameraSettings(gige=GigeSettings(frame_rate_hz=30))
     sentences = problems(camera, found)
     assert ["30 were set" in sentences[0], "PTP or NTP" in sentences[1], "900 ms old" in sentences[2]] == [True] * 3

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from ingest.sources.base import Fault, Shot
 from ingest.sources.video.file import VideoFileSource
-from shared.clock import SystemClock
+from shared.clock import NS_PER_MS, SystemClock
 from shared.errors import DataError
 from tests.videos import CHART, chart, encoded, patches_of, write_without
 
@@ -110,3 +110,16 @@ async def test_what_is_no_video_is_refused(tmp_path: Path) -> None:
     for name in ("notes.mp4", "absent.mp4"):
         with pytest.raises(DataError, match=name):
             await shots_of(tmp_path / name)
+
+
+@pytest.mark.parametrize(("rate_hz", "speed", "period_ms"), [(None, 1.0, 40), (None, 4.0, 10), (20.0, 4.0, 50)])
+async def test_a_film_has_a_pace_of_its_own(
+    rate_hz: float | None, speed: float, period_ms: float, tmp_path: Path
+) -> None:
+    """Its own average rate times the speed, unless another one is asked for."""
+    path = tmp_path / "film.h264"
+    path.write_bytes(b"".join(encoded(moving(3))))
+    source = VideoFileSource(str(path), rate_hz=rate_hz, limit=None, slate=False, clock=SystemClock(), speed=speed)
+    await source.open()
+    await source.close()
+    assert source._pacer._period_ns == period_ms * NS_PER_MS

@@ -90,6 +90,12 @@ class Container:
         if lost is not None:
             raise lost
 
+    @property
+    def rate_hz(self) -> float | None:
+        """Return the average rate that the stream names, if it names one."""
+        rate = self._stream.average_rate
+        return float(rate) if rate else None
+
     def close(self) -> None:
         """Disconnect."""
         self._container.close()

@@ -18,18 +18,24 @@ from shared.clock import Clock
 from shared.errors import DataError, SourceUnavailableError
 from shared.log import get_logger
 
+_RATE_HZ: Final = 10.0
+"""Of a file that does not say its own."""
 _REMEDY: Final = "Give a video file that FFmpeg reads, or an rtsp:// address."
 
 
 class VideoFileSource:
-    """The frames of a file, once, at `rate_hz`; a frame is exposed when it is shown.
+    """The frames of a file, once, at `rate_hz`, or with None at its own average rate times `speed`.
 
-    With `slate`, each frame carries its part number in a strip, which is cut off.
+    A frame is exposed when it is shown. With `slate`, each frame carries its part number in a strip, which is cut off.
     """
 
-    def __init__(self, path: str, *, rate_hz: float, limit: int | None, slate: bool, clock: Clock) -> None:
+    def __init__(
+        self, path: str, *, rate_hz: float | None, limit: int | None, slate: bool, clock: Clock, speed: float = 1.0
+    ) -> None:
         self._path = path
-        self._pacer = Pacer(clock, rate_hz)
+        self._rate_hz = rate_hz
+        self._speed = speed
+        self._pacer = Pacer(clock, rate_hz or _RATE_HZ)
         self._limit = limit
         self._slate = slate
         self._clock = clock
@@ -55,6 +61,8 @@ class VideoFileSource:
             self._container = await asyncio.to_thread(self._connect)
         except SourceUnavailableError as error:
             raise DataError(f"video file {self._path!r} cannot be read: {error.problem}", _REMEDY) from None
+        if self._rate_hz is None:
+            self._pacer = Pacer(self._clock, (self._container.rate_hz or _RATE_HZ) * self._speed)
         self._exposures.restart()
         self._pictures = iter(self._container)
 
