@@ -15,10 +15,10 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from ingest.sources.video.decoded import Decoded, PictureKind
-from ingest.sources.video.errors import map_error, unreadable
+from ingest.sources.video.errors import map_error, stalled, unreadable
 from ingest.sources.video.integrity import Integrity
 from ingest.sources.video.reported_time import ReportedTime
-from shared.clock import Clock
+from shared.clock import NS_PER_S, Clock
 from shared.errors import SourceUnavailableError
 
 _NS_PER_US: Final = 1_000
@@ -51,19 +51,31 @@ class Container:
         *,
         options: Mapping[str, str],
         timeouts_s: tuple[float, float] | None,
+        silence_s: float,
         lossy: bool,
         counts: Counter[str],
         clock: Clock,
     ) -> None:
-        """Open it; raises `SourceUnavailableError`. `address` is how the url may be printed."""
+        """Open it; raises `SourceUnavailableError`.
+
+        `address` is how the url may be printed. After `silence_s` without a picture FFmpeg gives up, and so does this.
+        """
         self._address = address
+        self._silence_s = silence_s
         self._clock = clock
         self._counts = counts
         self._integrity = Integrity(lossy=lossy)
         self._reported = ReportedTime()
         self._reformatter = VideoReformatter()
         self._pending: dict[int, _Arrival] = {}
-        self._container = _opened(url, address, options, timeouts_s)
+        asked_ns = clock.monotonic_ns()
+        try:
+            self._container: Any = _opened(url, address, options, timeouts_s)
+        except SourceUnavailableError:
+            # What FFmpeg says of its own time-out is that the data are invalid.
+            if self._silent_since(asked_ns):
+                raise stalled(address) from None
+            raise
         streams = self._container.streams.video
         if not streams or streams[0].codec_context is None:
             self._container.close()
@@ -75,18 +87,26 @@ class Container:
     def __iter__(self) -> Iterator[Decoded]:
         """Give each exposure."""
         first_bytes_ns: int | None = None
+        asked_ns = self._clock.monotonic_ns()
         lost: SourceUnavailableError | None = None
         try:
             for packet in self._container.demux(self._stream):
+                silent = self._silent_since(asked_ns)
                 now_ns = self._clock.utc_ns()
                 held_back = self._stream.codec_context.name in _HELD_BACK
                 received_ns = first_bytes_ns if held_back and first_bytes_ns is not None else now_ns
                 first_bytes_ns = now_ns
                 yield from self._decoded(packet, _Arrival(received_ns, self._reported_ns(packet)))
+                if silent:
+                    # That was the picture held back, which FFmpeg hands out at its time-out, and then waits again.
+                    lost = stalled(self._address)
+                    break
+                asked_ns = self._clock.monotonic_ns()
         except StreamEnd:
             return
         except (FFmpegError, OSError) as error:
-            lost = map_error(error, self._address)
+            silent = self._silent_since(asked_ns)
+            lost = stalled(self._address) if silent else map_error(error, self._address)
         if lost is not None:
             raise lost
 
@@ -115,6 +135,9 @@ class Container:
             yield Decoded(self._pixels(frame), kind, its_own.received_ns, its_own.reported_ns)
         while len(self._pending) > _PENDING:
             yield self._undecodable(self._pending.pop(min(self._pending)))
+
+    def _silent_since(self, asked_ns: int) -> bool:
+        return (self._clock.monotonic_ns() - asked_ns) / NS_PER_S >= self._silence_s
 
     def _undecodable(self, arrival: _Arrival) -> Decoded:
         self._integrity.damaged()

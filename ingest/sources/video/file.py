@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,6 +88,7 @@ class VideoFileSource:
             self._path,
             options={},
             timeouts_s=None,
+            silence_s=math.inf,
             lossy=False,
             counts=self.counts,
             clock=self._clock,

@@ -9,6 +9,7 @@ from ingest.sources.base import Shot
 from ingest.sources.exposure_clock import ExposureClock
 from ingest.sources.video.container import Container
 from ingest.sources.video.decoded import Pictures
+from ingest.sources.video.errors import stalled
 from ingest.sources.video.exposures import Exposures, new_counts
 from ingest.sources.video.reader import Reader
 from ingest.sources.video.waiting import Waiting
@@ -19,7 +20,10 @@ from shared.log import get_logger
 from shared.redaction import redact_address
 
 LIVE_SCHEMES: Final = ("rtsp://", "rtsps://")
-# A thread that FFmpeg holds ends by FFmpeg's own time-out, so much after it was given up.
+# FFmpeg's time-out, good to two tenths of a second, comes first: at it, FFmpeg hands out the picture that it held back
+# for the start of the next one. Our own watch comes after it.
+_EARLIER_S: Final = 0.1
+_WATCH_S: Final = 0.25
 _GRACE_S: Final = 0.5
 _MOST_GIVEN_UP: Final = 3
 _CLOSE_S: Final = 0.5
@@ -39,13 +43,17 @@ def live_options(settings: RtspSettings, *, secure: bool, stall_s: float) -> dic
         "probesize": "65536",
         "fpsprobesize": "0",
         "analyzeduration": "1",
-        "timeout": str(round((stall_s + _GRACE_S) * 1e6)),
+        "timeout": str(round(_silence_s(stall_s) * 1e6)),
     }
     if secure:
         options["tls_verify"] = "1" if settings.verify_certificate else "0"
         if settings.ca_file is not None:
             options["ca_file"] = str(settings.ca_file)
     return options
+
+
+def _silence_s(stall_s: float) -> float:
+    return max(stall_s - _EARLIER_S, stall_s / 2)
 
 
 class RtspSource:
@@ -93,7 +101,7 @@ class RtspSource:
         await self.close()
         self._given_up = [reader for reader in self._given_up if not reader.finished]
         if len(self._given_up) >= _MOST_GIVEN_UP:
-            raise self._stalled(f"has {_MOST_GIVEN_UP} earlier connections that hang")
+            raise self._hangs(f"has {_MOST_GIVEN_UP} earlier connections that hang")
         self._exposures.restart()
         reader = self._reader = Reader(self._connect, self._exposures.of, Waiting(self.counts), self._clock)
         open_s = self._settings.open_ms / 1_000
@@ -105,7 +113,7 @@ class RtspSource:
                 raise self._why(reader)
             left_s = open_s - reader.silence_s
             if left_s <= 0:
-                raise self._stalled(f"did not open within {open_s:g} s")
+                raise self._hangs(f"did not open within {open_s:g} s")
             await wait_event(self._clock, reader.changed, left_s)
 
     async def read(self) -> Shot | None:
@@ -121,9 +129,9 @@ class RtspSource:
                 return shot
             if reader.finished:
                 raise self._why(reader)
-            left_s = self._stall_s - reader.silence_s
+            left_s = self._stall_s + _WATCH_S - reader.silence_s
             if left_s <= 0:
-                raise self._stalled(f"gave no picture for {self._stall_s:g} s")
+                raise stalled(self._address)
             await wait_event(self._clock, reader.changed, left_s)
         return None
 
@@ -143,25 +151,21 @@ class RtspSource:
             self._url,
             self._address,
             options=live_options(self._settings, secure=self._url.startswith("rtsps://"), stall_s=self._stall_s),
-            timeouts_s=(self._settings.open_ms / 1_000 + _GRACE_S, self._stall_s + _GRACE_S),
+            timeouts_s=(self._settings.open_ms / 1_000 + _GRACE_S, _silence_s(self._stall_s)),
+            silence_s=_silence_s(self._stall_s),
             lossy=self._settings.transport == "udp",
             counts=self.counts,
             clock=self._clock,
         )
 
     def _why(self, reader: Reader) -> Exception:
-        error = reader.error()
-        if error is None:
-            return SourceUnavailableError(
-                f"camera {self._address} ended its stream", "Is it still running?", cause=LossCause.ENDED
-            )
-        # What FFmpeg says of its own time-out is that the data are invalid.
-        timed_out = reader.opened and reader.silence_s >= self._stall_s
-        return self._stalled(f"gave no picture for {self._stall_s:g} s") if timed_out else error
+        return reader.error() or SourceUnavailableError(
+            f"camera {self._address} ended its stream", "Is it still running?", cause=LossCause.ENDED
+        )
 
-    def _stalled(self, what: str) -> SourceUnavailableError:
+    def _hangs(self, what: str) -> SourceUnavailableError:
         return SourceUnavailableError(
             f"camera {self._address} {what}",
-            "Is it, or the network to it, frozen? A slow camera needs a longer stall_ms or rtsp.open_ms.",
+            "Is it, or the network to it, frozen? A slow camera needs a longer rtsp.open_ms.",
             cause=LossCause.STALLED,
         )
