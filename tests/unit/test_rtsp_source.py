@@ -50,7 +50,7 @@ async def loss_after(clock: ManualClock, source: RtspSource, seconds: float) -> 
 
 
 async def test_a_camera_that_freezes_is_stalled_after_its_stall_time() -> None:
-    """Silence of `stall_ms` and a little by the clock is a loss as STALLED, though the camera's thread still hangs."""
+    """Silence of `stall_ms` by the clock is a loss as STALLED, though the camera's thread still hangs."""
     clock = ManualClock()
     with prompted_camera() as camera:
         source = make_source(clock, lambda: camera)
@@ -61,9 +61,9 @@ async def test_a_camera_that_freezes_is_stalled_after_its_stall_time() -> None:
         assert shot.captured_at_ns == UTC_NS + 7_000_000
         assert shot.time_source is TimeSource.RECEIPT
         reading = asyncio.ensure_future(source.read())
-        await clock.advance(1.7)
+        await clock.advance(1.4)
         assert not reading.done()
-        await clock.advance(0.05)
+        await clock.advance(0.1)
         with pytest.raises(SourceUnavailableError, match=r"gave no picture") as loss:
             await reading
         assert loss.value.cause is LossCause.STALLED
@@ -158,7 +158,7 @@ async def test_a_camera_is_opened_again_after_a_loss() -> None:
         cameras = iter((before, after))
         source = make_source(clock, lambda: next(cameras))
         await source.open()
-        assert (await loss_after(clock, source, 1.75)).cause is LossCause.STALLED
+        assert (await loss_after(clock, source, 1.5)).cause is LossCause.STALLED
         await source.open()
         before.show(picture(1))
         await asyncio.to_thread(before.wait_until_read)

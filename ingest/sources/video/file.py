@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +11,9 @@ from typing import Final
 from ingest.sources.base import Shot
 from ingest.sources.exposure_clock import ExposureClock
 from ingest.sources.pacing import Pacer
-from ingest.sources.video.container import Container
 from ingest.sources.video.decoded import Decoded
 from ingest.sources.video.exposures import Exposures, new_counts
+from ingest.sources.video.recorded import FileStream
 from shared.clock import Clock
 from shared.errors import DataError, SourceUnavailableError
 from shared.log import get_logger
@@ -38,7 +37,7 @@ class VideoFileSource:
         self.counts = new_counts()
         self._exposures = Exposures(ExposureClock("receipt"), slate=slate, counts=self.counts, log=self._log)
         self._count = 0
-        self._container: Container | None = None
+        self._stream: FileStream | None = None
         self._pictures: Iterator[Decoded] | None = None
         self._ready: deque[Shot] = deque()
 
@@ -53,11 +52,11 @@ class VideoFileSource:
             raise DataError(f"video file {self._path!r} does not exist", _REMEDY)
         await self.close()
         try:
-            self._container = await asyncio.to_thread(self._connect)
+            self._stream = await asyncio.to_thread(self._connect)
         except SourceUnavailableError as error:
             raise DataError(f"video file {self._path!r} cannot be read: {error.problem}", _REMEDY) from None
         self._exposures.restart()
-        self._pictures = iter(self._container)
+        self._pictures = iter(self._stream)
 
     async def read(self) -> Shot | None:
         """Return the next frame; one that cannot be decoded is an exposure without pixels."""
@@ -77,22 +76,13 @@ class VideoFileSource:
 
     async def close(self) -> None:
         """Let go of the file."""
-        container, self._container, self._pictures = self._container, None, None
+        stream, self._stream, self._pictures = self._stream, None, None
         self._ready.clear()
-        if container is not None:
-            await asyncio.to_thread(container.close)
+        if stream is not None:
+            await asyncio.to_thread(stream.close)
 
-    def _connect(self) -> Container:
-        return Container(
-            self._path,
-            self._path,
-            options={},
-            timeouts_s=None,
-            silence_s=math.inf,
-            lossy=False,
-            counts=self.counts,
-            clock=self._clock,
-        )
+    def _connect(self) -> FileStream:
+        return FileStream(self._path, counts=self.counts, clock=self._clock)
 
     def _next(self, pictures: Iterator[Decoded]) -> Decoded | None:
         try:

@@ -7,10 +7,10 @@ from typing import Final, Literal
 
 from ingest.sources.base import Shot
 from ingest.sources.exposure_clock import ExposureClock
-from ingest.sources.video.container import Container
 from ingest.sources.video.decoded import Pictures
 from ingest.sources.video.errors import stalled
 from ingest.sources.video.exposures import Exposures, new_counts
+from ingest.sources.video.live import LiveStream
 from ingest.sources.video.reader import Reader
 from ingest.sources.video.waiting import Waiting
 from shared.camera_settings import RtspSettings
@@ -20,10 +20,7 @@ from shared.log import get_logger
 from shared.redaction import redact_address
 
 LIVE_SCHEMES: Final = ("rtsp://", "rtsps://")
-# FFmpeg's time-out, good to two tenths of a second, comes first: at it, FFmpeg hands out the picture that it held back
-# for the start of the next one. Our own watch comes after it.
-_EARLIER_S: Final = 0.1
-_WATCH_S: Final = 0.25
+# Our own watch comes first; what FFmpeg may hang in ends by its own time-outs, so much later.
 _GRACE_S: Final = 0.5
 _MOST_GIVEN_UP: Final = 3
 _CLOSE_S: Final = 0.5
@@ -39,21 +36,19 @@ def live_options(settings: RtspSettings, *, secure: bool, stall_s: float) -> dic
         "rtsp_transport": settings.transport,
         "allowed_media_types": "video",
         "flags": "low_delay",
+        # Packets as they come: what belongs together is found by `Assembly`.
+        "fflags": "noparse",
         "max_delay": "0" if settings.transport == "tcp" else str(_UDP_REORDER_US),
         "probesize": "65536",
         "fpsprobesize": "0",
         "analyzeduration": "1",
-        "timeout": str(round(_silence_s(stall_s) * 1e6)),
+        "timeout": str(round((stall_s + _GRACE_S) * 1e6)),
     }
     if secure:
         options["tls_verify"] = "1" if settings.verify_certificate else "0"
         if settings.ca_file is not None:
             options["ca_file"] = str(settings.ca_file)
     return options
-
-
-def _silence_s(stall_s: float) -> float:
-    return max(stall_s - _EARLIER_S, stall_s / 2)
 
 
 class RtspSource:
@@ -129,7 +124,7 @@ class RtspSource:
                 return shot
             if reader.finished:
                 raise self._why(reader)
-            left_s = self._stall_s + _WATCH_S - reader.silence_s
+            left_s = self._stall_s - reader.silence_s
             if left_s <= 0:
                 raise stalled(self._address)
             await wait_event(self._clock, reader.changed, left_s)
@@ -147,12 +142,12 @@ class RtspSource:
             await wait_event(self._clock, reader.over, _CLOSE_S)
 
     def _connect_live(self) -> Pictures:
-        return Container(
+        return LiveStream(
             self._url,
             self._address,
             options=live_options(self._settings, secure=self._url.startswith("rtsps://"), stall_s=self._stall_s),
-            timeouts_s=(self._settings.open_ms / 1_000 + _GRACE_S, _silence_s(self._stall_s)),
-            silence_s=_silence_s(self._stall_s),
+            timeouts_s=(self._settings.open_ms / 1_000 + _GRACE_S, self._stall_s + _GRACE_S),
+            stall_s=self._stall_s,
             lossy=self._settings.transport == "udp",
             counts=self.counts,
             clock=self._clock,
