@@ -14,6 +14,7 @@ from typing import Final
 from shared.clock import NS_PER_MS
 
 _START: Final = re.compile(rb"\x00\x00\x01(.)", re.DOTALL)
+_HEADER_BYTES: Final = 8
 _REMEMBERED: Final = 30
 _LEARNT: Final = 10
 # How long no piece may have come. H.264's decoder notices when a piece is missing, H.265's does not.
@@ -128,7 +129,8 @@ class Assembly:
         return learnt and self._slices >= max(self._usual_slices) and self._ends_short()
 
     def _ends_short(self) -> bool:
-        return len(self._pieces[-1].data) < self._longest_bytes
+        # The first piece of a slice is longer by its start code and header than those that go on with it.
+        return len(self._pieces[-1].data) < self._longest_bytes - _HEADER_BYTES
 
     def _count_slices(self, data: bytes) -> int:
         wanted = _FIRST_SLICE_TYPES.get(self._codec)
