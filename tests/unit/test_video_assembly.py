@@ -57,8 +57,8 @@ def test_a_picture_that_looks_whole_is_given_out_after_a_pause() -> None:
 def test_h265_waits_longer() -> None:
     """The decoder of H.265 does not notice that a piece is missing: the pause is longer."""
     assembly, now_ns = learnt("hevc", start=_H265_KEY)
-    assert assembly.release(now_ns + 199 * NS_PER_MS) is None
-    assert assembly.release(now_ns + 200 * NS_PER_MS) is not None
+    assert assembly.release(now_ns + 19 * NS_PER_MS) is None
+    assert assembly.release(now_ns + 20 * NS_PER_MS) is not None
 
 
 def test_nothing_is_given_out_early_before_the_camera_is_known() -> None:
@@ -98,6 +98,15 @@ def test_a_piece_that_comes_too_late_ends_early_pictures() -> None:
     assert assembly.too_late == 1
     take(assembly, pieces(20), now_ns + _PERIOD_NS)
     assert assembly.release(now_ns + _PERIOD_NS + 100 * NS_PER_MS) is None
+
+
+def test_a_camera_that_cuts_its_pieces_otherwise_is_waited_for() -> None:
+    """Where a short piece was followed by more of its slice, a short piece says nothing."""
+    assembly, now_ns = learnt()
+    for part in (_H264_KEY + b"\x55" * 700, b"\x55" * 700, b"\x55" * 700):
+        assembly.add(Piece(part, 20, 20 * NS_PER_MS, None), now_ns + _PERIOD_NS)
+    take(assembly, pieces(21), now_ns + 2 * _PERIOD_NS)
+    assert not assembly.looks_whole
 
 
 def test_parameters_go_with_the_picture_after_them() -> None:

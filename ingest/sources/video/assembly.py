@@ -18,7 +18,7 @@ _HEADER_BYTES: Final = 8
 _REMEMBERED: Final = 30
 _LEARNT: Final = 10
 # How long no piece may have come. H.264's decoder notices when a piece is missing, H.265's does not.
-_PAUSE_NS: Final = {"h264": 5 * NS_PER_MS, "hevc": 200 * NS_PER_MS}
+_PAUSE_NS: Final = {"h264": 5 * NS_PER_MS, "hevc": 20 * NS_PER_MS}
 _FIRST_SLICE_TYPES: Final = {"h264": frozenset({1, 2, 5}), "hevc": frozenset(range(32))}
 
 
@@ -51,9 +51,9 @@ class Assembly:
     """Joins the pieces of one time stamp.
 
     A picture is given out when the next one begins, or before that, after a pause, when it looks whole: its last piece
-    is shorter than pieces are when more follow, and it has as many slices as the camera's pictures have. A piece that
-    comes too late for its picture is thrown away, and from then on each picture waits for the next. After `sure_ns` it
-    waits no longer.
+    is shorter than pieces are when more follow, and it has as many slices as the camera's pictures have. From a camera
+    whose pieces are cut otherwise, or one piece of which came too late for its picture (it is thrown away), each picture
+    waits for the next. After `sure_ns` it waits no longer.
     """
 
     def __init__(self, codec: str, *, sure_ns: int) -> None:
@@ -64,6 +64,7 @@ class Assembly:
         self._slices = 0
         self._longest_bytes = 0
         self._usual_slices: deque[int] = deque(maxlen=_REMEMBERED)
+        self._uneven = False
         self._given: int | None = None
         self._last_ns = 0
         self.too_late = 0
@@ -87,6 +88,8 @@ class Assembly:
         before = self._pieces[-1].pts if self._pieces else piece.pts
         # Parameters ahead of a picture may carry another stamp: they go with it.
         done = self._take(whole=True) if self._slices and piece.pts is not None and piece.pts != before else None
+        if self._slices and self._ends_short() and not _START.match(piece.data[1:]):
+            self._uneven = True
         self._pieces.append(piece)
         self._slices += self._count_slices(piece.data)
         self._longest_bytes = max(self._longest_bytes, len(piece.data))
@@ -125,7 +128,7 @@ class Assembly:
         )
 
     def _looks_whole(self) -> bool:
-        learnt = len(self._usual_slices) >= _LEARNT and not self.too_late
+        learnt = len(self._usual_slices) >= _LEARNT and not self._uneven and not self.too_late
         return learnt and self._slices >= max(self._usual_slices) and self._ends_short()
 
     def _ends_short(self) -> bool:
