@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _ROOT = Path(__file__).parents[2]
-_RUN = "import sys; sys.path.insert(0, sys.argv.pop(1)); from deploy.rtsp.server import main; main()"
+_RUN = "import sys; sys.path.append(sys.argv.pop(1)); from deploy.rtsp.server import main; main()"
 _REMEDY = (
     "Install the Debian packages python3-gi gir1.2-gst-rtsp-server-1.0 glib-networking gstreamer1.0-plugins-base "
     "gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly."

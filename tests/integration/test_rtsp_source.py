@@ -67,6 +67,32 @@ async def test_a_frozen_camera_is_noticed_and_comes_back() -> None:
             await next_picture(source)
 
 
+async def test_the_last_picture_before_a_silence_is_read() -> None:
+    """The picture that FFmpeg holds back until the next one begins comes before the silence is told."""
+    with RtspServer(320, 240, 25) as server:
+        async with rtsp_source(server.url) as source:
+            pusher = threading.Thread(target=push_levels, args=(server, 10))
+            pusher.start()
+            await source.open()
+            levels = [await level_of(source) for _ in range(10)]
+            loss, after_s = await loss_of(source)
+            pusher.join()
+    assert levels == list(range(1, 11))
+    assert loss.cause is LossCause.STALLED
+    assert after_s < NOTICED_S
+
+
+async def level_of(source: RtspSource) -> int:
+    """Return which of the pushed pictures is the next."""
+    return round(float(np.asarray((await next_picture(source)).pixels).mean()) / 20)
+
+
+def push_levels(server: RtspServer, count: int) -> None:
+    """Push so many pictures, each brighter than the one before, and nothing more."""
+    for index in range(count):
+        server.push(np.full((240, 320, 3), 20 * (index + 1), np.uint8))
+
+
 async def test_one_frozen_camera_leaves_the_others_alone() -> None:
     """While one of four cameras freezes and is found out, the others go on as before."""
     with RtspServer(320, 240, 25, served=Served(cameras=3)) as well, RtspServer(320, 240, 25, served=TIMED) as ill:

@@ -50,7 +50,7 @@ async def loss_after(clock: ManualClock, source: RtspSource, seconds: float) -> 
 
 
 async def test_a_camera_that_freezes_is_stalled_after_its_stall_time() -> None:
-    """Silence of `stall_ms` by the clock is a loss with the cause STALLED, though the camera's thread still hangs."""
+    """Silence of `stall_ms` by the clock is a loss as STALLED, though the camera's thread still hangs."""
     clock = ManualClock()
     with prompted_camera() as camera:
         source = make_source(clock, lambda: camera)
@@ -64,7 +64,7 @@ async def test_a_camera_that_freezes_is_stalled_after_its_stall_time() -> None:
         await clock.advance(1.4)
         assert not reading.done()
         await clock.advance(0.1)
-        with pytest.raises(SourceUnavailableError, match=r"gave no picture for 1\.5 s") as loss:
+        with pytest.raises(SourceUnavailableError, match=r"gave no picture") as loss:
             await reading
         assert loss.value.cause is LossCause.STALLED
         await source.close()
@@ -137,7 +137,7 @@ async def test_an_error_of_ours_is_not_taken_for_a_lost_camera() -> None:
 
 
 async def test_a_slow_reader_gets_the_newest_pictures_and_hears_of_the_others() -> None:
-    """Of twenty exposures that waited the newest eight keep their pictures, and all are told in order."""
+    """Of twenty exposures that waited the newest sixteen keep their pictures, and all are told in order."""
     clock = ManualClock()
     with prompted_camera() as camera:
         source = make_source(clock, lambda: camera)
@@ -146,8 +146,8 @@ async def test_a_slow_reader_gets_the_newest_pictures_and_hears_of_the_others() 
         await asyncio.to_thread(camera.wait_until_read)
         shots = [await source.read() for _ in range(20)]
         assert [shot.captured_at_ns - UTC_NS for shot in shots if shot] == [ms * 1_000_000 for ms in range(1, 21)]
-        assert [shot.fault for shot in shots if shot] == [Fault.OVERRUN] * 12 + [None] * 8
-        assert source.counts["overrun"] == 12
+        assert [shot.fault for shot in shots if shot] == [Fault.OVERRUN] * 4 + [None] * 16
+        assert source.counts["overrun"] == 4
         await close(source, camera)
 
 

@@ -1,153 +1,40 @@
-"""One open stream or file, decoded by PyAV."""
+"""Opening a stream or a file by PyAV, and what its packets tell."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, Final
 
 import av
-import numpy as np
-from av.error import EOFError as StreamEnd
 from av.error import FFmpegError
-from av.video.reformatter import Interpolation, VideoReformatter
-from numpy.typing import NDArray
 
-from ingest.sources.video.decoded import Decoded, PictureKind
+from ingest.sources.video.assembly import Piece
 from ingest.sources.video.errors import map_error, unreadable
-from ingest.sources.video.integrity import Integrity
-from ingest.sources.video.reported_time import ReportedTime
-from shared.clock import Clock
-from shared.errors import SourceUnavailableError
 
 _NS_PER_US: Final = 1_000
-# Accurate rounding costs little and takes a level or two of error out of each colour.
-_SCALING: Final = Interpolation.BILINEAR | Interpolation.ACCURATE_RND
-# FFmpeg hands such a picture out when the first bytes of the next one are here.
-_HELD_BACK: Final = frozenset({"h264", "hevc"})
-_PENDING: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrival:
-    """When a picture's first bytes were here, and what the camera says of its exposure: UTC nanoseconds."""
+def open_video(
+    url: str, address: str, *, options: Mapping[str, str], timeouts_s: tuple[float, float] | None
+) -> tuple[Any, Any]:
+    """Return a container and its first video stream; raises `SourceUnavailableError`.
 
-    received_ns: int
-    reported_ns: int | None
-
-
-class Container:
-    """An open stream; belongs to the thread that made it.
-
-    Colours become RGB by the matrix and range that the stream names; where it names none, by BT.601 and the limited
-    range. Counts `undecodable` and `damaged` pictures, and `times_not_taken`, into `counts`.
+    `address` is how the url may be printed; time-outs are those of opening and of each read.
     """
+    container = _opened(url, address, options, timeouts_s)
+    streams = container.streams.video
+    if not streams or streams[0].codec_context is None:
+        container.close()
+        raise unreadable(address, "no video" if not streams else "unknown codec")
+    return container, streams[0]
 
-    def __init__(
-        self,
-        url: str,
-        address: str,
-        *,
-        options: Mapping[str, str],
-        timeouts_s: tuple[float, float] | None,
-        lossy: bool,
-        counts: Counter[str],
-        clock: Clock,
-    ) -> None:
-        """Open it; raises `SourceUnavailableError`. `address` is how the url may be printed."""
-        self._address = address
-        self._clock = clock
-        self._counts = counts
-        self._integrity = Integrity(lossy=lossy)
-        self._reported = ReportedTime()
-        self._reformatter = VideoReformatter()
-        self._pending: dict[int, _Arrival] = {}
-        self._container = _opened(url, address, options, timeouts_s)
-        streams = self._container.streams.video
-        if not streams or streams[0].codec_context is None:
-            self._container.close()
-            raise unreadable(address, "no video" if not streams else "unknown codec")
-        self._stream: Any = streams[0]
-        # Cameras share the processor by being many, and each thread more would hold a picture back.
-        self._stream.codec_context.thread_count = 1
 
-    def __iter__(self) -> Iterator[Decoded]:
-        """Give each exposure."""
-        first_bytes_ns: int | None = None
-        lost: SourceUnavailableError | None = None
-        try:
-            for packet in self._container.demux(self._stream):
-                now_ns = self._clock.utc_ns()
-                held_back = self._stream.codec_context.name in _HELD_BACK
-                received_ns = first_bytes_ns if held_back and first_bytes_ns is not None else now_ns
-                first_bytes_ns = now_ns
-                yield from self._decoded(packet, _Arrival(received_ns, self._reported_ns(packet)))
-        except StreamEnd:
-            return
-        except (FFmpegError, OSError) as error:
-            lost = map_error(error, self._address)
-        if lost is not None:
-            raise lost
-
-    @property
-    def rate_hz(self) -> float | None:
-        """Return the average rate that the stream names, if it names one."""
-        rate = self._stream.average_rate
-        return float(rate) if rate else None
-
-    def close(self) -> None:
-        """Disconnect."""
-        self._container.close()
-
-    def _decoded(self, packet: Any, arrival: _Arrival) -> Iterator[Decoded]:  # noqa: ANN401 - av has no such type
-        if packet.is_corrupt:
-            self._integrity.damaged()
-        try:
-            frames = packet.decode()
-        except StreamEnd:
-            return
-        except FFmpegError:
-            yield self._undecodable(arrival)
-            return
-        if packet.size and packet.pts is not None:
-            self._pending[packet.pts] = arrival
-        for frame in frames:
-            its_own = self._pending.pop(frame.pts, arrival)
-            # Pictures come out in the order of their times: what is still to come is not older.
-            for pts in sorted(pts for pts in self._pending if frame.pts is not None and pts < frame.pts):
-                yield self._undecodable(self._pending.pop(pts))
-            kind = PictureKind(self._stream.codec_context.name, frame.width, frame.height)
-            yield Decoded(self._pixels(frame), kind, its_own.received_ns, its_own.reported_ns)
-        while len(self._pending) > _PENDING:
-            yield self._undecodable(self._pending.pop(min(self._pending)))
-
-    def _undecodable(self, arrival: _Arrival) -> Decoded:
-        self._integrity.damaged()
-        self._counts["undecodable"] += 1
-        return Decoded(None, None, arrival.received_ns, arrival.reported_ns)
-
-    def _reported_ns(self, packet: Any) -> int | None:  # noqa: ANN401 - av has no such type
-        """Return the camera's UTC time of a packet's picture: the first 8 bytes of AVProducerReferenceTime, in us."""
-        found = bytes(packet.get_sidedata("prft")) if packet.has_sidedata("prft") else b""
-        told_ns = int.from_bytes(found[:8], "little", signed=True) * _NS_PER_US if found else None
-        stamp_s = None if packet.pts is None else float(packet.pts * packet.time_base)
-        before = self._reported.disagreed
-        taken_ns = self._reported.of(stamp_s, told_ns)
-        self._counts["times_not_taken"] += self._reported.disagreed - before
-        return taken_ns
-
-    def _pixels(self, frame: Any) -> NDArray[np.uint8] | None:  # noqa: ANN401 - av has no such type
-        at_s = None if frame.pts is None else float(frame.time)
-        if not self._integrity.believes(key=frame.key_frame, corrupt=frame.is_corrupt, at_s=at_s):
-            self._counts["damaged"] += 1
-            return None
-        try:
-            rgb = self._reformatter.reformat(frame, format="rgb24", interpolation=_SCALING, threads=1)
-        except FFmpegError:
-            self._counts["undecodable"] += 1
-            return None
-        return np.asarray(rgb.to_ndarray(), dtype=np.uint8)
+def piece_of(packet: Any, now_ns: int) -> Piece:  # noqa: ANN401 - av has no such type
+    """Return what a packet that was received at this UTC time brought."""
+    # The camera's UTC time, from its sender reports: the first 8 bytes of AVProducerReferenceTime, in microseconds.
+    found = bytes(packet.get_sidedata("prft")) if packet.has_sidedata("prft") else b""
+    reported_ns = int.from_bytes(found[:8], "little", signed=True) * _NS_PER_US if found else None
+    return Piece(bytes(packet), packet.pts, now_ns, reported_ns)
 
 
 def _opened(url: str, address: str, options: Mapping[str, str], timeouts_s: tuple[float, float] | None) -> Any:  # noqa: ANN401 - av has no such type

@@ -26,13 +26,15 @@ class PictureKind:
 class Decoded:
     """One exposure: (height, width, 3) uint8 RGB, or None when it cannot be shown as it was.
 
-    `received_ns` is the UTC time at which its first bytes were here, `reported_ns` what the camera says of it.
+    `received_ns` is the UTC time at which its first bytes were here, `reported_ns` what the camera says of it. It came
+    `waited_ns` after its last bytes.
     """
 
     pixels: NDArray[np.uint8] | None
     kind: PictureKind | None
     received_ns: int
     reported_ns: int | None = None
+    waited_ns: int = 0
 
 
 class Pictures(Protocol):

@@ -45,3 +45,12 @@ def unreadable(address: str, text: str) -> SourceUnavailableError:
         "Set it to H.264, H.265 or MJPEG.",
         cause=LossCause.UNREADABLE,
     )
+
+
+def stalled(address: str) -> SourceUnavailableError:
+    """Return the error for a stream that gives no picture though it is connected."""
+    return SourceUnavailableError(
+        f"camera {address} gave no picture for its stall_ms",
+        "Is it, or the network to it, frozen? A slow camera needs a longer one.",
+        cause=LossCause.STALLED,
+    )

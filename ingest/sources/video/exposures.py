@@ -14,6 +14,7 @@ from shared.log import Logger
 COUNTED: Final = (
     "undecodable",
     "damaged",
+    "late_pieces",
     "overrun",
     "untold",
     "times_not_taken",

@@ -11,9 +11,9 @@ from typing import Final
 from ingest.sources.base import Shot
 from ingest.sources.exposure_clock import ExposureClock
 from ingest.sources.pacing import Pacer
-from ingest.sources.video.container import Container
 from ingest.sources.video.decoded import Decoded
 from ingest.sources.video.exposures import Exposures, new_counts
+from ingest.sources.video.recorded import FileStream
 from shared.clock import Clock
 from shared.errors import DataError, SourceUnavailableError
 from shared.log import get_logger
@@ -43,7 +43,7 @@ class VideoFileSource:
         self.counts = new_counts()
         self._exposures = Exposures(ExposureClock("receipt"), slate=slate, counts=self.counts, log=self._log)
         self._count = 0
-        self._container: Container | None = None
+        self._stream: FileStream | None = None
         self._pictures: Iterator[Decoded] | None = None
         self._ready: deque[Shot] = deque()
 
@@ -58,13 +58,13 @@ class VideoFileSource:
             raise DataError(f"video file {self._path!r} does not exist", _REMEDY)
         await self.close()
         try:
-            self._container = await asyncio.to_thread(self._connect)
+            self._stream = await asyncio.to_thread(self._connect)
         except SourceUnavailableError as error:
             raise DataError(f"video file {self._path!r} cannot be read: {error.problem}", _REMEDY) from None
         if self._rate_hz is None:
-            self._pacer = Pacer(self._clock, (self._container.rate_hz or _RATE_HZ) * self._speed)
+            self._pacer = Pacer(self._clock, (self._stream.rate_hz or _RATE_HZ) * self._speed)
         self._exposures.restart()
-        self._pictures = iter(self._container)
+        self._pictures = iter(self._stream)
 
     async def read(self) -> Shot | None:
         """Return the next frame; one that cannot be decoded is an exposure without pixels."""
@@ -84,21 +84,13 @@ class VideoFileSource:
 
     async def close(self) -> None:
         """Let go of the file."""
-        container, self._container, self._pictures = self._container, None, None
+        stream, self._stream, self._pictures = self._stream, None, None
         self._ready.clear()
-        if container is not None:
-            await asyncio.to_thread(container.close)
+        if stream is not None:
+            await asyncio.to_thread(stream.close)
 
-    def _connect(self) -> Container:
-        return Container(
-            self._path,
-            self._path,
-            options={},
-            timeouts_s=None,
-            lossy=False,
-            counts=self.counts,
-            clock=self._clock,
-        )
+    def _connect(self) -> FileStream:
+        return FileStream(self._path, counts=self.counts, clock=self._clock)
 
     def _next(self, pictures: Iterator[Decoded]) -> Decoded | None:
         try:

@@ -56,7 +56,7 @@ class Reader:
 
     @property
     def silence_s(self) -> float:
-        """How long ago the last picture came, or, before the first, the connection."""
+        """How long ago the last picture's bytes came, or, before the first, the connection."""
         with self._lock:
             return (self._clock.monotonic_ns() - self._heard_ns) / 1e9
 
@@ -88,7 +88,7 @@ class Reader:
                 with self._lock:
                     if self._stopped:
                         return
-                    self._heard_ns = self._clock.monotonic_ns()
+                    self._heard_ns = self._clock.monotonic_ns() - decoded.waited_ns
                     for shot in self._shots_of(decoded):
                         self._waiting.put(shot)
                 self._tell(self.changed)

@@ -7,9 +7,10 @@ from typing import Final, Literal
 
 from ingest.sources.base import Shot
 from ingest.sources.exposure_clock import ExposureClock
-from ingest.sources.video.container import Container
 from ingest.sources.video.decoded import Pictures
+from ingest.sources.video.errors import stalled
 from ingest.sources.video.exposures import Exposures, new_counts
+from ingest.sources.video.live import LiveStream
 from ingest.sources.video.reader import Reader
 from ingest.sources.video.waiting import Waiting
 from shared.camera_settings import RtspSettings
@@ -19,7 +20,7 @@ from shared.log import get_logger
 from shared.redaction import redact_address
 
 LIVE_SCHEMES: Final = ("rtsp://", "rtsps://")
-# A thread that FFmpeg holds ends by FFmpeg's own time-out, so much after it was given up.
+# Our own watch comes first; what FFmpeg may hang in ends by its own time-outs, so much later.
 _GRACE_S: Final = 0.5
 _MOST_GIVEN_UP: Final = 3
 _CLOSE_S: Final = 0.5
@@ -35,6 +36,8 @@ def live_options(settings: RtspSettings, *, secure: bool, stall_s: float) -> dic
         "rtsp_transport": settings.transport,
         "allowed_media_types": "video",
         "flags": "low_delay",
+        # Packets as they come: what belongs together is found by `Assembly`.
+        "fflags": "noparse",
         "max_delay": "0" if settings.transport == "tcp" else str(_UDP_REORDER_US),
         "probesize": "65536",
         "fpsprobesize": "0",
@@ -93,7 +96,7 @@ class RtspSource:
         await self.close()
         self._given_up = [reader for reader in self._given_up if not reader.finished]
         if len(self._given_up) >= _MOST_GIVEN_UP:
-            raise self._stalled(f"has {_MOST_GIVEN_UP} earlier connections that hang")
+            raise self._hangs(f"has {_MOST_GIVEN_UP} earlier connections that hang")
         self._exposures.restart()
         reader = self._reader = Reader(self._connect, self._exposures.of, Waiting(self.counts), self._clock)
         open_s = self._settings.open_ms / 1_000
@@ -105,7 +108,7 @@ class RtspSource:
                 raise self._why(reader)
             left_s = open_s - reader.silence_s
             if left_s <= 0:
-                raise self._stalled(f"did not open within {open_s:g} s")
+                raise self._hangs(f"did not open within {open_s:g} s")
             await wait_event(self._clock, reader.changed, left_s)
 
     async def read(self) -> Shot | None:
@@ -123,7 +126,7 @@ class RtspSource:
                 raise self._why(reader)
             left_s = self._stall_s - reader.silence_s
             if left_s <= 0:
-                raise self._stalled(f"gave no picture for {self._stall_s:g} s")
+                raise stalled(self._address)
             await wait_event(self._clock, reader.changed, left_s)
         return None
 
@@ -139,29 +142,25 @@ class RtspSource:
             await wait_event(self._clock, reader.over, _CLOSE_S)
 
     def _connect_live(self) -> Pictures:
-        return Container(
+        return LiveStream(
             self._url,
             self._address,
             options=live_options(self._settings, secure=self._url.startswith("rtsps://"), stall_s=self._stall_s),
             timeouts_s=(self._settings.open_ms / 1_000 + _GRACE_S, self._stall_s + _GRACE_S),
+            stall_s=self._stall_s,
             lossy=self._settings.transport == "udp",
             counts=self.counts,
             clock=self._clock,
         )
 
     def _why(self, reader: Reader) -> Exception:
-        error = reader.error()
-        if error is None:
-            return SourceUnavailableError(
-                f"camera {self._address} ended its stream", "Is it still running?", cause=LossCause.ENDED
-            )
-        # What FFmpeg says of its own time-out is that the data are invalid.
-        timed_out = reader.opened and reader.silence_s >= self._stall_s
-        return self._stalled(f"gave no picture for {self._stall_s:g} s") if timed_out else error
+        return reader.error() or SourceUnavailableError(
+            f"camera {self._address} ended its stream", "Is it still running?", cause=LossCause.ENDED
+        )
 
-    def _stalled(self, what: str) -> SourceUnavailableError:
+    def _hangs(self, what: str) -> SourceUnavailableError:
         return SourceUnavailableError(
             f"camera {self._address} {what}",
-            "Is it, or the network to it, frozen? A slow camera needs a longer stall_ms or rtsp.open_ms.",
+            "Is it, or the network to it, frozen? A slow camera needs a longer rtsp.open_ms.",
             cause=LossCause.STALLED,
         )

@@ -8,7 +8,7 @@ from typing import Final
 
 from ingest.sources.base import Fault, Shot
 
-_MOST_PICTURES: Final = 8
+_MOST_PICTURES: Final = 16
 _MOST_BYTES: Final = 64 * 1024 * 1024
 _MOST_TOLD: Final = 1_000
 
