@@ -175,7 +175,10 @@ class AravisCamera:
 
     def trigger(self) -> None:
         """Trigger by software."""
-        self._ask(self._camera.software_trigger)
+        camera = self._camera
+        if camera is None:
+            raise SourceUnavailableError(f"camera {self._address} was closed meanwhile", "Open it again.")
+        self._ask(camera.software_trigger)
 
     def in_control(self) -> bool:
         """Return whether the camera was still ours when Aravis' heartbeat asked last."""
