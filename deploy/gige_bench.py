@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -173,8 +172,7 @@ async def _killed(folder: Path, kills: int) -> _Phase:
             camera.kill9()
             camera.start()
             recovered_ms.append(await _until_back(source))
-        await asyncio.to_thread(_wait_for_threads)
-        after = _resources()
+        after = await asyncio.to_thread(_settled, before)
     finally:
         await source.close()
         camera.stop()
@@ -240,8 +238,14 @@ def _resources() -> tuple[int, int]:
     return process.num_fds(), process.num_threads()
 
 
-def _wait_for_threads() -> None:
-    """Wait until the sessions of cameras that were killed have been let go of, but for the one that streams."""
+def _settled(before: tuple[int, int]) -> tuple[int, int]:
+    """Return the descriptors and threads once there are no more than before, or after 30 s.
+
+    So long Aravis takes to let go of the cameras that were killed.
+    """
     until_s = time.monotonic() + _LET_GO_S
-    while time.monotonic() < until_s and sum(one.name == "gige" for one in threading.enumerate()) > 1:
+    while True:
+        now = _resources()
+        if (now[0] <= before[0] and now[1] <= before[1]) or time.monotonic() > until_s:
+            return now
         time.sleep(0.1)

@@ -52,11 +52,11 @@ def test_silence_is_normal_with_triggers() -> None:
 
 @pytest.mark.parametrize("watch", [FREE_RUN, TRIGGERED])
 def test_a_camera_that_does_not_answer_is_lost(watch: Watch) -> None:
-    """Half a second's questions without answer and without picture are a lost camera; a picture meanwhile is not."""
-    assert loss(watch, unanswered(340), silent_ms=341) is None
-    assert loss(watch, unanswered(350), silent_ms=351) is LossCause.UNREACHABLE
-    assert loss(watch, unanswered(900), silent_ms=349) is None
-    assert loss(watch, unanswered(900), silent_ms=350) is LossCause.UNREACHABLE
+    """300 ms of questions without answer and without whole picture are a lost camera; a picture meanwhile is not."""
+    assert loss(watch, unanswered(290), silent_ms=291) is None
+    assert loss(watch, unanswered(300), silent_ms=301) is LossCause.UNREACHABLE
+    assert loss(watch, unanswered(900), silent_ms=299) is None
+    assert loss(watch, unanswered(900), silent_ms=300) is LossCause.UNREACHABLE
 
 
 def test_a_broken_picture_is_no_sign_of_life() -> None:

@@ -11,6 +11,7 @@ gi.require_version("Aravis", "0.8")
 from gi.repository import Aravis, Gio, GLib  # noqa: E402 - the version is chosen before
 
 from ingest.sources.gige.camera import FeatureKind, RawFrame, RefusedError, Value  # noqa: E402
+from ingest.sources.gige.receive_buffer import widen  # noqa: E402
 from shared.errors import LossCause, SourceUnavailableError  # noqa: E402
 
 _STATISTICS: Final = {
@@ -25,6 +26,8 @@ _STATISTICS: Final = {
     "n_ignored_packets": "packets_ignored",
     "n_error_packets": "packets_with_error",
 }
+_SOCKET_FRAMES: Final = 4
+_MOST_SOCKET_BYTES: Final = 64 * 2**20
 _DEVICE: Final = "arv-device-error-quark"
 _HELD: Final = {Aravis.DeviceError.NOT_CONTROLLER, Aravis.DeviceError.PROTOCOL_ERROR_ACCESS_DENIED}
 _AWAY: Final = {
@@ -70,6 +73,9 @@ class AravisCamera:
                 )
             self._camera: Any = Aravis.Camera.new_with_device(self._device)
             self._camera.set_range_check_policy(Aravis.RangeCheckPolicy.ENABLE)
+            # As root Aravis would listen to the whole interface. Until its filter is in place it takes any packet for a
+            # part of a picture, and with it a frame id that makes it throw away the next hundred frames.
+            self._camera.gv_set_stream_options(Aravis.GvStreamOption.PACKET_SOCKET_DISABLED)
             self._camera.gv_set_packet_size_adjustment(Aravis.GvPacketSizeAdjustment.NEVER)
         except GLib.Error as error:
             raise map_error(error, address) from error
@@ -149,7 +155,10 @@ class AravisCamera:
         self._stream = self._ask(self._camera.create_stream, None, None)
         choice = Aravis.GvStreamPacketResend
         self._stream.set_property("packet-resend", choice.ALWAYS if resend else choice.NEVER)
-        self._stream.set_property("socket-buffer", Aravis.GvStreamSocketBuffer.AUTO)
+        socket_bytes = min(_SOCKET_FRAMES * size_bytes, _MOST_SOCKET_BYTES)
+        self._stream.set_property("socket-buffer", Aravis.GvStreamSocketBuffer.FIXED)
+        self._stream.set_property("socket-buffer-size", socket_bytes)
+        widen(self._stream.get_port(), socket_bytes)
         for _ in range(buffers):
             self._give(Aravis.Buffer.new_allocate(size_bytes))
         self._ask(self._camera.start_acquisition)
@@ -166,7 +175,10 @@ class AravisCamera:
 
     def trigger(self) -> None:
         """Trigger by software."""
-        self._ask(self._camera.software_trigger)
+        camera = self._camera
+        if camera is None:
+            raise SourceUnavailableError(f"camera {self._address} was closed meanwhile", "Open it again.")
+        self._ask(camera.software_trigger)
 
     def in_control(self) -> bool:
         """Return whether the camera was still ours when Aravis' heartbeat asked last."""
@@ -199,8 +211,7 @@ class AravisCamera:
     def _frame(self, buffer: Any) -> RawFrame | None:  # noqa: ANN401 - Aravis has no types
         status = buffer.get_status()
         if status == Aravis.BufferStatus.CLEARED:
-            # Nothing of a picture came, such as a stray packet while the stream begins. Of a frame that really lost
-            # everything but its end the next frame's id tells.
+            # Nothing of a picture came. Of a frame that lost everything but its end the next frame's id tells.
             return None
         if status != Aravis.BufferStatus.SUCCESS:
             received_ns = buffer.get_system_timestamp() or GLib.get_real_time() * 1_000

@@ -9,7 +9,7 @@ from ingest.sources.gige.pulse import Pulse
 from shared.clock import NS_PER_MS, NS_PER_S
 from shared.errors import LossCause, SourceUnavailableError
 
-_UNANSWERED_NS: Final = 350 * NS_PER_MS
+_UNANSWERED_NS: Final = 300 * NS_PER_MS
 
 
 @dataclass(frozen=True, slots=True)
