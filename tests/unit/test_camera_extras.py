@@ -7,7 +7,7 @@ import sys
 import pytest
 from pydantic import SecretStr
 
-from deploy.roles.ingest import make_source
+from deploy.camera_sources import make_source
 from shared.camera_settings import CameraSettings
 from shared.clock import ManualClock
 from shared.errors import ConfigError
