@@ -47,7 +47,12 @@ class LineParts:
         return self._offline - part.cameras
 
     def lost(self, camera: str, now_ns: int) -> list[SeenPart]:
-        """Note that a camera is offline; return the parts, still to be decided, that it will not have seen."""
+        """Note that a camera is offline; return the parts, still to be decided, that it will not have seen.
+
+        Of one that was offline already there is nothing to be said again.
+        """
+        if camera in self._offline:
+            return []
         self._offline.add(camera)
         return [part for part in self._parts.values() if part.decide_by_ns > now_ns and camera not in part.cameras]
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
-from ingest.camera import Camera, Station
+from ingest.announcer import Station
+from ingest.camera import Camera
 from ingest.claim import Deposits
 from ingest.identity.base import ByCount, Numbering
-from ingest.identity.counters import ByPlace, ByRegister, ByTrigger
+from ingest.identity.counters import ByRegister, ByTrigger
+from ingest.identity.place import Belt, ByPlace
 from ingest.identity.window import ByWindow, Join
 from ingest.messages import Messages
 from ingest.outbox import open_outbox
@@ -30,6 +32,7 @@ from shared.settings import LineSettings, Settings
 from shared.store.base import PayloadStore
 
 _MIB: Final = 1024 * 1024
+_Answer: TypeAlias = "asyncio.Future[SourceUnavailableError | None]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +82,14 @@ class IngestService:
         ]
         try:
             cameras = [camera for station in stations for camera in self._cameras(station)]
-            answers = await asyncio.gather(*(_try_to_open(camera.source) for camera in cameras))
-            away = [answer for answer in answers if answer is not None]
-            if len(away) == len(cameras):
-                raise away[0]
+            answers = [asyncio.get_running_loop().create_future() for _ in cameras]
             async with asyncio.TaskGroup() as tasks:
                 reporting = tasks.create_task(self._reports.run())
+                judging = tasks.create_task(_one_answers(answers))
                 async with asyncio.TaskGroup() as running:
-                    for camera, lost in zip(cameras, answers, strict=True):
-                        running.create_task(self._run_camera(camera, stop, lost))
+                    for camera, answered in zip(cameras, answers, strict=True):
+                        running.create_task(self._run_camera(camera, stop, answered))
+                judging.cancel()
                 self._reports.close()
                 await reporting
         finally:
@@ -95,7 +97,7 @@ class IngestService:
                 await station.photo_eye.close()
                 await station.register.close()
 
-    async def _run_camera(self, camera: Camera, stop: asyncio.Event, lost: SourceUnavailableError | None) -> None:
+    async def _run_camera(self, camera: Camera, stop: asyncio.Event, answered: _Answer) -> None:
         async with open_outbox(
             self._breaker,
             deposits=self._deposits,
@@ -103,13 +105,19 @@ class IngestService:
             log=self._log,
             spool_bytes=self._settings.ingest.spool_mib * _MIB,
         ) as outbox:
-            await camera.run(outbox, stop, lost)
+            await camera.run(outbox, stop, answered)
 
     def _cameras(self, station: Station) -> list[Camera]:
-        join = Join(round(station.line.parts.window_ms * NS_PER_MS))
-        return [self._camera(station, camera, join) for camera in station.line.cameras]
+        parts = station.line.parts
+        join = Join(round(parts.window_ms * NS_PER_MS))
+        words = None if parts.address is None else parts.words
+        belt = Belt(pitch_counts=parts.pitch_counts or 1.0, words=words)
+        return [
+            self._camera(station, camera, _numbering(station.line, camera, join, belt))
+            for camera in station.line.cameras
+        ]
 
-    def _camera(self, station: Station, camera: CameraSettings, join: Join) -> Camera:
+    def _camera(self, station: Station, camera: CameraSettings, numbering: Numbering) -> Camera:
         line = station.line
         source = self._equipment.source(camera)
         if len(line.cameras) > 1 and line.parts.identity == "camera" and not source.numbers_parts:
@@ -123,7 +131,7 @@ class IngestService:
             station,
             camera,
             source,
-            numbering=_numbering(line, camera, join),
+            numbering=numbering,
             preparation=self._equipment.preparation(camera),
             messages=self._messages,
             reports=self._reports,
@@ -132,24 +140,29 @@ class IngestService:
         )
 
 
-def _numbering(line: LineSettings, camera: CameraSettings, join: Join) -> Numbering:
+def _numbering(line: LineSettings, camera: CameraSettings, join: Join, belt: Belt) -> Numbering:
     parts = line.parts
     match parts.identity:
         case "trigger":
             return ByTrigger()
         case "encoder":
-            return ByPlace(pitch_counts=parts.pitch_counts or 1.0, offset_counts=camera.offset_counts)
+            return ByPlace(belt, offset_counts=camera.offset_counts)
         case "register":
             return ByRegister()
         case "window":
-            return ByWindow(join, camera.name, offset_ns=round(camera.offset_ms * NS_PER_MS))
+            return ByWindow(
+                join,
+                camera.name,
+                offset_ns=round(camera.offset_ms * NS_PER_MS),
+                window_ns=round(parts.window_ms * NS_PER_MS),
+            )
         case "camera":
             return ByCount()
 
 
-async def _try_to_open(source: Source) -> SourceUnavailableError | None:
-    try:
-        await source.open()
-    except SourceUnavailableError as error:
-        return error
-    return None
+async def _one_answers(answers: Sequence[_Answer]) -> None:
+    """Raise the first camera's error once all have been tried and none answers."""
+    outcomes = await asyncio.gather(*answers)
+    away = [outcome for outcome in outcomes if outcome is not None]
+    if len(away) == len(outcomes):
+        raise away[0]

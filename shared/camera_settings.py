@@ -13,6 +13,7 @@ from shared.wire import Encoding
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,30}$")]
 Pixels = Annotated[int, Field(ge=0, le=65_535)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 _CORNERS = 3
 
 
@@ -64,15 +65,17 @@ class PartsSettings(Section):
     `encoder`: the conveyor's count, of the camera's chunk data or of a PLC register, divided by `pitch_counts`.
     `register`: the number in a PLC register. `window`: exposures within `window_ms` of each other, less the cameras'
     `offset_ms`, show one part. The register is `words` holding registers from `address` on, high word first, at `url`,
-    or at the line's signal. The PLC must hold a part's number until the next part is exposed.
+    or at the line's signal. The PLC must hold a part's number until the next part is exposed; it is read when a picture
+    arrives, and one that is older than `fresh_ms` by then is not identified by it.
     """
 
     identity: Literal["camera", "trigger", "encoder", "register", "window"] = "camera"
-    pitch_counts: Annotated[float, Field(gt=0)] | None = None
+    pitch_counts: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     window_ms: Annotated[float, Field(gt=0, le=60_000)] = 50.0
     url: SecretStr | None = None
     address: Annotated[int, Field(ge=0, le=65_535)] | None = None
     words: Literal[1, 2] = 2
+    fresh_ms: Annotated[float, Field(gt=0, le=60_000)] = 250.0
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -91,8 +94,8 @@ class GeometrySettings(Section):
     cut to `crop_px` (left, top, width, height), and what lies in one of the `masks` (polygons of x, y) is made grey.
     """
 
-    lens_matrix: tuple[float, float, float, float] | None = None
-    lens_distortion: tuple[float, ...] = ()
+    lens_matrix: tuple[Finite, Finite, Finite, Finite] | None = None
+    lens_distortion: tuple[Finite, ...] = ()
     align: Literal["none", "shift", "affine"] = "none"
     reference: Path | None = None
     rotate_deg: Annotated[float, Field(gt=-360, lt=360)] = 0.0

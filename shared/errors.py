@@ -97,6 +97,7 @@ class LossCause(StrEnum):
     ENDED = "ended"
     STALLED = "stalled"
     UNREADABLE = "unreadable"
+    REFUSED = "refused"
 
 
 class SourceUnavailableError(SourceError):

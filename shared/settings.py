@@ -204,6 +204,10 @@ class LineSettings(Section):
             )
         if parts.address is not None and parts.url is None and self.signal.url.get_secret_value() == "none":
             raise ValueError("parts.address needs parts.url, modbus://HOST:PORT: the line's signal has no PLC")
+        if parts.identity == "register" and any(camera.offset_ms for camera in self.cameras):
+            raise ValueError("offset_ms cannot go with identity register: its number is of the part at one camera")
+        if parts.identity != "encoder" and any(camera.offset_counts for camera in self.cameras):
+            raise ValueError("offset_counts is for parts.identity encoder; offset_ms is a camera's place in time")
         late_ms = max(camera.offset_ms for camera in self.cameras)
         if late_ms >= self.gate_delay_ms - self.actuation_lead_ms:
             raise ValueError(

@@ -30,6 +30,10 @@ class Odd(StrEnum):
 class Numbering(Protocol):
     """Numbers the parts that one camera sees. Pure: what it is asked, in order, is all it knows."""
 
+    def restarted(self) -> None:
+        """Note that the camera was opened anew."""
+        ...
+
     def number(self, shot: Shot, reading: int | None) -> Identity | Odd:
         """Return the identity of the part that `shot` shows.
 
@@ -43,6 +47,9 @@ class ByCount:
 
     def __init__(self) -> None:
         self._last = 0
+
+    def restarted(self) -> None:
+        """Go on counting."""
 
     def number(self, shot: Shot, reading: int | None) -> Identity:  # noqa: ARG002 - the port's signature
         """Return it; nothing is known of what was missed or doubled."""

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from ingest.identity.base import Identity
+from ingest.identity.base import Identity, Odd
 from ingest.sources.base import Shot
 
 _OPEN: Final = 256
@@ -50,13 +50,24 @@ class Join:
 
 
 class ByWindow:
-    """One camera's view of the line's `Join`; it sees a part `offset_ns` after the line's first camera."""
+    """One camera's view of the line's `Join`; it sees a part `offset_ns` after the line's first camera.
 
-    def __init__(self, join: Join, camera: str, *, offset_ns: int) -> None:
+    Two exposures within twice the window could each be of either part: neither is identified by its time.
+    """
+
+    def __init__(self, join: Join, camera: str, *, offset_ns: int, window_ns: int) -> None:
         self._join = join
         self._camera = camera
         self._offset_ns = offset_ns
+        self._apart_ns = 2 * window_ns
+        self._last_ns: int | None = None
 
-    def number(self, shot: Shot, reading: int | None) -> Identity:  # noqa: ARG002 - the port's signature
-        """Return the number of the part that was exposed at that time."""
+    def restarted(self) -> None:
+        """Go on: time does."""
+
+    def number(self, shot: Shot, reading: int | None) -> Identity | Odd:  # noqa: ARG002 - the port's signature
+        """Return the number of the part that was exposed at that time; UNIDENTIFIED where parts come too close."""
+        last_ns, self._last_ns = self._last_ns, shot.captured_at_ns
+        if last_ns is not None and abs(shot.captured_at_ns - last_ns) < self._apart_ns:
+            return Odd.UNIDENTIFIED
         return Identity(self._join.number(self._camera, shot.captured_at_ns - self._offset_ns))

@@ -18,6 +18,9 @@ from shared.redaction import redact, redact_address
         ("http://cam/snap?user=u&password=secret&x=1", "http://cam/snap?user=u&password=***&x=1"),
         ("http://cam/snap?api_key=secret", "http://cam/snap?api_key=***"),
         ("http://cam/snap?Access-Token=secret#top", "http://cam/snap?Access-Token=***#top"),
+        ("rtsp://cam/live?user=u&pass=secret", "rtsp://cam/live?user=u&pass=***"),
+        ("rtsp://cam/live?psw=secret", "rtsp://cam/live?psw=***"),
+        ("rtsp://cam/user=u_password=secret_channel=1_stream=0.sdp", "rtsp://cam/user=u_password=***"),
     ],
 )
 def test_passwords_in_addresses_are_hidden(text: str, shown: str) -> None:
@@ -60,6 +63,11 @@ def test_any_password_is_hidden(secret: str, scheme: str) -> None:
         ("u:s3cret@127.0.0.1:1/0", "***@127.0.0.1:1/0"),
         ("rtsp://u:a@b/c'd@camera/line", "rtsp://***@camera/line"),
         ("kafka://broker:9092", "kafka://broker:9092"),
+        ("rtsp://cam/live?user=u&any=s3cret", "rtsp://cam/live?***"),
+        ("rtsp://cam:554/user=u_whatever=s3cret_channel=1.sdp", "rtsp://cam:554/user=***"),
+        ("rtsp://u:p?s3cret@cam/live=s3cret", "rtsp://***@cam/live=***"),
+        ("RTSPS://cam/live?a=s3cret@home", "RTSPS://***@home"),
+        ("gentl://P.cti?id=5", "gentl://P.cti?id=5"),
     ],
 )
 def test_a_known_address_is_shown_without_its_user_part_however_it_is_written(address: str, shown: str) -> None:
