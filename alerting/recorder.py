@@ -7,16 +7,18 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import TypeVar
 
-from alerting.camera_alerts import CameraAlerts
+from alerting.camera_alerts import CameraAlerts, state_fields
 from alerting.line import Settlement
 from shared import metrics
 from shared.bus.base import Bus
 from shared.bus.intake import Token
-from shared.clock import NS_PER_MS, Clock
+from shared.clock import Clock
 from shared.domain import CameraReport, Decision, Outcome
+from shared.errors import StoreError
 from shared.log import get_logger
 from shared.partition_plan import PartitionPlan
 from shared.retry import insist
+from shared.settings import LineSettings
 from shared.store.base import Store
 from shared.topics import Topics, part_key
 from shared.wire import encode
@@ -73,17 +75,22 @@ class Recorder:
             latency_ms=settlement.latency_ms,
         )
 
+    async def restore(self, line: str) -> None:
+        """Take up what is known of the line's cameras; without the store nothing is, and alerts may come twice."""
+        try:
+            self._alerts_of(line).restore(await self._store.state(line))
+        except StoreError as error:
+            self._log.warning("store.away", error=str(error))
+
+    def blind(self, line: LineSettings) -> bool:
+        """Return whether all cameras of a line are offline."""
+        return {camera.name for camera in line.cameras} <= self._alerts_of(line.name).offline
+
     async def run_reports(self, reports: asyncio.Queue[tuple[CameraReport, Token]]) -> None:
         """Tell operators of cameras' states as they come; ends when it is cancelled."""
         while True:
             report, token = await reports.get()
-            camera = f"camera.{report.camera}"
-            fields = {
-                f"{camera}.state": report.state.value,
-                f"{camera}.cause": report.cause,
-                f"{camera}.since_ms": str(report.at_ns // NS_PER_MS),
-            }
-            await self._insist(partial(self._store.set_state, report.line, fields), "state")
+            await self._insist(partial(self._store.set_state, report.line, state_fields(report)), "state")
             alert = self._alerts_of(report.line).reported(report)
             if alert is not None:
                 self._log.info("camera.reported", line=report.line, camera=report.camera, state=report.state.value)

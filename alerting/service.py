@@ -13,7 +13,7 @@ from alerting.signals.base import GateSignals
 from shared.bus.base import Bus, Record
 from shared.bus.intake import Intake, Token, token_of
 from shared.clock import NS_PER_MS, NS_PER_S, Clock
-from shared.domain import CameraReport, Decision, PartAnnouncement, VerdictStatus
+from shared.domain import CameraReport, Decision, GateMode, PartAnnouncement, VerdictStatus
 from shared.errors import ConfigError, StoreError, WireError
 from shared.log import get_logger
 from shared.partition_plan import PartitionPlan
@@ -92,7 +92,8 @@ class AlertingService:
                 consuming = tasks.create_task(self._consume(intake, recorder, stop))
                 running = [consuming]
                 for name, gate in self._gates.items():
-                    running.append(tasks.create_task(self._beat(gate, intake)))
+                    await recorder.restore(name)
+                    running.append(tasks.create_task(self._beat(gate, intake, recorder)))
                     running.append(tasks.create_task(recorder.run(self._settled[name])))
                 running.append(tasks.create_task(recorder.run_reports(self._reports)))
                 running.append(tasks.create_task(intake.keep_books()))
@@ -207,11 +208,14 @@ class AlertingService:
         except StoreError as error:
             self._log.warning("store.away", error=str(error))
 
-    async def _beat(self, gate: LineGate, intake: Intake) -> None:
+    async def _beat(self, gate: LineGate, intake: Intake, recorder: Recorder) -> None:
         interval_s = gate.line.signal.heartbeat_ms / 1_000
+        rests_open = gate.line.gate is GateMode.REJECT_ASSERTED
         while True:
             now_ns = self._clock.monotonic_ns()
-            if now_ns - intake.polled_ns < _SILENT_NS:
+            # Parts that no camera exposes are never announced: a gate that rests open would let them all through.
+            unseen = rests_open and recorder.blind(gate.line)
+            if now_ns - intake.polled_ns < _SILENT_NS and not unseen:
                 await gate.beat(now_ns)
             await self._clock.sleep(interval_s)
 

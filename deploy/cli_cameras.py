@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from deploy.cli_options import UNSOUND, set_log_level
+from deploy.cli_options import UNSOUND, check_writable, set_log_level
 from shared.camera_settings import CameraSettings
-from shared.errors import ConfigError
+from shared.errors import ConfigError, LinewardenError
 from shared.redaction import redact_address
 
 cameras = typer.Typer(help="Which cameras are there, what they send, and what is wrong with it.", no_args_is_help=True)
@@ -35,7 +36,7 @@ def list_cameras(config: Config = None) -> None:
         for heading in ("line", "camera", "source"):
             table.add_column(heading)
         for line, camera in cameras_of(config):
-            table.add_row(line.name, camera.name, redact_address(camera.source.get_secret_value()))
+            table.add_row(line.name, camera.name, Text(redact_address(camera.source.get_secret_value())))
         console.print(table)
     console.print(_discovered())
 
@@ -105,10 +106,19 @@ def calibrate_camera(
     """
     from deploy.cameras.calibrating import calibrate
     from deploy.cameras.target import chosen
+    from ingest.quality.limits import write_limits
 
     set_log_level("error")
     _, settings = chosen(address, config, camera)
-    limits = asyncio.run(calibrate(settings, out=out, pictures=pictures, seconds=seconds))
+    new = not out.exists()
+    check_writable(out)
+    try:
+        limits = asyncio.run(calibrate(settings, pictures=pictures, seconds=seconds))
+        write_limits(limits, out)
+    except LinewardenError:
+        if new:
+            out.unlink(missing_ok=True)
+        raise
     moved = "not checked: too little stands still in them" if limits.moved_below is None else "checked"
     Console().print(
         f"Limits from {limits.pictures} pictures of {limits.width_px}x{limits.height_px} written to {out}: brightness"
@@ -119,8 +129,9 @@ def calibrate_camera(
     )
 
 
-def _named(camera: CameraSettings) -> str:
-    return redact_address(camera.source.get_secret_value())
+def _named(camera: CameraSettings) -> Text:
+    # As it is: brackets in an address are no markup.
+    return Text(redact_address(camera.source.get_secret_value()))
 
 
 def _discovered() -> Table | str:
@@ -138,5 +149,6 @@ def _discovered() -> Table | str:
     for heading in ("source", "vendor", "model", "serial", "address", "user name"):
         table.add_column(heading)
     for one in found:
-        table.add_row(f"gige://{one.serial}", one.vendor, one.model, one.serial, one.address, one.user_name)
+        said = (f"gige://{one.serial}", one.vendor, one.model, one.serial, one.address, one.user_name)
+        table.add_row(*map(Text, said))
     return table

@@ -24,6 +24,7 @@ from shared.settings import LineSettings
 _TEXTS: Final = {
     "incomplete": "parts of its pictures are missing",
     "lost": "its pictures do not arrive",
+    "overrun": "its pictures come faster than this host takes them",
     "unreadable": "its pictures cannot be read",
     "missed": "parts passed without an exposure",
     "doubled": "its exposures show no new part: does the trigger bounce, or does a counter stand still?",

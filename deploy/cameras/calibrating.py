@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 from deploy.cameras.observing import opened
-from deploy.cli_options import check_writable
 from deploy.roles.ingest import make_preparation
-from ingest.quality.limits import Limits, learn_limits, write_limits
+from ingest.quality.limits import Limits, learn_limits
 from ingest.quality.look import Look, look_at
 from ingest.sources.base import Source
 from shared.camera_settings import CameraSettings
@@ -16,9 +14,8 @@ from shared.clock import SystemClock
 from shared.errors import SourceError
 
 
-async def calibrate(camera: CameraSettings, *, out: Path, pictures: int, seconds: float) -> Limits:
-    """Write the limits of so many pictures, as they are sent; SourceError when too few come in time."""
-    check_writable(out)
+async def calibrate(camera: CameraSettings, *, pictures: int, seconds: float) -> Limits:
+    """Return the limits of so many pictures, as they are sent; SourceError when too few come in time."""
     # What it learns must not depend on what it learnt before.
     camera = camera.model_copy(update={"limits": None})
     looks: list[Look] = []
@@ -29,11 +26,9 @@ async def calibrate(camera: CameraSettings, *, out: Path, pictures: int, seconds
         except TimeoutError:
             raise SourceError(
                 f"{len(looks)} of {pictures} pictures came in {seconds:g} s",
-                "Give --seconds more, or --pictures fewer.",
+                "Give more --seconds, or fewer --pictures.",
             ) from None
-    limits = await asyncio.to_thread(learn_limits, looks)
-    write_limits(limits, out)
-    return limits
+    return await asyncio.to_thread(learn_limits, looks)
 
 
 async def _collect(camera: CameraSettings, source: Source, looks: list[Look], most: int) -> None:

@@ -42,6 +42,8 @@ def _problems(camera: CameraSettings, found: Observation) -> Iterator[str]:
             f"{lost} pictures never came, by the camera's own count: this host reads too slowly, or the network drops"
             " them."
         )
+    if found.faults[Fault.OVERRUN.value]:
+        yield f"{found.faults[Fault.OVERRUN.value]} pictures came faster than this host takes them."
     if unreadable:
         yield f"{unreadable} pictures could not be decoded: they are damaged on the way."
     if len(found.sizes) > 1:

@@ -16,22 +16,28 @@ from deploy.roles.ingest import make_preparation
 from ingest.sources.base import Shot, Source
 from shared.camera_settings import CameraSettings
 from shared.clock import SystemClock
+from shared.depth import in_eight_bits
 from shared.domain import Picture
 from shared.errors import ConfigError, SourceError
 
 _MARGIN_ROWS: Final = 4
 _PATIENCE_S: Final = 10.0
+_DEEP: Final = (".png", ".tif", ".tiff")
 
 
 async def preview(camera: CameraSettings, console: Console, *, out: Path | None, prepared: bool, step: bool) -> None:
     """Show one picture, or one after the other; SourceError when none comes within 10 s."""
     async with opened(camera, SystemClock()) as source:
+        shown = 0
         while (picture := await _next(source)) is not None:
+            shown += 1
             if prepared:
                 picture = await _as_sent(camera, picture)
             _show(picture, console, out)
             if not step or not await _go_on(console):
                 return
+        if not shown:
+            raise SourceError("it ended without a usable picture", "`linewarden cameras check` says why.")
 
 
 async def _next(source: Source) -> Picture | None:
@@ -65,6 +71,8 @@ def _show(picture: Picture, console: Console, out: Path | None) -> None:
     if out is None:
         console.print(in_terminal(picture, columns=console.width, rows=max(4, console.height - _MARGIN_ROWS)))
     else:
+        # Formats that photographs are kept in have 8 bits.
+        picture = picture if out.suffix.lower() in _DEEP else in_eight_bits(picture)
         colours = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR) if picture.ndim == 3 else picture  # noqa: PLR2004
         try:
             done, data = cv2.imencode(out.suffix or ".png", colours)

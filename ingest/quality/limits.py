@@ -137,6 +137,8 @@ def read_limits(path: Path) -> Limits:
         raise ConfigError(f"limits file {str(path)!r} cannot be read: {error.strerror}", remedy) from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise DataError(f"limits file {str(path)!r} is not what was written: {error}", remedy) from None
+    if min(limits.width_px, limits.height_px) < 1:
+        raise DataError(f"limits file {str(path)!r} is for pictures of {limits.width_px}x{limits.height_px}", remedy)
     if limits.version != _VERSION:
         raise DataError(f"limits file {str(path)!r} has version {limits.version}, not {_VERSION}", remedy)
     return limits

@@ -125,6 +125,32 @@ def test_limits_are_learnt_and_written(config: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert f'limits = "{out}"' in done.stdout
     assert read_limits(out).pictures == 10
-    few = linewarden("calibrate", "rendered", "--pictures", "500", "--seconds", "1", "--out", out)
+    few = linewarden("calibrate", "rendered", "--pictures", "500", "--seconds", "1", "--out", tmp_path / "few.json")
     assert few.returncode == 2
     assert "of 500 pictures came in 1 s" in few.stderr
+    assert not (tmp_path / "few.json").exists()
+
+
+def test_a_deep_picture_keeps_its_light_as_a_photograph(tmp_path: Path) -> None:
+    """16 bits become 8 in a JPEG file, and stay 16 in a PNG file."""
+    (tmp_path / "deep").mkdir()
+    cv2.imwrite(str(tmp_path / "deep" / "1.png"), np.full((64, 64, 3), 30_000, np.uint16))
+    for name, level in (("a.jpg", 116), ("a.png", 30_000)):
+        assert linewarden("preview", tmp_path / "deep", "--out", tmp_path / name).returncode == 0
+        picture = cv2.imread(str(tmp_path / name), cv2.IMREAD_UNCHANGED)
+        assert picture is not None
+        assert abs(int(picture.mean()) - level) <= 1
+
+
+def test_a_source_without_a_usable_picture_says_so(tmp_path: Path) -> None:
+    """Exit code 2, and brackets in its name are no markup."""
+    folder = tmp_path / "odd [/b] [red]"
+    folder.mkdir(parents=True)
+    (folder / "1.png").write_bytes(b"no picture")
+    shown = linewarden("preview", folder)
+    assert shown.returncode == 2
+    assert "without a usable picture" in shown.stderr
+    checked = linewarden("check", folder, "--seconds", "1")
+    assert checked.returncode == 1
+    assert "Not one picture could be used: 1 unreadable" in checked.stdout
+    assert "[/b]" in checked.stdout

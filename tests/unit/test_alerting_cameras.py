@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from shared.domain import CameraReport, CameraState, NotInspected, Outcome
+import pytest
+
+from shared.domain import CameraReport, CameraState, GateMode, NotInspected, Outcome
 from shared.wire import decode, encode, kind_of
 from tests.lines import LINE, T0_NS, Plant, announcement, running
 
@@ -42,6 +44,34 @@ async def test_an_offline_camera_defaults_its_parts_with_one_alert() -> None:
         assert [alert.kind for alert in reversed(alerts)] == ["CAMERA_OFFLINE", "CAMERA_ONLINE"]
         assert (await plant.store.state(LINE))["camera.left.state"] == "online"
         await plant.assert_balanced()
+
+
+async def test_a_service_that_takes_over_in_an_outage_rings_no_more() -> None:
+    """The next one knows from the store what operators were told."""
+    async with running(Plant(cameras=(LEFT, RIGHT))) as plant:
+        await plant.put(plant.topics.captures, encode(offline(plant.clock.utc_ns())))
+        await plant.run(0.5)
+        await plant.kill()
+        await plant.start()
+        await announce_unseen(plant, "p1")
+        await plant.say("p1", GOOD, camera=RIGHT)
+        await plant.run(2)
+        assert [alert.kind for alert in await plant.store.alerts(LINE, newest=10)] == ["CAMERA_OFFLINE"]
+
+
+@pytest.mark.parametrize("mode", list(GateMode))
+async def test_a_line_that_sees_nothing_stops_where_its_gate_rests_open(mode: GateMode) -> None:
+    """No camera announces its parts, so that none would be thrown out: the heartbeat rests until one is back."""
+    async with running(Plant(cameras=(LEFT,), mode=mode)) as plant:
+        await plant.put(plant.topics.captures, encode(offline(plant.clock.utc_ns())))
+        await plant.run(1)
+        before = plant.plc.heartbeat_counter
+        await plant.run(1)
+        rests = plant.plc.heartbeat_counter == before
+        assert rests == (mode is GateMode.REJECT_ASSERTED)
+        await plant.put(plant.topics.captures, encode(offline(plant.clock.utc_ns(), CameraState.ONLINE)))
+        await plant.run(1)
+        assert plant.plc.heartbeat_counter > before
 
 
 async def test_a_verdict_that_comes_all_the_same_counts() -> None:

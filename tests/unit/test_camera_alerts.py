@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from alerting.camera_alerts import CameraAlerts
+from alerting.camera_alerts import CameraAlerts, state_fields
 from alerting.policy import judge
 from shared.domain import CameraReport, CameraState, Decision, NotInspected, Verdict
 from tests.lines import LINE, T0_NS, decide_by, inspected, not_inspected
@@ -53,15 +53,36 @@ def test_an_outage_that_nobody_reported_is_told_by_its_first_part() -> None:
     assert alerts.reported(report(CameraState.OFFLINE, at_ns=T0_NS + 2)) is None
 
 
-def test_a_camera_that_was_back_unreported_rings_again() -> None:
+def test_a_camera_that_was_back_unreported_is_told_so_and_rings_again() -> None:
     """Its later pictures were inspected, so that the next outage is another one."""
     alerts = CameraAlerts(LINE)
     lost = decision(unseen(LEFT, NotInspected.CAMERA_OFFLINE))
     assert len(alerts.decided(lost)) == 1
     assert alerts.decided(decision(inspected(0.1, camera=LEFT), at_ns=T0_NS)) == []
     assert alerts.decided(lost) == []
-    assert alerts.decided(decision(inspected(0.1, camera=LEFT), at_ns=T0_NS + 5)) == []
-    assert len(alerts.decided(replace(lost, captured_at_ns=T0_NS + 9))) == 1
+    back = decision(inspected(0.1, camera=LEFT), at_ns=T0_NS + 5)
+    assert [alert.kind for alert in alerts.decided(back)] == ["CAMERA_ONLINE"]
+    assert [alert.kind for alert in alerts.decided(replace(lost, captured_at_ns=T0_NS + 9))] == ["CAMERA_OFFLINE"]
+
+
+def test_parts_of_an_outage_that_are_decided_after_its_end_are_silent() -> None:
+    """The last word that operators hear is that the camera is back; and good parts before it end nothing."""
+    alerts = CameraAlerts(LINE)
+    alerts.reported(report(CameraState.OFFLINE))
+    assert alerts.decided(decision(inspected(0.1, camera=LEFT), at_ns=T0_NS + 7)) == []
+    back = alerts.reported(report(CameraState.ONLINE, at_ns=T0_NS + 10))
+    assert back is not None
+    assert alerts.decided(decision(unseen(LEFT, NotInspected.CAMERA_OFFLINE), at_ns=T0_NS + 5)) == []
+
+
+def test_what_was_known_outlives_a_restart() -> None:
+    """A service that takes over in an outage rings for none of its parts; a damaged state says nothing."""
+    alerts = CameraAlerts(LINE)
+    kept = state_fields(report(CameraState.BAD_PICTURE)) | state_fields(report(CameraState.OFFLINE, camera=RIGHT))
+    alerts.restore({**kept, "camera.x.state": "?", "state": "RUNNING", "camera.left.since_ms": "?"})
+    assert alerts.decided(decision(unseen(LEFT, NotInspected.BAD_IMAGE))) == []
+    assert alerts.decided(decision(unseen(RIGHT, NotInspected.CAMERA_OFFLINE))) == []
+    assert alerts.offline == {RIGHT}
 
 
 def test_an_outage_hides_no_defect_and_no_other_cause() -> None:

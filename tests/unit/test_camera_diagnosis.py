@@ -65,7 +65,12 @@ def test_what_is_wrong_with_pictures_is_said(pictures: Sequence[Picture], says: 
 
 @pytest.mark.parametrize(
     ("fault", "says"),
-    [(Fault.INCOMPLETE, "jumbo frames"), (Fault.LOST, "never came"), (Fault.UNREADABLE, "could not be decoded")],
+    [
+        (Fault.INCOMPLETE, "jumbo frames"),
+        (Fault.LOST, "never came"),
+        (Fault.UNREADABLE, "could not be decoded"),
+        (Fault.OVERRUN, "faster than this host"),
+    ],
 )
 def test_lost_pictures_are_said_by_their_kind(fault: Fault, says: str) -> None:
     """Each has another remedy."""

@@ -67,7 +67,7 @@ class GigeSource:
         counts = Counter(self._past)
         if self._session is not None:
             counts.update(self._session.counts)
-        counts["stamps_implausible"] = self._exposure_clock.implausible
+        counts["times_not_taken"] = self._exposure_clock.implausible
         return counts
 
     async def open(self) -> None:
