@@ -21,6 +21,10 @@ _STILL_PX: Final = 0.05
 """A shift below this is none: to interpolate would cost more than it mends."""
 
 
+_UNSEEN: Final = 0.02
+"""Of what is sent: so much of a rim may be made up by repeating the picture's own. Nobody looked at it."""
+
+
 class Geometry:
     """Takes out the lens, aligns, turns, cuts and masks, in that order; thread-safe, and never writes to its input.
 
@@ -73,26 +77,48 @@ class Geometry:
         crop, a mask or a reference that does not fit the camera's pictures.
         """
         straight = self._straight(picture)
-        turned = self._turned(self._moved(straight))
-        return self._masked(self._cut(turned), picture)
+        found = self._found(straight)
+        self._check_seen(found, straight.shape)
+        return self._masked(self._cut(self._turned(self._moved(straight, found))), picture)
 
     def _straight(self, picture: Picture) -> Picture:
         return picture if self._lens is None else self._lens.straighten(picture)
 
-    def _moved(self, picture: Picture) -> Picture:
+    def _found(self, picture: Picture) -> Map:
+        """Return the map that aligns the picture."""
+        if self._alignment is None:
+            return IDENTITY
+        if picture.shape[:2] != self._alignment.shape:
+            raise ConfigError(
+                f"camera {self._camera!r}: its pictures are {_size(picture.shape)}, and the reference"
+                f" {str(self._settings.reference)!r} is {_size(self._alignment.shape)}",
+                "Take the reference picture with the camera as it is now.",
+            )
+        return self._alignment.find(picture)
+
+    def _moved(self, picture: Picture, found: Map) -> Picture:
         """Return it aligned, and turned by what is not a multiple of 90 degrees: both in one, to blur it once."""
-        found = IDENTITY
-        if self._alignment is not None:
-            if picture.shape[:2] != self._alignment.shape:
-                raise ConfigError(
-                    f"camera {self._camera!r}: its pictures are {_size(picture.shape)}, and the reference"
-                    f" {str(self._settings.reference)!r} is {_size(self._alignment.shape)}",
-                    "Take the reference picture with the camera as it is now.",
-                )
-            found = self._alignment.find(picture)
         if self._rest_deg:
             found = _compose(_turn(picture.shape, self._rest_deg), found)
         return picture if _is_still(found, picture.shape) else _warp(picture, found)
+
+    def _check_seen(self, found: Map, shape: Sequence[int]) -> None:
+        """Refuse, with `PictureError`, a picture of which more would be sent than the camera saw."""
+        if found is IDENTITY or _is_still(found, shape):
+            return
+        size = (shape[1], shape[0])
+        unseen: Picture = np.zeros((shape[0], shape[1]), dtype=np.uint8)
+        unseen = _as_picture(cv2.warpAffine(unseen, found, size, flags=cv2.INTER_NEAREST, borderValue=(255,)))
+        if self._rest_deg:
+            unseen = _as_picture(cv2.warpAffine(unseen, _turn(shape, self._rest_deg), size, flags=cv2.INTER_NEAREST))
+        sent = self._cut(self._turned(unseen)).copy()
+        cv2.fillPoly(sent, self._masks, (0,))
+        share = float((sent > 0).mean())
+        if share > _UNSEEN:
+            raise PictureError(
+                f"camera {self._camera!r}: {share:.0%} of the aligned picture lies outside of what the camera saw",
+                "Leave a margin with geometry.crop_px, or set the camera right.",
+            )
 
     def _turned(self, picture: Picture) -> Picture:
         return _as_picture(cv2.rotate(picture, _QUARTERS[self._quarters])) if self._quarters else picture

@@ -145,11 +145,22 @@ def reference(tmp_path: Path) -> Path:
 def test_a_shifted_picture_is_aligned_with_the_reference(reference: Path, kind: str, more: dict[str, Any]) -> None:
     """It lies where the reference does, to a fraction of a pixel, with the lens taken out of both."""
     shifted = np.roll(PART, (7, -11), (0, 1))
-    aligned = geometry(align=kind, reference=reference, **more).apply(shifted)
-    expected = geometry(**more).apply(PART)
-    middle = (slice(60, 420), slice(80, 560))
-    assert np.abs(aligned[middle].astype(int) - expected[middle]).mean() < 4
-    assert np.abs(shifted[middle].astype(int) - expected[middle]).mean() > 8
+    aligned = geometry(align=kind, reference=reference, crop_px=(80, 60, 480, 360), **more).apply(shifted)
+    expected = geometry(**more).apply(PART)[60:420, 80:560]
+    assert np.abs(aligned.astype(int) - expected).mean() < 4
+    assert np.abs(shifted[60:420, 80:560].astype(int) - expected).mean() > 8
+
+
+@pytest.mark.parametrize(("settings", "sees"), [({}, False), ({"crop_px": (40, 40, 500, 400)}, True)])
+def test_what_the_camera_did_not_see_is_not_made_up(reference: Path, settings: dict[str, Any], *, sees: bool) -> None:
+    """A part that lies 30 pixels off is cut by the frame: only what of it is sent must have been seen."""
+    align = geometry(align="shift", reference=reference, **settings)
+    shifted = np.roll(PART, 30, 1)
+    if sees:
+        assert align.apply(shifted).shape == (400, 500, 3)
+    else:
+        with pytest.raises(PictureError, match="outside of what the camera saw"):
+            align.apply(shifted)
 
 
 def test_a_picture_that_lies_right_is_not_touched(reference: Path) -> None:
@@ -197,7 +208,7 @@ def test_a_reference_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 
 def test_several_threads_share_a_geometry(reference: Path) -> None:
     """Of pictures of several sizes at once, each comes out as it does alone."""
-    straighten, align = geometry(**LENS), geometry(align="affine", reference=reference)
+    straighten, align = geometry(**LENS), geometry(align="affine", reference=reference, crop_px=(40, 20, 560, 440))
     sizes = [PART, PART[:200, :300], PART[:100, :100]] * 8
     moved = [np.roll(PART, (number, 2 * number), (0, 1)) for number in range(1, 9)]
     with ThreadPoolExecutor(8) as threads:
