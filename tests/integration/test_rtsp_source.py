@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -52,7 +54,7 @@ async def test_a_killed_camera_comes_back_with_another_size() -> None:
 
 
 async def test_a_frozen_camera_is_noticed_and_comes_back() -> None:
-    """A server that stands still is STALLED within 2 s, cannot be opened, and is read again once it goes on."""
+    """A server that stands still is STALLED within 2 s, cannot be opened, is read again later, and leaves no thread."""
     with RtspServer(320, 240, 25, served=TIMED) as server:
         async with rtsp_source(server.url) as source:
             await source.open()
@@ -65,6 +67,10 @@ async def test_a_frozen_camera_is_noticed_and_comes_back() -> None:
             server.thaw()
             await source.open()
             await next_picture(source)
+    deadline_s = time.monotonic() + 5
+    while any(thread.name.startswith("rtsp") for thread in threading.enumerate()):
+        assert time.monotonic() < deadline_s, "a thread of a frozen session has not ended"
+        await asyncio.sleep(0.05)
 
 
 async def test_the_last_picture_before_a_silence_is_read() -> None:
@@ -196,15 +202,12 @@ def shown(server: RtspServer, picture: NDArray[np.uint8]) -> Iterator[None]:
 
 @pytest.mark.parametrize("codec", ["h264", "h265", "mjpeg"])
 async def test_exposures_are_known_by_the_cameras_clock(codec: Literal["h264", "h265", "mjpeg"]) -> None:
-    """Once a sender report has come, a picture's time is the camera's; before, that of its first bytes' receipt.
-
-    At ten pictures a second, a picture of H.264 or H.265 is out of FFmpeg only when the next one begins to come.
-    """
+    """Once a sender report has come, a picture's time is the camera's; before, that of its first bytes' receipt."""
     with RtspServer(320, 240, 10, served=Served(codec=codec, cameras=1)) as server:
         async with rtsp_source(server.url) as source, asyncio.timeout(10):
             await source.open()
-            for _ in range(10):  # what FFmpeg had read while it opened
-                await next_picture(source)
+            for _ in range(10):  # among them those that came while it was opened
+                assert -5 <= off_by_ms(await next_picture(source)) < 150
             received = await next_picture(source)
             while received.time_source is TimeSource.RECEIPT:
                 assert -5 <= off_by_ms(received) < 60
@@ -212,6 +215,19 @@ async def test_exposures_are_known_by_the_cameras_clock(codec: Literal["h264", "
             exact = [off_by_ms(await next_picture(source)) for _ in range(10)]
             assert max(map(abs, exact)) < 25
             assert source.counts["times_not_taken"] == 0
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265", "mjpeg"])
+async def test_a_picture_does_not_wait_for_the_next(codec: Literal["h264", "h265", "mjpeg"]) -> None:
+    """At five pictures a second most are read long before the next one is shown."""
+    with RtspServer(320, 240, 5, served=Served(codec=codec, cameras=1)) as server:
+        async with rtsp_source(server.url) as source, asyncio.timeout(10):
+            await source.open()
+            for _ in range(13):  # until it is known how the camera sends
+                await next_picture(source)
+            ages_ms = [off_by_ms(replace(await next_picture(source), captured_at_ns=time.time_ns())) for _ in range(7)]
+            assert sorted(ages_ms)[3] < 120
+            assert source.counts["late_pieces"] == 0
 
 
 @pytest.mark.parametrize("codec", ["h264", "h265", "mjpeg"])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from ingest.sources.video.assembly import Assembly, Piece, Unit
+from ingest.sources.video.backlog import Backlog
 from shared.clock import NS_PER_MS
 
 _SURE_NS = 900 * NS_PER_MS
@@ -126,3 +129,24 @@ def test_an_unknown_codec_is_joined_by_its_time_stamps() -> None:
     assert not assembly.looks_whole
     assert assembly.release(now_ns + _PERIOD_NS) is None
     assert len(take(assembly, pieces(20), now_ns + _PERIOD_NS)) == 1
+
+
+def test_what_came_while_a_stream_was_opened_is_dated_back() -> None:
+    """Pieces that are read in one moment have the times that their stamps say, reckoned from the last of them."""
+    backlog = Backlog(Fraction(1, 90_000))
+    for index in range(4):
+        assert backlog.takes(Piece(b"", index * 18_000, 10 * _PERIOD_NS + index, None), blocked_ns=9, now_ns=index)
+    assert backlog.left_ns(3 + NS_PER_MS) == 19 * NS_PER_MS
+    assert not backlog.takes(Piece(b"", 72_000, 0, None), blocked_ns=_PERIOD_NS, now_ns=_PERIOD_NS)
+    received = [piece.received_ns for piece in backlog.dated()]
+    assert received == [10 * _PERIOD_NS + 3 - earlier * _PERIOD_NS for earlier in (3, 2, 1, 0)]
+    assert backlog.over
+    assert backlog.dated() == []
+    assert not backlog.takes(Piece(b"", 90_000, 0, None), blocked_ns=0, now_ns=0)
+
+
+def test_a_piece_without_a_stamp_keeps_its_receipt() -> None:
+    """Where there is no time stamp, there is nothing to date back by."""
+    backlog = Backlog(Fraction(1, 90_000))
+    backlog.takes(Piece(b"", None, 7, None), blocked_ns=0, now_ns=0)
+    assert [piece.received_ns for piece in backlog.dated()] == [7]

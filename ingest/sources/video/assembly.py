@@ -51,9 +51,9 @@ class Assembly:
     """Joins the pieces of one time stamp.
 
     A picture is given out when the next one begins, or before that, after a pause, when it looks whole: its last piece
-    is shorter than pieces are when more follow, and it has as many slices as the camera's pictures have. From a camera
-    whose pieces are cut otherwise, or one piece of which came too late for its picture (it is thrown away), each
-    picture waits for the next. After `sure_ns` it waits no longer.
+    is shorter than pieces are when more follow, and it has as many slices as the camera's pictures have. A camera whose
+    pieces are cut otherwise, or one piece of which came too late for its picture (it is thrown away), has each picture
+    wait for the next. After `sure_ns` it waits no longer.
     """
 
     def __init__(self, codec: str, *, sure_ns: int) -> None:
