@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from alerting.policy import judge
 from shared.domain import NotInspected, Outcome, Verdict, VerdictStatus
+from shared.policy import LinePolicy
 from tests.lines import capture
 
 CAMERAS = ("a", "b", "c")
@@ -43,7 +44,7 @@ def test_only_parts_that_every_camera_found_good_pass(
     wanted: list[str], found: dict[str, Verdict], reject_at: float
 ) -> None:
     """PASS exactly if there is a camera, and each has an inspected, finite score below the threshold."""
-    judgement = judge(wanted, found, reject_at=reject_at)
+    judgement = judge(wanted, found, LinePolicy(reject_at=reject_at))
     good = [usable(found.get(camera)) and (found[camera].score or 0.0) < reject_at for camera in wanted]
     assert (judgement.outcome is Outcome.PASS) == (bool(wanted) and all(good))
 
@@ -53,7 +54,7 @@ def test_a_finite_score_at_the_threshold_always_rejects(
     wanted: list[str], found: dict[str, Verdict], reject_at: float
 ) -> None:
     """Whatever the other cameras say, or do not say."""
-    judgement = judge(wanted, found, reject_at=reject_at)
+    judgement = judge(wanted, found, LinePolicy(reject_at=reject_at))
     if any(usable(found.get(camera)) and (found[camera].score or 0.0) >= reject_at for camera in wanted):
         assert judgement.outcome is Outcome.REJECT
 
@@ -61,7 +62,7 @@ def test_a_finite_score_at_the_threshold_always_rejects(
 @given(cameras, verdicts, thresholds)
 def test_the_judgement_names_what_it_rests_on(wanted: list[str], found: dict[str, Verdict], reject_at: float) -> None:
     """One finding for each camera that had to see the part, in order, and a reason in words."""
-    judgement = judge(wanted, found, reject_at=reject_at)
+    judgement = judge(wanted, found, LinePolicy(reject_at=reject_at))
     assert [finding.camera for finding in judgement.findings] == sorted(set(wanted))
     assert judgement.reason
     for finding in judgement.findings:
