@@ -15,9 +15,9 @@ from shared.clock import Clock
 from shared.errors import BusUnavailableError, ConfigError, StoreError
 from shared.log import get_logger
 from shared.partition_plan import PartitionPlan
-from shared.policy import differences, policy_from_json
+from shared.policy import policy_from_json
 from shared.policy_keeper import PolicyKeeper
-from shared.policy_record import PolicyChange, decode_record
+from shared.policy_record import PolicyChange, decode_record, differences, encode_record
 from shared.retry import insist
 from shared.store.base import Store
 from shared.topics import Topics
@@ -36,6 +36,7 @@ class PolicyDesk:
     ) -> None:
         self._line = line
         self._rules = rules
+        rules.read = False
         self._store = store
         self._bus = bus
         self._clock = clock
@@ -114,19 +115,19 @@ class PolicyDesk:
             for change in await self._keeper.changes(newest=_CHANGES):
                 try:
                     self._rules.adopt(policy_from_json(change.new), change.version)
-                    break
                 except ConfigError:
                     continue
+                self._value = encode_record(change)
+                break
         self._refused, self._rules.read = value, True
         self._log.error("policy.refused", problem=problem, version=self._rules.version)
         self._rules.tell("POLICY_REFUSED", f"{problem} Version {self._rules.version} stays in force.")
 
     async def _follow_halt(self) -> None:
-        halted = self._rules.halted
         try:
             stored, value = await self._keeper.halted()
         except ConfigError as error:
-            if halted is None:
+            if self._rules.halted is None:
                 self._rules.halt(str(error))
                 self._halt_kept = True
             return
@@ -181,8 +182,8 @@ class PolicyDesk:
                     key=f"{self._line}/policy".encode(),
                     partition=self._plan.of_line(self._line),
                 )
-                text = differences(policy_from_json(change.old), policy_from_json(change.new))
-                self._rules.tell("POLICY_CHANGED", f"version {change.version} by {change.by}: {text} ({change.why})")
+                text = f"version {change.version} by {change.by}: {differences(change)} ({change.why})"
+                self._rules.tell("POLICY_CHANGED", text)
         await self._keeper.mark_published(self._rules.version)
         return self._rules.version
 

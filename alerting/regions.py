@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from shared.domain import MOST_REGIONS, Region, Verdict
 from shared.policy import Limits, Polygon
+
+_Pair: TypeAlias = tuple[int, int]
 
 
 def excused(verdict: Verdict, limits: Limits) -> bool:
@@ -33,22 +37,22 @@ def _holds(mask: Polygon, region: Region) -> bool:
     if right <= left or bottom <= top:
         return False
     edges = list(zip(mask, (*mask[1:], mask[0]), strict=True))
-    if any(_enters(start, end, left, top, right, bottom) for start, end in edges):
+    if any(_enters(start, end, (left, right), (top, bottom)) for start, end in edges):
         return False
     x, y = (left + right) / 2, (top + bottom) / 2
     crossings = ((y0 > y) != (y1 > y) and x < x0 + (y - y0) * (x1 - x0) / (y1 - y0) for (x0, y0), (x1, y1) in edges)
     return sum(crossings) % 2 == 1
 
 
-def _enters(start: tuple[int, int], end: tuple[int, int], left: int, top: int, right: int, bottom: int) -> bool:
-    """Return whether a segment has a point strictly inside a box, by cutting it at the box's four sides."""
-    (x0, y0), (x1, y1) = start, end
+def _enters(start: _Pair, end: _Pair, *sides: _Pair) -> bool:
+    """Return whether a segment has a point strictly inside a box, by cutting it at the box's sides: x, then y."""
     first, last = 0.0, 1.0
-    for step, low, high in ((x1 - x0, left - x0, right - x0), (y1 - y0, top - y0, bottom - y0)):
+    for origin, target, (low, high) in zip(start, end, sides, strict=True):
+        step = target - origin
         if step == 0:
-            if low >= 0 or high <= 0:
+            if not low < origin < high:
                 return False
             continue
-        near, far = sorted((low / step, high / step))
+        near, far = sorted(((low - origin) / step, (high - origin) / step))
         first, last = max(first, near), min(last, far)
     return first < last

@@ -76,7 +76,5 @@ class RunWatch:
         full = len(self._window) == parts
         broken = share is not None and full and self._rejected * 100 > share * parts
         news, self._share_told = broken and not self._share_told, broken
-        text = (
-            f"{self._rejected} of the last {parts} inspected parts were rejected, more than {share:g} %" if news else ""
-        )
+        text = f"{self._rejected} of the last {parts} inspected parts were rejected, more than {share} %"
         return [Excess(self._rules.share_action, text)] if news else []

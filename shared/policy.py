@@ -74,8 +74,10 @@ class CameraPolicy(Section):
 
 
 class RunPolicy(Section):
-    """What many rejects lead to: `rejects_in_a_row` one after another, or more than `share_percent` of the last
-    `share_parts` inspected parts. Without a number there is no such rule. Parts that nobody inspected count for neither.
+    """What many rejects lead to.
+
+    Too many are `rejects_in_a_row` one after another, or more than `share_percent` of the last `share_parts` inspected
+    parts; without a number there is no such rule. Parts that nobody inspected count for neither.
     """
 
     rejects_in_a_row: Annotated[int, Field(ge=1, le=10_000)] | None = None
@@ -108,14 +110,12 @@ class LinePolicy(Section):
     on_silence: Silence = Silence.REJECT
     trial: bool = False
     runs: RunPolicy = RunPolicy()
-    per_camera: dict[Name, CameraPolicy] = {}
+    per_camera: dict[Name, CameraPolicy] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.on_silence is Silence.PASS and not self.trial:
-            raise ValueError(
-                'on_silence = "pass" lets parts pass that nobody saw: for a trial run, set trial = true too'
-            )
+            raise ValueError('on_silence = "pass" lets parts pass that nobody saw: a trial run sets trial = true too')
         if self.borderline_from is not None and self.borderline_from >= self.reject_at:
             raise ValueError("borderline_from must be smaller than reject_at, where the band ends")
         return self
@@ -171,13 +171,6 @@ def policy_from_json(text: str | bytes, origin: str = "the policy") -> LinePolic
         return LinePolicy.model_validate_json(text)
     except ValidationError as error:
         raise _refusal(error, origin) from None
-
-
-def differences(old: LinePolicy, new: LinePolicy) -> str:
-    """Say what a change changes: `reject_at 3.0 -> 2.5`."""
-    before, after = old.model_dump(mode="json"), new.model_dump(mode="json")
-    changed = [f"{name} {before[name]} -> {after[name]}" for name in after if before[name] != after[name]]
-    return ", ".join(changed) or "nothing"
 
 
 def _own(own: Any, shared: Any) -> Any:  # noqa: ANN401 - of whatever type the limit is

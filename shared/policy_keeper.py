@@ -26,8 +26,8 @@ class PolicyKeeper:
         return await self._store.kept(self._policy)
 
     async def put_back(self, value: bytes) -> None:
-        """Keep a change again that a store has lost; one that stands by now stays."""
-        await self._store.keep(self._policy, value, instead_of=None)
+        """Keep and note a change again that a store has lost; one that stands by now stays."""
+        await self._store.keep(self._policy, value, instead_of=None, noted=True)
 
     async def standing(self) -> PolicyChange | None:
         """Return the change that stands; None before the first."""

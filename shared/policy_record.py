@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -61,3 +61,14 @@ def decode_record(kind: type[R], value: bytes) -> R:
             "Update this role before what writes it.",
         )
     return record
+
+
+def differences(change: PolicyChange) -> str:
+    """Say what a change changes: `reject_at 3.0 -> 2.5`."""
+    try:
+        old, new = (msgspec.json.decode(text, type=dict[str, Any]) for text in (change.old, change.new))
+    except msgspec.DecodeError:
+        return "a policy that cannot be read"
+    names = {**old, **new}
+    changed = [f"{name} {old.get(name)} -> {new.get(name)}" for name in names if old.get(name) != new.get(name)]
+    return ", ".join(changed) or "nothing"

@@ -172,8 +172,10 @@ class SignalSettings(Section):
 
 
 class LineSettings(Section):
-    """A production line. Parts whose calibrated score reaches `reject_at` are rejected; `policy` says more, and may
-    say that in its place. A policy that was set while the line ran lies in the store, and outdoes this one.
+    """A production line. Parts whose calibrated score reaches `reject_at` are rejected.
+
+    `policy` says more, and may say that in its place. One that was set while the line ran lies in the store, and
+    outdoes this one.
 
     `gate_delay_ms` is the time from exposure to the gate; `actuation_lead_ms` is what the gate needs to move.
     """
