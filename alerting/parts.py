@@ -100,7 +100,7 @@ class PartTable:
         known = part.verdicts.get(capture.id.camera)
         if known is None or _alarm(verdict) > _alarm(known):
             part.overlays[capture.id.camera] = overlay
-        part.verdicts[capture.id.camera] = verdict if known is None else _worse_of(known, verdict)
+        part.verdicts[capture.id.camera] = verdict if known is None else worse_of(known, verdict)
         return part
 
     def ready(self, now_ns: int, *, only_due: bool = False) -> list[OpenPart]:
@@ -155,7 +155,7 @@ def _note_missing(part: OpenPart, announcement: PartAnnouncement) -> None:
         part.overlays.setdefault(camera, b"")
 
 
-def _worse_of(known: Verdict, other: Verdict) -> Verdict:
+def worse_of(known: Verdict, other: Verdict) -> Verdict:
     """Return the more alarming verdict of one camera, at the higher raw score, and without regions if both looked."""
     if known == other:
         return known

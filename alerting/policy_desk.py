@@ -68,9 +68,12 @@ class PolicyDesk:
                 await self._look()
 
     async def _look(self) -> None:
+        before = state_fields(self._rules)
         try:
             await self._follow_policy()
             await self._follow_halt()
+            if state_fields(self._rules) != before:
+                await self._store.set_state(self._line, state_fields(self._rules))
         except StoreError as error:
             if not self._away:
                 self._log.warning("policy.store_away", error=str(error), version=self._rules.version)

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from alerting.parts import worse_of
 from alerting.policy import judge
 from alerting.runs import RunWatch
 from shared.domain import Capture, CaptureId, Decision, Outcome, Verdict, VerdictStatus
@@ -90,14 +91,13 @@ def preview(parts: Parts, cameras: Sequence[str], before: LinePolicy, after: Lin
 
 
 def by_part(verdicts: Iterable[Verdict]) -> dict[str, dict[str, Verdict]]:
-    """Sort verdicts by part and camera, in the order of captures; of two of one camera the higher score counts."""
+    """Sort verdicts by part and camera, in the order of captures; of two of one camera the worse one counts."""
     parts: dict[str, dict[str, Verdict]] = {}
     for verdict in verdicts:
         capture = verdict.capture
         of_part = parts.setdefault(capture.part_id, {})
         known = of_part.get(capture.id.camera)
-        if known is None or _score(known) < _score(verdict) or np.isnan(_score(verdict)):
-            of_part[capture.id.camera] = verdict
+        of_part[capture.id.camera] = verdict if known is None else worse_of(known, verdict)
     first = {part_id: min(one.capture.captured_at_ns for one in found.values()) for part_id, found in parts.items()}
     return {part_id: parts[part_id] for part_id in sorted(parts, key=first.__getitem__)}
 
