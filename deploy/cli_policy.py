@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.cli_options import JsonOut, check_writable, write_json
-from deploy.policy_preview import Preview, preview
+from deploy.policy_preview import Preview, preview, uncollected
 from deploy.policy_tools import desk_of, edit_of, recorded_verdicts
 from shared.clock import SystemClock
 from shared.errors import ConfigError
@@ -29,8 +29,7 @@ policy = typer.Typer(
 Config = Annotated[Path, typer.Option("--config", help="The line's settings, a TOML file.")]
 Line = Annotated[str | None, typer.Option("--line", help="Which line; not needed where there is only one.")]
 Changes = Annotated[
-    list[str],
-    typer.Argument(help="KEY=VALUE, such as reject_at=2.5 or per_camera.top.masks=none.", metavar="KEY=VALUE..."),
+    list[str], typer.Argument(help="Such as reject_at=2.5 or per_camera.top.masks=none.", metavar="KEY=VALUE...")
 ]
 Reason = Annotated[str, typer.Option("--reason", help="Why: it stays in the audit.")]
 By = Annotated[str | None, typer.Option("--by", help="Who changes it, instead of the user of this system.")]
@@ -77,9 +76,7 @@ def preview_policy(
     check_writable(json_out)
     found, origin = asyncio.run(_previewed(config, line, changes, source, newest))
     console = Console()
-    console.print(
-        f"{found.parts} parts, from {origin}: {found.changed} would have had another outcome.", soft_wrap=True
-    )
+    console.print(f"{found.parts} parts, from {origin}: {found.changed} would come out otherwise.", soft_wrap=True)
     console.print(preview_table(found))
     for one in found.examples:
         console.print(f"{one.part_id}: {one.before} ({one.was}) -> {one.after} ({one.would_be})", soft_wrap=True)
@@ -158,13 +155,17 @@ async def _previewed(
     async with desk_of(load(config), line) as desk:
         _, before = await desk.standing()
         after = edit_of(changes, desk.cameras)(before)
-        parts, origin = await recorded_verdicts(desk, source=source, newest=newest)
-    return preview(parts, desk.cameras, before, after), origin
+        with uncollected():
+            parts, origin = await recorded_verdicts(desk, source=source, newest=newest)
+            return preview(parts, desk.cameras, before, after), origin
 
 
 async def _history(config: Path, line: str | None, newest: int) -> list[PolicyChange | LineHalt]:
     async with desk_of(load(config), line) as desk:
-        entries = [*await desk.keeper.changes(newest=newest), *await desk.keeper.halts(newest=newest)]
+        entries: list[PolicyChange | LineHalt] = [
+            *await desk.keeper.changes(newest=newest),
+            *await desk.keeper.halts(newest=newest),
+        ]
     return sorted(entries, key=lambda entry: entry.at_ns, reverse=True)[:newest]
 
 

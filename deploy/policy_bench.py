@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from deploy.machine import machine_facts
-from deploy.policy_preview import Preview, by_part, preview
+from deploy.policy_preview import Preview, by_part, preview, uncollected
 from shared.clock import NS_PER_MS, NS_PER_S
 from shared.domain import Capture, CaptureId, Region, Verdict, VerdictStatus
 from shared.policy import LinePolicy
@@ -54,9 +54,10 @@ def bench_preview(*, verdicts: int, high_share: float, rounds: int, seed: int = 
     reads, judges, found = [], [], None
     for _ in range(rounds):
         began_s = time.perf_counter()
-        parts = by_part(decode(VerdictMessage, value)[0].verdict for value in recorded)
-        read_s = time.perf_counter()
-        found = preview(parts, ["camera"], BEFORE, AFTER)
+        with uncollected():
+            parts = by_part(decode(VerdictMessage, value)[0].verdict for value in recorded)
+            read_s = time.perf_counter()
+            found = preview(parts, ["camera"], BEFORE, AFTER)
         reads.append(read_s - began_s)
         judges.append(time.perf_counter() - read_s)
     if found is None:
@@ -74,7 +75,7 @@ def make_verdicts(count: int, *, high_share: float, seed: int) -> Sequence[bytes
 
 def _verdict(index: int, score: float, rng: np.random.Generator) -> Verdict:
     at_ns = _T0_NS + index * _PITCH_NS
-    regions = ()
+    regions: tuple[Region, ...] = ()
     if score >= BEFORE.reject_at / 2:
         boxes = rng.integers(1, 200, (int(rng.integers(1, 5)), 4)).tolist()
         regions = tuple(Region(x, y, width, height, max(1, width * height // 40), 0.7) for x, y, width, height in boxes)

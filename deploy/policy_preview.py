@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -90,6 +92,18 @@ def preview(parts: Parts, cameras: Sequence[str], before: LinePolicy, after: Lin
     )
 
 
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Make many records without looking for cycles among them: there are none, and the search takes long."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 def by_part(verdicts: Iterable[Verdict]) -> dict[str, dict[str, Verdict]]:
     """Sort verdicts by part and camera, in the order of captures; of two of one camera the worse one counts."""
     parts: dict[str, dict[str, Verdict]] = {}
@@ -126,7 +140,7 @@ def from_decisions(decisions: Iterable[Decision]) -> list[Verdict]:
 
 
 def _plain(parts: Parts, cameras: Sequence[str], policies: Sequence[LinePolicy]) -> NDArray[np.bool_]:
-    """Return, for each part, whether every camera of the line and none else looked, at nothing of note by any policy."""
+    """Return, for each part, whether the line's cameras all looked, and none else, at nothing of note."""
     plain = np.fromiter((len(found) == len(cameras) for found in parts.values()), np.bool_, len(parts))
     if not cameras:
         return np.zeros(len(parts), dtype=np.bool_)

@@ -11,7 +11,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from shared.camera_settings import Name, Pixels, Section
 from shared.errors import ConfigError
@@ -22,6 +22,17 @@ Threshold = Annotated[float, Field(gt=0, le=12, allow_inf_nan=False)]
 RawThreshold = Annotated[float, Field(allow_inf_nan=False)]
 Area = Annotated[int, Field(ge=0)]
 _SHOWN: Final = 3
+_MOST_CAMERAS: Final = 64
+
+
+def _rule(value: object) -> object:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if value not in ("any", "all") and not (whole and value in range(1, _MOST_CAMERAS + 1)):
+        raise ValueError(f"it must be any, all, or how many cameras must reject: 1 to {_MOST_CAMERAS}")
+    return value
+
+
+Rule = Annotated[Literal["any", "all"] | int, BeforeValidator(_rule)]
 
 
 class Borderline(StrEnum):
@@ -104,7 +115,7 @@ class LinePolicy(Section):
     reject_raw_at: RawThreshold | None = None
     minimum_area_px: Area = 0
     masks: Masks = ()
-    rule: Literal["any", "all"] | Annotated[int, Field(ge=1, le=64)] = "any"
+    rule: Rule = "any"
     borderline_from: Threshold | None = None
     borderline_action: Borderline = Borderline.ALERT
     on_silence: Silence = Silence.REJECT
