@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final
 
 from alerting.rules import LineRules
+from shared import metrics
 from shared.bus.base import Bus
 from shared.clock import Clock
 from shared.errors import BusUnavailableError, ConfigError, StoreError
@@ -80,6 +81,9 @@ class PolicyDesk:
             self._away = True
         else:
             self._away = False
+
+        metrics.POLICY_VERSION.labels(self._line).set(self._rules.version)
+        metrics.HALTED.labels(self._line).set(self._rules.halted is not None)
 
     async def _follow_policy(self) -> None:
         value = await self._keeper.stored()

@@ -65,7 +65,7 @@ async def test_what_was_published_is_never_less_than_before() -> None:
     assert await keeper.published() == 3
 
 
-@pytest.mark.parametrize("value", [b"", b"{}", b"\xff", b"[" * 10_000, encode_record(PolicyChange(*"l1abcde"))])  # type: ignore[arg-type]
+@pytest.mark.parametrize("value", [b"", b"{}", b"\xff", b"[" * 10_000, encode_record(PolicyChange(*"l1abcde"))])
 def test_a_record_that_cannot_be_read_is_a_config_error(value: bytes) -> None:
     """Whatever lies there."""
     with pytest.raises(ConfigError, match="PolicyChange cannot be read"):
