@@ -16,7 +16,7 @@ from shared.clock import Clock
 from shared.errors import BusUnavailableError, ConfigError, StoreError
 from shared.log import get_logger
 from shared.partition_plan import PartitionPlan
-from shared.policy import policy_from_json
+from shared.policy import Silence, policy_from_json
 from shared.policy_keeper import PolicyKeeper
 from shared.policy_record import PolicyChange, decode_record, differences, encode_record
 from shared.retry import insist
@@ -54,6 +54,8 @@ class PolicyDesk:
     async def start(self) -> None:
         """Learn what stands, if the store says so, before the first part is judged."""
         await self._look()
+        if self._rules.version == 0:
+            self._rules.warn_of_trial()
         try:
             await self._remember()
         except (StoreError, ConfigError) as error:
@@ -200,6 +202,6 @@ def state_fields(rules: LineRules) -> dict[str, str]:
     return {
         "reject_at": f"{rules.policy.reject_at:g}",
         "policy_version": str(rules.version),
-        "policy_trial": str(rules.policy.trial).lower(),
+        "policy_trial": str(rules.policy.on_silence is Silence.PASS).lower(),
         "halted": "" if rules.halted is None else rules.halted.why,
     }

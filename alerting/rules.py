@@ -15,7 +15,7 @@ from alerting.runs import RunWatch
 from shared.clock import Clock
 from shared.domain import Decision, Outcome, Verdict
 from shared.log import get_logger
-from shared.policy import LinePolicy, RunAction
+from shared.policy import LinePolicy, RunAction, Silence
 from shared.policy_record import LineHalt
 from shared.settings import LineSettings
 from shared.store.base import Alert
@@ -95,9 +95,13 @@ class LineRules:
         self.policy, self.version, self.read = policy, version, True
         if policy.runs != self._watch.rules:
             self._watch = RunWatch(policy.runs, self._watch.seen)
-        if policy.trial:
-            text = "TRIAL: parts that nobody inspected pass" if policy.on_silence == "pass" else "trial = true"
-            self._log.warning("policy.trial", version=version, problem=text)
+        self.warn_of_trial()
+
+    def warn_of_trial(self) -> None:
+        """Say loudly where parts pass that nobody inspected."""
+        if self.policy.on_silence is Silence.PASS:
+            text = "TRIAL: parts that nobody inspected pass"
+            self._log.warning("policy.trial", version=self.version, problem=text)
             self.tell("TRIAL", text)
 
     def halt(self, why: str, *, by: str = NOBODY) -> None:

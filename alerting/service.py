@@ -68,8 +68,7 @@ class AlertingService:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set and every open part is settled and recorded."""
-        for desk in self._desks:
-            await desk.start()
+        await asyncio.gather(*(desk.start() for desk in self._desks))
         for gate in self._gates.values():
             line, rules = gate.line, gate.rules
             self._log.info(

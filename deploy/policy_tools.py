@@ -102,14 +102,15 @@ async def recorded_verdicts(desk: LineDesk, *, source: str, newest: int) -> tupl
         return by_part(from_decisions(decisions)), "decisions (which name no regions: areas and masks excuse nothing)"
     bus = make_bus(desk.settings, SystemClock())
     try:
-        verdicts = await _verdicts(bus, desk.settings.topics.verdicts, desk.line.name)
+        verdicts = await verdicts_on(bus, desk.settings.topics.verdicts, desk.line.name)
     finally:
         await bus.close()
     parts = by_part(verdicts)
     return dict(list(parts.items())[-newest:]), "verdicts"
 
 
-async def _verdicts(bus: Bus, topic: str, line: str) -> list[Verdict]:
+async def verdicts_on(bus: Bus, topic: str, line: str) -> list[Verdict]:
+    """Return what the topic still holds of a line."""
     reader = await bus.subscribe([topic], group=f"policy-preview-{uuid4().hex}", member="preview")
     found: list[Verdict] = []
     try:

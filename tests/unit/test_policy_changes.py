@@ -313,6 +313,17 @@ async def test_a_borderline_part_passes_and_is_told() -> None:
         assert alert.text == "camera: score 2.50 >= 2.00 (borderline)"
 
 
+async def test_a_trial_of_the_settings_is_loud_too() -> None:
+    """It comes into force with the start."""
+    plant = Plant()
+    trial = {"on_silence": "pass", "trial": True}
+    line = plant.settings.lines[0].model_copy(update={"policy": policy_from({"reject_at": REJECT_AT, **trial})})
+    plant.settings = plant.settings.model_copy(update={"lines": (line,)})
+    async with running(plant):
+        await plant.run(1.0)
+        assert await kinds(plant) == ["TRIAL"]
+
+
 async def test_a_trial_is_loud() -> None:
     """An operator is told of the trial, and the decision's reason says that nobody looked."""
     async with running(Plant()) as plant:

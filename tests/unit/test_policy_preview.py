@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import math
@@ -14,11 +15,13 @@ from typer.testing import CliRunner
 
 from deploy.cli import app
 from deploy.policy_preview import by_part, from_decisions, preview, uncollected
-from deploy.policy_tools import edit_of
-from shared.clock import NS_PER_S
+from deploy.policy_tools import edit_of, verdicts_on
+from shared.bus.memory import MemoryBus
+from shared.clock import NS_PER_S, ManualClock
 from shared.domain import CameraFinding, Decision, Outcome, Region, Verdict, VerdictStatus
 from shared.errors import ConfigError
 from shared.policy import LinePolicy, policy_from
+from shared.wire import VerdictMessage, encode
 from tests.lines import LINE, T0_NS, inspected, not_inspected
 
 BEFORE = LinePolicy(reject_at=3.0)
@@ -105,6 +108,21 @@ def test_settings_are_changed_by_their_names() -> None:
             "per_camera": {"top": {"reject_at": 1.0, "minimum_area_px": 20}},
         }
     )
+
+
+async def test_the_verdicts_of_a_line_are_read_to_their_end() -> None:
+    """Other lines' and what is no verdict are left out; the reading ends when nothing more comes."""
+    clock = ManualClock()
+    bus = MemoryBus(clock)
+    await bus.ensure_topics({"verdicts": 1})
+    kept = recorded([0.5, 1.5])
+    other = inspected(9.0, "p9", line="line-2")
+    values = [b"garbage", *(encode(VerdictMessage(verdict)) for verdict in (kept[0], other, kept[1]))]
+    for value in values:
+        await bus.publish("verdicts", value, key=None, partition=0)
+    reading = asyncio.create_task(verdicts_on(bus, "verdicts", LINE))
+    await clock.advance(5)
+    assert await reading == kept
 
 
 @pytest.mark.parametrize("word", ["reject_at.x=1", "reject_at=nan", "=1", "reject_at=[1"])
