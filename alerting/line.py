@@ -10,7 +10,7 @@ from typing import Final
 from alerting.gate import effective, signal_for
 from alerting.order import CaptureOrder
 from alerting.parts import OpenPart, PartTable
-from alerting.policy import judge
+from alerting.rules import LineRules
 from alerting.signals.base import GateSignals
 from shared import metrics
 from shared.clock import NS_PER_MS, Clock, wait_event
@@ -61,6 +61,7 @@ class LineGate:
         settled: asyncio.Queue[Settlement],
     ) -> None:
         self.line = line
+        self.rules = LineRules(line, clock)
         self.table = PartTable(line, margin_ms=min(DEFAULT_MARGIN_MS, line.gate_delay_ms / 10))
         self._store = store
         self._signals = signals
@@ -118,7 +119,7 @@ class LineGate:
 
     async def beat(self, now_ns: int) -> None:
         """Beat once, if parts are being decided and the gate is connected."""
-        if self._connected and self.healthy(now_ns):
+        if self._connected and self.healthy(now_ns) and self.rules.halted is None:
             try:
                 await self._signals.beat()
             except SignalError as error:
@@ -151,7 +152,8 @@ class LineGate:
 
     async def _claim(self, part: OpenPart) -> Decision:
         announcement = part.announcement
-        judgement = judge(part.cameras, part.verdicts, reject_at=self.line.reject_at)
+        ruling = self.rules.rule(part.cameras, part.verdicts)
+        judgement = ruling.judgement
         stamps = {name: at for verdict in part.verdicts.values() for name, at in verdict.stamps_ns.items()}
         now_ns = self._clock.utc_ns()
         decision = Decision(
@@ -159,13 +161,14 @@ class LineGate:
             part_id=announcement.part_id,
             outcome=judgement.outcome,
             reason=judgement.reason,
-            reject_at=self.line.reject_at,
+            reject_at=ruling.reject_at,
             findings=judgement.findings,
             captured_at_ns=announcement.captured_at_ns,
             decide_by_ns=announcement.decide_by_ns,
             decided_at_ns=now_ns,
             label=announcement.label,
             stamps_ns={**stamps, "decided": now_ns},
+            policy_version=ruling.version,
         )
         try:
             if not part.counted:
@@ -177,10 +180,13 @@ class LineGate:
                     return record.claimed
             first = await self._store.claim(decision)
             part.uncertain = part.uncertain or first != decision
+            if first == decision:
+                self.rules.applied(part.announcement.part_id, ruling)
             return first  # noqa: TRY300 - what it returns is what the store said
         except StoreError as error:
             self._log.warning("store.away", error=str(error))
             if decision.outcome is not Outcome.PASS:
+                self.rules.applied(part.announcement.part_id, ruling)
                 return decision
             # Without a claim nothing keeps a second process from deciding otherwise: such a part may not pass.
             return replace(decision, outcome=Outcome.DEFAULT_REJECT, reason="the store is away: nothing may pass")
@@ -258,6 +264,7 @@ class LineGate:
             if late:
                 metrics.RECORDS_LATE.labels(self.line.name).inc()
                 self._log.info("part.recorded_late", part=settlement.decision.part_id)
+            self.rules.observe(settlement.decision)
             await self._settled.put(settlement)
 
     async def _give_up_on_old_uncertain(self, *, last: bool) -> None:

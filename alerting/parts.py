@@ -81,7 +81,8 @@ class PartTable:
     def verdict(self, verdict: Verdict, overlay: bytes, *, utc_ns: int, now_ns: int) -> OpenPart | None:
         """Note a verdict, opening its part where the announcement is still on its way; return None if it is late.
 
-        Of several verdicts of one camera the most alarming inspected one counts, whatever order they came in.
+        Of several verdicts of one camera the most alarming inspected one counts, whatever order they came in, and where
+        they differ no regions excuse its score.
         """
         capture = verdict.capture
         part = self._open.get(capture.part_id)
@@ -98,8 +99,8 @@ class PartTable:
             part = self._opened(announcement, utc_ns=utc_ns, now_ns=now_ns)
         known = part.verdicts.get(capture.id.camera)
         if known is None or _alarm(verdict) > _alarm(known):
-            part.verdicts[capture.id.camera] = verdict
             part.overlays[capture.id.camera] = overlay
+        part.verdicts[capture.id.camera] = verdict if known is None else worse_of(known, verdict)
         return part
 
     def ready(self, now_ns: int, *, only_due: bool = False) -> list[OpenPart]:
@@ -152,6 +153,23 @@ def _note_missing(part: OpenPart, announcement: PartAnnouncement) -> None:
         )
         part.verdicts.setdefault(camera, Verdict(capture, VerdictStatus.NOT_INSPECTED, reason))
         part.overlays.setdefault(camera, b"")
+
+
+def worse_of(known: Verdict, other: Verdict) -> Verdict:
+    """Return the more alarming verdict of one camera, at the higher raw score, and without regions if both looked."""
+    if known == other:
+        return known
+    worse = other if _alarm(other) > _alarm(known) else known
+    if not known.status is other.status is VerdictStatus.INSPECTED:
+        return worse
+    raw = [one.raw_score for one in (known, other)]
+    highest = None if None in raw else max((one for one in raw if one is not None), key=_unless_nan)
+    same = known.capture == other.capture and known.regions == other.regions
+    return replace(worse, raw_score=highest, regions=known.regions if same else ())
+
+
+def _unless_nan(score: float) -> float:
+    return math.inf if math.isnan(score) else score
 
 
 def _alarm(verdict: Verdict) -> float:

@@ -8,6 +8,7 @@ from typing import Final
 
 from alerting.line import LineGate, Settlement
 from alerting.parts import OpenPart
+from alerting.policy_desk import PolicyDesk, state_fields
 from alerting.recorder import Recorder
 from alerting.signals.base import GateSignals
 from shared.bus.base import Bus, Record
@@ -58,14 +59,25 @@ class AlertingService:
             )
             for line in settings.lines
         }
+        self._desks = [
+            PolicyDesk(name, gate.rules, store=store, bus=bus, clock=clock, topics=self._topics, plan=plan)
+            for name, gate in self._gates.items()
+        ]
         self._reports: asyncio.Queue[tuple[CameraReport, Token]] = asyncio.Queue(_QUEUE)
         self._log = get_logger("alerting")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set and every open part is settled and recorded."""
+        await asyncio.gather(*(desk.start() for desk in self._desks))
         for gate in self._gates.values():
-            line = gate.line
-            self._log.info("line.started", line=line.name, gate=line.gate.value, reject_at=line.reject_at)
+            line, rules = gate.line, gate.rules
+            self._log.info(
+                "line.started",
+                line=line.name,
+                gate=line.gate.value,
+                reject_at=rules.policy.reject_at,
+                policy=rules.version,
+            )
         subscription = await self._bus.subscribe(
             [self._topics.captures, self._topics.verdicts],
             group=self._topics.group(self.name),
@@ -95,6 +107,7 @@ class AlertingService:
                     await recorder.restore(name)
                     running.append(tasks.create_task(self._beat(gate, intake, recorder)))
                     running.append(tasks.create_task(recorder.run(self._settled[name])))
+                running += [tasks.create_task(desk.run()) for desk in self._desks]
                 running.append(tasks.create_task(recorder.run_reports(self._reports)))
                 running.append(tasks.create_task(intake.keep_books()))
                 running.append(tasks.create_task(self._report_state()))
@@ -230,7 +243,7 @@ class AlertingService:
                 "state": state,
                 "gate": gate.line.gate.value,
                 "gate_connected": str(gate.connected).lower(),
-                "reject_at": f"{gate.line.reject_at:g}",
+                **state_fields(gate.rules),
                 "open_parts": str(len(gate.table)),
                 "updated_ms": str(self._clock.utc_ns() // NS_PER_MS),
             }

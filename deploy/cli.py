@@ -18,6 +18,7 @@ from deploy.cli_cameras import cameras
 from deploy.cli_faults import run_faults
 from deploy.cli_options import UNSOUND, JsonOut, Product, Seed, check_writable, set_log_level, write_json
 from deploy.cli_plan import plan_replicas
+from deploy.cli_policy import policy
 from deploy.cli_record import record_camera
 from deploy.cli_topics import topics
 from shared.domain import Effort, GateMode
@@ -41,6 +42,7 @@ bench.command("rtsp")(bench_rtsp_cameras)
 app.add_typer(bench, name="bench")
 app.add_typer(cameras, name="cameras")
 app.add_typer(dev, name="dev")
+app.add_typer(policy, name="policy")
 app.add_typer(topics, name="topics")
 app.command("plan")(plan_replicas)
 app.command("faults")(run_faults)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +83,10 @@ class Frame:
 
     capture: Capture
     pixels: Picture
+
+
+MOST_REGIONS: Final = 16
+"""How many regions of a picture are named at most; a list of so many may lack some, and proves nothing about them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +184,10 @@ class CameraFinding:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The one decision for a part, with the threshold and the findings behind it."""
+    """The one decision for a part, with the threshold and the findings behind it.
+
+    `policy_version` names the version of the line's policy that it was made by; 0 is what the settings say.
+    """
 
     line: str
     part_id: str
@@ -193,6 +200,7 @@ class Decision:
     decided_at_ns: int
     label: str | None = None
     stamps_ns: dict[str, int] = field(default_factory=dict)
+    policy_version: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,8 @@ INSPECTED: Final = Counter(
     "linewarden_frames_inspected", "Frames that a model looked at, by how much of it.", ["effort"]
 )
 DECISIONS: Final = Counter("linewarden_decisions", "Parts settled.", ["line", "outcome"])
+HALTED: Final = Gauge("linewarden_line_halted", "Whether the line rejects everything until it is resumed.", ["line"])
+POLICY_VERSION: Final = Gauge("linewarden_policy_version", "The version of the policy in force.", ["line"])
 RECORDS_HELD: Final = Gauge(
     "linewarden_records_held", "Settled parts whose records wait for parts that were captured earlier.", ["line"]
 )

@@ -30,6 +30,7 @@ from shared.clock import NS_PER_MS
 from shared.domain import GateMode
 from shared.errors import ConfigError
 from shared.partition_plan import Wanted
+from shared.policy import CameraPolicy, LinePolicy, RunPolicy, misfit
 from shared.redaction import redact
 from shared.topics import Topics
 
@@ -173,6 +174,9 @@ class SignalSettings(Section):
 class LineSettings(Section):
     """A production line. Parts whose calibrated score reaches `reject_at` are rejected.
 
+    `policy` says more, and may say that in its place. One that was set while the line ran lies in the store, and
+    outdoes this one.
+
     `gate_delay_ms` is the time from exposure to the gate; `actuation_lead_ms` is what the gate needs to move.
     """
 
@@ -184,6 +188,16 @@ class LineSettings(Section):
     cameras: tuple[CameraSettings, ...] = (CameraSettings(),)
     parts: PartsSettings = PartsSettings()
     signal: SignalSettings = SignalSettings()
+    policy: LinePolicy = LinePolicy()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_threshold(cls, values: Any) -> Any:  # noqa: ANN401 - whatever somebody wrote as a line
+        """Give the policy the line's `reject_at`, unless it has its own."""
+        if not isinstance(values, dict) or not isinstance(values.get("policy", {}), dict):
+            return values
+        own = {"reject_at": values["reject_at"]} if "reject_at" in values else {}
+        return {**values, "policy": {**own, **values.get("policy", {})}}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -192,6 +206,9 @@ class LineSettings(Section):
         names = [camera.name for camera in self.cameras]
         if not names or len(set(names)) < len(names):
             raise ValueError("cameras must have at least one entry and names of their own")
+        problem = misfit(self.policy, names)
+        if problem is not None:
+            raise ValueError(problem)
         self._one_identity()
         return self
 
@@ -364,6 +381,9 @@ def _known_names(location: Sequence[int | str]) -> Iterator[str]:
         "geometry": GeometrySettings,
         "parts": PartsSettings,
         "signal": SignalSettings,
+        "policy": LinePolicy,
+        "runs": RunPolicy,
+        "per_camera": CameraPolicy,
     }
     for step in location:
         if isinstance(step, str):

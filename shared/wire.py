@@ -23,10 +23,11 @@ import msgspec
 
 from shared.domain import CameraReport, Capture, Decision, PartAnnouncement, Verdict
 from shared.errors import UnsupportedVersionError, WireError
+from shared.policy_record import PolicyChange
 
 MAGIC = b"LW"
 MAJOR = 1
-MINOR = 2
+MINOR = 3
 _PREFIX = struct.Struct("<2sBBHI")
 _CHECKSUM = struct.Struct("<I")
 _BODY_AT = _PREFIX.size + _CHECKSUM.size
@@ -87,8 +88,8 @@ class DeadLetter:
     place: str
 
 
-Message = PartAnnouncement | FrameMessage | VerdictMessage | Decision | DeadLetter | CameraReport
-M = TypeVar("M", PartAnnouncement, FrameMessage, VerdictMessage, Decision, DeadLetter, CameraReport)
+Message = PartAnnouncement | FrameMessage | VerdictMessage | Decision | DeadLetter | CameraReport | PolicyChange
+M = TypeVar("M", PartAnnouncement, FrameMessage, VerdictMessage, Decision, DeadLetter, CameraReport, PolicyChange)
 
 MESSAGES: dict[int, type[Message]] = {
     1: PartAnnouncement,
@@ -97,6 +98,7 @@ MESSAGES: dict[int, type[Message]] = {
     4: Decision,
     5: DeadLetter,
     6: CameraReport,
+    7: PolicyChange,
 }
 _SCHEMA_IDS = {kind: number for number, kind in MESSAGES.items()}
 _ENCODER = msgspec.msgpack.Encoder()

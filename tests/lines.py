@@ -28,7 +28,7 @@ from shared.domain import (
 from shared.partition_plan import PartitionPlan
 from shared.settings import LineSettings, Settings, from_dict
 from shared.store.base import LineCounters
-from shared.wire import DeadLetter, Encoding, VerdictMessage, decode, encode
+from shared.wire import DeadLetter, Encoding, VerdictMessage, decode, encode, kind_of
 from tests.outages import CuttableBus, CuttableStore
 
 LINE = "line-1"
@@ -272,7 +272,8 @@ class Plant:
 
     async def published(self) -> list[Decision]:
         """Return every decision on the bus, repeated ones too."""
-        return [decode(Decision, record.value)[0] for record in await read_all(self.bus, self.topics.decisions)]
+        records = await read_all(self.bus, self.topics.decisions)
+        return [decode(Decision, record.value)[0] for record in records if kind_of(record.value) is Decision]
 
     async def dead_letters(self) -> list[DeadLetter]:
         """Return the dead letters."""

@@ -164,10 +164,15 @@ class CuttableStore(RedisStore):
         self._check("kept")
         return await super().kept(name)
 
-    async def keep(self, name: str, value: bytes, *, instead_of: bytes | None) -> bool:
+    async def keep(self, name: str, value: bytes, *, instead_of: bytes | None, noted: bool = False) -> bool:
         """Compare and set."""
         self._check("keep")
-        return await super().keep(name, value, instead_of=instead_of)
+        return await super().keep(name, value, instead_of=instead_of, noted=noted)
+
+    async def notes(self, name: str, *, newest: int) -> list[bytes]:
+        """Return what was noted."""
+        self._check("notes")
+        return await super().notes(name, newest=newest)
 
     async def set_state(self, line: str, fields: Mapping[str, str]) -> None:
         """Merge fields."""

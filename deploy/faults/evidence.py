@@ -13,9 +13,10 @@ from shared.bus.base import Bus, Record
 from shared.domain import CaptureId, Decision, PartAnnouncement, Verdict
 from shared.envelope import capture_of
 from shared.errors import WireError
+from shared.policy_record import PolicyChange
 from shared.settings import Settings
 from shared.store.base import LineCounters, Store
-from shared.wire import VerdictMessage, decode
+from shared.wire import VerdictMessage, decode, kind_of
 
 PartKey = tuple[str, str]
 """Line and part id."""
@@ -55,7 +56,7 @@ async def collect(settings: Settings, bus: Bus, store: Store, gates: dict[str, l
                     continue
     for line in settings.lines:
         found.counters[line.name] = await store.counters(line.name)
-        found.thresholds[line.name] = line.reject_at
+        found.thresholds[line.name] = line.policy.reject_at
     return found
 
 
@@ -91,5 +92,7 @@ def _take_verdict(found: Evidence, record: Record) -> None:
 
 
 def _take_decision(found: Evidence, record: Record) -> None:
+    if kind_of(record.value) is PolicyChange:
+        return
     decision = decode(Decision, record.value)[0]
     found.decisions.setdefault((decision.line, decision.part_id), []).append(decision)

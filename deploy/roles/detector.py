@@ -25,7 +25,7 @@ def build(settings: Settings, adapters: Adapters) -> DetectorService:
             f"{model.product.calibration.pictures} good pictures",
             f"Train it on at least {MINIMUM_PICTURES}, better 100.",
         )
-    highest = max((line.reject_at for line in settings.lines), default=0.0)
+    highest = max((line.policy.reject_at for line in settings.lines), default=0.0)
     doubt = beyond_what_is_known(model.product.calibration.pictures, highest)
     if doubt is not None:
         get_logger("detector").warning("threshold.beyond", threshold=highest, problem=doubt)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from detector.model.heads import REFINER
 from detector.model.lens import Size
-from shared.domain import Effort
+from shared.domain import MOST_REGIONS, Effort
 from shared.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ LITE = Profile(
     top_share=0.001,
     crop_side_px=0,
     crops_most=3,
-    max_regions=16,
+    max_regions=MOST_REGIONS,
 )
 
 # Up to eight times the work of `lite`, for thin, faint and large defects at once.

@@ -137,8 +137,15 @@ class Store(PayloadStore, Protocol):
         """Return what was kept for all lines under `name`."""
         ...
 
-    async def keep(self, name: str, value: bytes, *, instead_of: bytes | None) -> bool:
-        """Keep `value` for good if `instead_of` is what stands (None: nothing does); return whether it was."""
+    async def keep(self, name: str, value: bytes, *, instead_of: bytes | None, noted: bool = False) -> bool:
+        """Keep `value` for good if `instead_of` is what stands (None: nothing does); return whether it was.
+
+        With `noted` it is in the same step appended to the notes under `name`, of which the oldest go at a bound.
+        """
+        ...
+
+    async def notes(self, name: str, *, newest: int) -> list[bytes]:
+        """Return the newest values that were noted under `name`, newest first."""
         ...
 
     async def close(self) -> None:

@@ -265,10 +265,18 @@ class RedisStore:
             found: bytes | None = await self._client.get(self._prefixed("kept", name))
         return found
 
-    async def keep(self, name: str, value: bytes, *, instead_of: bytes | None) -> bool:
-        """Compare and set."""
+    async def keep(self, name: str, value: bytes, *, instead_of: bytes | None, noted: bool = False) -> bool:
+        """Compare and set, and append."""
+        keys = [self._prefixed("kept", name), self._prefixed("notes", name)]
+        args: list[bytes | int] = [value, instead_of or b"", self._settings.stream_length if noted else 0]
         with self._mapped():
-            return bool(await self._keep(keys=[self._prefixed("kept", name)], args=[value, instead_of or b""]))
+            return bool(await self._keep(keys=keys, args=args))
+
+    async def notes(self, name: str, *, newest: int) -> list[bytes]:
+        """Return the newest notes."""
+        with self._mapped():
+            entries = await self._client.xrevrange(self._prefixed("notes", name), count=newest)
+        return [entry[b"note"] for _, entry in entries]
 
     async def close(self) -> None:
         """Disconnect."""

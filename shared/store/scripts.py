@@ -35,10 +35,12 @@ if redis.call('EXPIRE', KEYS[1], ARGV[1]) == 1 then redis.call('HSET', KEYS[1], 
 return 1
 """
 
-# KEYS: kept.  ARGV: value, what must stand ('' for nothing).  Returns 1 if it stood.
+# KEYS: kept, notes stream.  ARGV: value, what must stand ('' for nothing), length of the notes or 0 for none.
+# Returns 1 if it stood.
 KEEP = """
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[2] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1])
+if ARGV[3] ~= '0' then redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', 'note', ARGV[1]) end
 return 1
 """
 

@@ -17,6 +17,7 @@ from deploy.faults import role
 from shared.bus.base import Record
 from shared.bus.intake import Intake, token_of
 from shared.domain import Decision, Outcome, PartAnnouncement, Verdict
+from shared.policy import LinePolicy
 from shared.store.base import PartRecord
 from shared.store.redis import RedisStore
 
@@ -44,11 +45,11 @@ def forget_decisions() -> None:
 def trust_silence() -> None:
     """Let a part pass that no camera spoke of."""
 
-    def lenient(cameras: Iterable[str], verdicts: Mapping[str, Verdict], *, reject_at: float) -> Judgement:
-        found = judge(cameras, verdicts, reject_at=reject_at)
+    def lenient(cameras: Iterable[str], verdicts: Mapping[str, Verdict], policy: LinePolicy) -> Judgement:
+        found = judge(cameras, verdicts, policy)
         return replace(found, outcome=Outcome.PASS) if found.outcome is Outcome.DEFAULT_REJECT else found
 
-    patch("alerting.line.judge", lenient).start()
+    patch("alerting.rules.judge", lenient).start()
 
 
 def commit_first() -> None:

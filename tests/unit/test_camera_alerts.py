@@ -7,6 +7,7 @@ from dataclasses import replace
 from alerting.camera_alerts import CameraAlerts, state_fields
 from alerting.policy import judge
 from shared.domain import CameraReport, CameraState, Decision, NotInspected, Verdict
+from shared.policy import LinePolicy
 from tests.lines import LINE, T0_NS, decide_by, inspected, not_inspected
 
 LEFT, RIGHT = "left", "right"
@@ -20,7 +21,7 @@ def report(state: CameraState, *, at_ns: int = T0_NS, camera: str = LEFT) -> Cam
 def decision(*verdicts: Verdict, part: str = "p1", at_ns: int = T0_NS + 1) -> Decision:
     """Return what a line decides of a part on these verdicts."""
     given = {verdict.capture.id.camera: verdict for verdict in verdicts}
-    found = judge(given, given, reject_at=2.0)
+    found = judge(given, given, LinePolicy(reject_at=2.0))
     return Decision(
         LINE, part, found.outcome, found.reason, 2.0, found.findings, at_ns, decide_by(at_ns), decide_by(at_ns)
     )

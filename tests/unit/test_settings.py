@@ -199,3 +199,26 @@ def test_a_pods_name_can_be_a_members(section: str) -> None:
     assert len(longest) == 63
     assert from_dict({section: {"member": longest}}).model_dump()[section]["member"] == longest
     assert f"'{section}.member' cannot be used" in refusal({section: {"member": f"{longest}x"}})
+
+
+def test_a_line_s_threshold_is_its_policy_s() -> None:
+    """`reject_at` of the line is the policy's, unless that has its own."""
+    (plain, own) = from_dict(
+        {"lines": [{"name": "a", "reject_at": 1.5}, {"name": "b", "reject_at": 1.5, "policy": {"reject_at": 2.5}}]}
+    ).lines
+    assert (plain.policy.reject_at, own.policy.reject_at) == (1.5, 2.5)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"reject": 3}, "unknown setting 'lines.0.policy.reject' (did you mean 'reject_at'?)"),
+        ({"runs": {"in_a_row": 3}}, "unknown setting 'lines.0.policy.runs.in_a_row'"),
+        ({"on_silence": "pass"}, "a trial run sets trial = true too"),
+        ({"per_camera": {"top": {}}}, "policy.per_camera names 'top', and the line's cameras are camera"),
+        ({"rule": 2}, "policy.rule wants 2 cameras to reject, and the line has 1"),
+    ],
+)
+def test_a_line_s_policy_is_checked_with_it(values: dict[str, object], expected: str) -> None:
+    """Names, ranges, and what the line's cameras allow."""
+    assert expected in refusal(line(policy=values))

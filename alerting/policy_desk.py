@@ -1,0 +1,207 @@
+"""Between the rules that a line is judged by and the store: changes come within a second, halts and alerts go out.
+
+The store may be away, empty or damaged: the line goes on by what was known last, and operators are told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Final
+
+from alerting.rules import LineRules
+from shared import metrics
+from shared.bus.base import Bus
+from shared.clock import Clock
+from shared.errors import BusUnavailableError, ConfigError, StoreError
+from shared.log import get_logger
+from shared.partition_plan import PartitionPlan
+from shared.policy import Silence, policy_from_json
+from shared.policy_keeper import PolicyKeeper
+from shared.policy_record import PolicyChange, decode_record, differences, encode_record
+from shared.retry import insist
+from shared.store.base import Store
+from shared.topics import Topics
+from shared.wire import encode
+
+_POLL_S: Final = 0.4
+_CHANGES: Final = 1_000
+_REMEMBERED: Final = 10_000
+
+
+class PolicyDesk:
+    """Serves the rules of one line."""
+
+    def __init__(
+        self, line: str, rules: LineRules, *, store: Store, bus: Bus, clock: Clock, topics: Topics, plan: PartitionPlan
+    ) -> None:
+        self._line = line
+        self._rules = rules
+        rules.read = False
+        self._store = store
+        self._bus = bus
+        self._clock = clock
+        self._topics = topics
+        self._plan = plan
+        self._keeper = PolicyKeeper(store, topics, line)
+        self._value: bytes | None = None
+        """The change in force, as it is kept; None for what the settings say."""
+        self._refused: bytes | None = None
+        self._halt_kept = False
+        self._away = False
+        self._log = get_logger("alerting").bind(line=line)
+
+    async def start(self) -> None:
+        """Learn what stands, if the store says so, before the first part is judged."""
+        await self._look()
+        if self._rules.version == 0:
+            self._rules.warn_of_trial()
+        try:
+            await self._remember()
+        except (StoreError, ConfigError) as error:
+            self._log.warning("store.away", error=str(error))
+
+    async def run(self) -> None:
+        """Follow the store; ends when it is cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._tell())
+            tasks.create_task(self._publish())
+            while True:
+                await self._clock.sleep(_POLL_S)
+                await self._look()
+
+    async def _look(self) -> None:
+        before = state_fields(self._rules)
+        try:
+            await self._follow_policy()
+            await self._follow_halt()
+            if state_fields(self._rules) != before:
+                await self._store.set_state(self._line, state_fields(self._rules))
+        except StoreError as error:
+            if not self._away:
+                self._log.warning("policy.store_away", error=str(error), version=self._rules.version)
+            self._away = True
+        else:
+            self._away = False
+
+        metrics.POLICY_VERSION.labels(self._line).set(self._rules.version)
+        metrics.HALTED.labels(self._line).set(self._rules.halted is not None)
+
+    async def _follow_policy(self) -> None:
+        value = await self._keeper.stored()
+        if value == self._value or (value is not None and value == self._refused):
+            self._rules.read = True
+            return
+        if value is None:
+            # Emptied or replaced: what it knew is known here, and every other process is to know it, too.
+            if self._value is not None:
+                await self._keeper.put_back(self._value)
+                self._log.warning("policy.put_back", version=self._rules.version)
+                self._rules.tell("POLICY_PUT_BACK", f"the store had lost policy {self._rules.version}")
+            return
+        try:
+            self._adopt(value)
+        except ConfigError as error:
+            await self._refuse(value, str(error))
+
+    def _adopt(self, value: bytes) -> None:
+        change = decode_record(PolicyChange, value)
+        policy = policy_from_json(change.new, f"policy {change.version} of {self._line!r}")
+        if change.version <= self._rules.version:
+            raise ConfigError(
+                f"the store has policy {change.version}, and {self._rules.version} is in force already",
+                "Set it again, until its version is higher.",
+            )
+        self._value, self._refused = value, None
+        self._rules.adopt(policy, change.version)
+        self._log.info(
+            "policy.adopted", version=change.version, by=change.by, reason=change.why, reject_at=policy.reject_at
+        )
+
+    async def _refuse(self, value: bytes, problem: str) -> None:
+        """Go on by the last good policy; a service that just started knows it from the notes, or has its settings."""
+        if not self._rules.read:
+            for change in await self._keeper.changes(newest=_CHANGES):
+                try:
+                    self._rules.adopt(policy_from_json(change.new), change.version)
+                except ConfigError:
+                    continue
+                self._value = encode_record(change)
+                break
+        self._refused, self._rules.read = value, True
+        self._log.error("policy.refused", problem=problem, version=self._rules.version)
+        self._rules.tell("POLICY_REFUSED", f"{problem} Version {self._rules.version} stays in force.")
+
+    async def _follow_halt(self) -> None:
+        try:
+            stored, value = await self._keeper.halted()
+        except ConfigError as error:
+            if self._rules.halted is None:
+                self._rules.halt(str(error))
+                self._halt_kept = True
+            return
+        here = self._rules.halted
+        if here is None:
+            if stored is not None and stored.halted:
+                self._rules.halted_elsewhere(stored)
+                self._halt_kept = True
+        elif self._halt_kept and stored is not None and not stored.halted:
+            self._rules.resume(stored)
+            self._halt_kept = False
+        elif stored is None or not stored.halted:
+            self._halt_kept = await self._keeper.halt(here, instead_of=value)
+        else:
+            self._halt_kept = True
+
+    async def _remember(self) -> None:
+        rules = self._rules.policy.runs
+        newest = min(_REMEMBERED, 2 * max(rules.share_parts, rules.rejects_in_a_row or 0))
+        stored, _ = await self._keeper.halted()
+        since_ns = 0 if stored is None or stored.halted else stored.at_ns
+        decisions = await self._store.decisions(self._line, newest=newest)
+        self._rules.remember(one for one in reversed(decisions) if one.decided_at_ns > since_ns)
+
+    async def _tell(self) -> None:
+        while True:
+            while self._rules.alerts:
+                alert = self._rules.alerts.popleft()
+                await insist(partial(self._store.alert, alert), clock=self._clock, log=self._log, what="alert")
+            await self._clock.sleep(_POLL_S)
+
+    async def _publish(self) -> None:
+        """Put every change on the bus, where it stays, and tell operators of it; one may come twice, none is lost."""
+        published: int | None = None
+        while True:
+            try:
+                if published is None:
+                    published = await self._keeper.published()
+                if published < self._rules.version:
+                    published = await self._publish_after(published)
+            except (StoreError, BusUnavailableError) as error:
+                self._log.warning("step.delayed", what="policy", error=str(error))
+            await self._clock.sleep(_POLL_S)
+
+    async def _publish_after(self, published: int) -> int:
+        changes = await self._keeper.changes(newest=_CHANGES)
+        for change in reversed(changes):
+            if published < change.version <= self._rules.version:
+                await self._bus.publish(
+                    self._topics.decisions,
+                    encode(change),
+                    key=f"{self._line}/policy".encode(),
+                    partition=self._plan.of_line(self._line),
+                )
+                text = f"version {change.version} by {change.by}: {differences(change)} ({change.why})"
+                self._rules.tell("POLICY_CHANGED", text)
+        await self._keeper.mark_published(self._rules.version)
+        return self._rules.version
+
+
+def state_fields(rules: LineRules) -> dict[str, str]:
+    """Return what a line's state says of its rules."""
+    return {
+        "reject_at": f"{rules.policy.reject_at:g}",
+        "policy_version": str(rules.version),
+        "policy_trial": str(rules.policy.on_silence is Silence.PASS).lower(),
+        "halted": "" if rules.halted is None else rules.halted.why,
+    }

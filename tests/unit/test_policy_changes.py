@@ -1,0 +1,338 @@
+"""A line's policy changed while the line runs: in time, without a missed part, and in the audit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from shared.clock import NS_PER_S
+from shared.domain import Outcome
+from shared.policy import LinePolicy, policy_from
+from shared.policy_keeper import PolicyKeeper
+from shared.policy_record import LineHalt, PolicyChange, encode_record
+from shared.wire import decode
+from tests.lines import LINE, T0_NS, Plant, read_all, running
+
+REJECT_AT = 3.0
+
+
+def keeper_of(plant: Plant) -> PolicyKeeper:
+    """Return the keeper that a person's command has."""
+    return PolicyKeeper(plant.store, plant.topics, LINE)
+
+
+def setting(**values: object) -> Callable[[LinePolicy], LinePolicy]:
+    """Return the change of these settings."""
+    return lambda old: policy_from({**old.model_dump(), **values})
+
+
+async def change(plant: Plant, **values: object) -> PolicyChange:
+    """Change the line's policy as a person does."""
+    first = plant.settings.lines[0].policy
+    at_ns = plant.clock.utc_ns()
+    return await keeper_of(plant).change(setting(**values), first=first, by="anna", at_ns=at_ns, why="scratches")
+
+
+async def kinds(plant: Plant) -> list[str]:
+    """Return which alerts there are, oldest first."""
+    return [alert.kind for alert in reversed(await plant.store.alerts(LINE, newest=1_000))]
+
+
+async def stored_as(plant: Plant, value: bytes) -> None:
+    """Put something into the store where the policy is."""
+    name = f"line-policy.{plant.topics.prefix}.{LINE}"
+    assert await plant.store.keep(name, value, instead_of=await plant.store.kept(name))
+
+
+async def part(plant: Plant, part_id: str, score: float | None) -> None:
+    """Let a part be seen and spoken of."""
+    await plant.announce(part_id)
+    await plant.say(part_id, score)
+
+
+async def test_a_changed_threshold_is_live_within_a_second() -> None:
+    """At 20 parts/s each is decided once, by the version that its decision names, and within 1 s by the new one."""
+    async with running(Plant()) as plant:
+        changed_ns = 0
+        for number in range(80):
+            if number == 30:
+                changed = await change(plant, reject_at=2.0)
+                changed_ns = changed.at_ns
+            await part(plant, f"p{number}", 2.5)
+            await plant.run(0.05)
+        await plant.run(3.0)
+        decisions = await plant.decisions()
+        assert len(decisions) == 80
+        for decision in decisions.values():
+            assert (decision.policy_version, decision.reject_at, decision.outcome) in {
+                (0, REJECT_AT, Outcome.PASS),
+                (1, 2.0, Outcome.REJECT),
+            }
+            if decision.policy_version == 0:
+                assert decision.decided_at_ns < changed_ns + NS_PER_S
+            else:
+                assert decision.decided_at_ns >= changed_ns
+        assert {decision.policy_version for decision in decisions.values()} == {0, 1}
+        await plant.assert_balanced()
+
+
+async def test_a_change_is_in_the_audit_with_who_when_and_why() -> None:
+    """In the store's list, on the decisions topic, and among the operators' alerts; the old and the new are whole."""
+    async with running(Plant()) as plant:
+        changed = await change(plant, reject_at=2.0)
+        await plant.run(2.0)
+        assert (changed.by, changed.at_ns, changed.why, changed.version) == ("anna", changed.at_ns, "scratches", 1)
+        assert LinePolicy.model_validate_json(changed.old) == plant.settings.lines[0].policy
+        assert LinePolicy.model_validate_json(changed.new).reject_at == 2.0
+        assert await keeper_of(plant).changes(newest=10) == [changed]
+        (record,) = await read_all(plant.bus, plant.topics.decisions)
+        assert decode(PolicyChange, record.value)[0] == changed
+        (alert,) = await plant.store.alerts(LINE, newest=10)
+        assert alert.kind == "POLICY_CHANGED"
+        assert alert.text == "version 1 by anna: reject_at 3.0 -> 2.0 (scratches)"
+        state = await plant.store.state(LINE)
+        assert (state["policy_version"], state["reject_at"]) == ("1", "2")
+
+
+async def test_a_change_outlives_a_restart() -> None:
+    """A service that starts judges its first part by what stands, and publishes no change a second time."""
+    async with running(Plant()) as plant:
+        await change(plant, reject_at=2.0)
+        await plant.run(2.0)
+        await plant.kill()
+        await plant.start()
+        await part(plant, "p1", 2.5)
+        await plant.run(1.0)
+        decision = (await plant.decisions())["p1"]
+        assert (decision.policy_version, decision.outcome) == (1, Outcome.REJECT)
+        assert await kinds(plant) == ["POLICY_CHANGED", "REJECT"]
+
+
+async def test_changes_made_while_nobody_served_are_published() -> None:
+    """Each of them, in order."""
+    plant = Plant()
+    for threshold in (2.5, 2.0, 1.5):
+        await change(plant, reject_at=threshold)
+    async with running(plant):
+        await plant.run(2.0)
+        records = await read_all(plant.bus, plant.topics.decisions)
+        assert [decode(PolicyChange, one.value)[0].version for one in records] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"{",
+        encode_record(PolicyChange(LINE, 2, "x", 1, "y", "{}", '{"reject_at": 99}')),
+        encode_record(PolicyChange(LINE, 2, "x", 1, "y", "{}", '{"of_the_future": true}')),
+        encode_record(PolicyChange(LINE, 2, "x", 1, "y", "{}", "{}", format=2)),
+        encode_record(PolicyChange(LINE, 1, "x", 1, "set back", "{}", "{}")),
+    ],
+)
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_policy_that_cannot_be_used_changes_nothing(value: bytes, *, restarted: bool) -> None:
+    """The last good one stays, for a service that just starts, too; operators hear once; the next good one is taken."""
+    async with running(Plant()) as plant:
+        await change(plant, reject_at=2.0)
+        await plant.run(1.0)
+        if restarted and b"set back" not in value:
+            await plant.kill()
+            await stored_as(plant, value)
+            await plant.start()
+        else:
+            await stored_as(plant, value)
+        await plant.run(2.0)
+        await part(plant, "p1", 2.5)
+        await plant.run(1.0)
+        decision = (await plant.decisions())["p1"]
+        assert (decision.policy_version, decision.outcome) == (1, Outcome.REJECT)
+        assert (await kinds(plant)).count("POLICY_REFUSED") == 1
+        good = PolicyChange(LINE, 5, "x", 1, "y", "{}", '{"reject_at": 4.0}')
+        await stored_as(plant, encode_record(good))
+        await plant.run(1.0)
+        await part(plant, "p2", 2.5)
+        await plant.run(1.0)
+        assert (await plant.decisions())["p2"].policy_version == 5
+
+
+async def test_an_emptied_store_gets_its_policy_back() -> None:
+    """The line goes on by what it knows, and a service that starts afterwards knows it, too."""
+    async with running(Plant()) as plant:
+        await change(plant, reject_at=2.0)
+        await plant.run(1.0)
+        await plant.store._client.flushall()
+        await plant.run(1.0)
+        standing = await keeper_of(plant).standing()
+        assert standing is not None
+        assert standing.version == 1
+        assert "POLICY_PUT_BACK" in await kinds(plant)
+
+
+async def test_without_the_store_the_last_known_policy_holds() -> None:
+    """Parts are judged by it as before, though none may pass, and the change is taken when the store is back."""
+    async with running(Plant()) as plant:
+        await change(plant, reject_at=2.0)
+        await plant.run(1.0)
+        plant.store.away = True
+        await part(plant, "p1", 2.5)
+        await plant.run(2.0)
+        plant.store.away = False
+        await plant.run(2.0)
+        decision = (await plant.decisions())["p1"]
+        assert (decision.policy_version, decision.outcome) == (1, Outcome.REJECT)
+
+
+async def test_nothing_passes_before_the_policy_is_known() -> None:
+    """A service that starts while the store is away does not judge by the settings instead."""
+    plant = Plant()
+    await change(plant, reject_at=0.1)
+    async with running(plant):
+        await plant.kill()
+        plant.store.fails_once = {"kept"}
+        await plant.start()
+        await part(plant, "p1", 0.5)
+        await plant.run(0.5)
+        await part(plant, "p2", 0.5)
+        await plant.run(2.0)
+        decisions = await plant.decisions()
+        assert decisions["p1"].outcome is not Outcome.PASS
+        assert "policy could not be read" in decisions["p1"].reason
+        assert decisions["p2"].outcome is Outcome.REJECT
+
+
+async def test_a_row_of_rejects_halts_the_line_until_somebody_resumes_it() -> None:
+    """Every further part is rejected by default and the heartbeat rests, over a restart too; then both go on."""
+    async with running(Plant()) as plant:
+        await change(plant, runs={"rejects_in_a_row": 3, "row_action": "stop"})
+        await plant.run(1.0)
+        for number in range(3):
+            await part(plant, f"bad{number}", 9.0)
+            await plant.run(0.1)
+        await plant.run(1.0)
+        assert (await plant.store.state(LINE))["halted"] == "3 rejects in a row"
+        resting = plant.plc.heartbeat_counter
+        await part(plant, "good1", 0.1)
+        await plant.run(1.0)
+        await plant.kill()
+        await plant.start()
+        await part(plant, "good2", 0.1)
+        await plant.run(1.0)
+        assert plant.plc.heartbeat_counter == resting
+        decisions = await plant.decisions()
+        assert {decisions[name].outcome for name in ("good1", "good2")} == {Outcome.DEFAULT_REJECT}
+        assert "linewarden policy resume" in decisions["good2"].reason
+
+        ended = await keeper_of(plant).resume(by="anna", at_ns=plant.clock.utc_ns(), why="tool changed")
+        assert ended is not None
+        assert ended.why == "3 rejects in a row"
+        await plant.run(1.0)
+        await part(plant, "good3", 0.1)
+        await plant.run(1.0)
+        assert (await plant.outcomes())["good3"] is Outcome.PASS
+        assert plant.plc.heartbeat_counter != resting
+        halts = await keeper_of(plant).halts(newest=10)
+        assert [(halt.halted, halt.by) for halt in halts] == [(False, "anna"), (True, "linewarden")]
+        assert "LINE_HALTED" in await kinds(plant)
+        assert "LINE_RESUMED" in await kinds(plant)
+
+
+async def test_rejects_before_a_restart_count_in_a_row() -> None:
+    """A service that starts knows the last parts from the store."""
+    async with running(Plant()) as plant:
+        await change(plant, runs={"rejects_in_a_row": 3, "row_action": "stop"})
+        await plant.run(1.0)
+        for number in range(2):
+            await part(plant, f"bad{number}", 9.0)
+            await plant.run(0.5)
+        await plant.kill()
+        await plant.start()
+        await part(plant, "bad2", 9.0)
+        await plant.run(2.0)
+        assert (await plant.store.state(LINE))["halted"] == "3 rejects in a row"
+
+
+async def test_silence_halts_a_line_that_is_to_stop_for_it() -> None:
+    """The part itself is rejected by default, and so is everything after it."""
+    async with running(Plant()) as plant:
+        await change(plant, on_silence="stop")
+        await plant.run(1.0)
+        await part(plant, "p1", None)
+        await plant.run(1.0)
+        await part(plant, "p2", 0.1)
+        await plant.run(1.0)
+        assert set((await plant.outcomes()).values()) == {Outcome.DEFAULT_REJECT}
+        halted, _ = await keeper_of(plant).halted()
+        assert halted is not None
+        assert halted.why == "a part was not inspected (camera: expired)"
+
+
+async def test_a_halt_that_the_store_cannot_take_holds_all_the_same() -> None:
+    """It is kept as soon as the store is back."""
+    async with running(Plant()) as plant:
+        await change(plant, on_silence="stop")
+        await plant.run(1.0)
+        plant.store.fails_once = {"keep"}
+        await part(plant, "p1", None)
+        await plant.run(0.2)
+        await part(plant, "p2", 0.1)
+        await plant.run(1.0)
+        assert (await plant.outcomes())["p2"] is Outcome.DEFAULT_REJECT
+        halted, _ = await keeper_of(plant).halted()
+        assert halted is not None
+        assert halted.halted
+
+
+async def test_a_halt_that_cannot_be_read_halts() -> None:
+    """Whether the line may run is not guessed; resuming ends it."""
+    plant = Plant()
+    name = f"line-halt.{plant.topics.prefix}.{LINE}"
+    await plant.store.keep(name, b"{", instead_of=None)
+    async with running(plant):
+        await part(plant, "p1", 0.1)
+        await plant.run(1.0)
+        assert (await plant.outcomes())["p1"] is Outcome.DEFAULT_REJECT
+        ended = await keeper_of(plant).resume(by="anna", at_ns=T0_NS, why="looked")
+        assert isinstance(ended, LineHalt)
+        await plant.run(1.0)
+        await part(plant, "p2", 0.1)
+        await plant.run(1.0)
+        assert (await plant.outcomes())["p2"] is Outcome.PASS
+
+
+async def test_a_borderline_part_passes_and_is_told() -> None:
+    """The alert names the part and its score."""
+    async with running(Plant()) as plant:
+        await change(plant, borderline_from=2.0)
+        await plant.run(1.0)
+        await part(plant, "p1", 2.5)
+        await plant.run(1.0)
+        assert (await plant.outcomes())["p1"] is Outcome.PASS
+        (alert, *_) = await plant.store.alerts(LINE, newest=10)
+        assert (alert.kind, alert.part_id) == ("BORDERLINE", "p1")
+        assert alert.text == "camera: score 2.50 >= 2.00 (borderline)"
+
+
+async def test_a_trial_of_the_settings_is_loud_too() -> None:
+    """It comes into force with the start."""
+    plant = Plant()
+    trial = {"on_silence": "pass", "trial": True}
+    line = plant.settings.lines[0].model_copy(update={"policy": policy_from({"reject_at": REJECT_AT, **trial})})
+    plant.settings = plant.settings.model_copy(update={"lines": (line,)})
+    async with running(plant):
+        await plant.run(1.0)
+        assert await kinds(plant) == ["TRIAL"]
+
+
+async def test_a_trial_is_loud() -> None:
+    """An operator is told of the trial, and the decision's reason says that nobody looked."""
+    async with running(Plant()) as plant:
+        await change(plant, on_silence="pass", trial=True)
+        await plant.run(1.0)
+        await part(plant, "p1", None)
+        await plant.run(1.0)
+        decision = (await plant.decisions())["p1"]
+        assert decision.outcome is Outcome.PASS
+        assert decision.reason == "TRIAL, passed without an inspection: camera: expired"
+        assert "TRIAL" in await kinds(plant)
+        assert (await plant.store.state(LINE))["policy_trial"] == "true"
