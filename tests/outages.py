@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 
 import redis.asyncio
 
@@ -51,6 +51,12 @@ class CuttableBus:
     async def subscribe(self, topics: Sequence[str], *, group: str, member: str) -> Subscription:
         """Join a group."""
         return _CuttableSubscription(self, await self._bus.subscribe(topics, group=group, member=member))
+
+    async def history(self, topic: str, partition: int, *, newest: int | None = None) -> AsyncGenerator[Record, None]:
+        """Read through the network."""
+        self.check()
+        async for record in self._bus.history(topic, partition, newest=newest):
+            yield record
 
     async def close(self) -> None:
         """Close the bus."""
