@@ -166,6 +166,7 @@ class LineGate:
             decided_at_ns=now_ns,
             label=announcement.label,
             stamps_ns={**stamps, "decided": now_ns},
+            product=self.line.product,
         )
         try:
             if not part.counted:

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from alerting.journal import Journal
+from alerting.ledger import Ledger
 from alerting.line import LineGate, Settlement
 from alerting.parts import OpenPart
 from alerting.recorder import Recorder
@@ -43,6 +45,7 @@ class AlertingService:
         store: Store,
         clock: Clock,
         signals: Callable[[LineSettings], GateSignals],
+        journal: Journal | None = None,
     ) -> None:
         self._settings = settings
         self._topics = settings.topics
@@ -50,6 +53,7 @@ class AlertingService:
         self._bus = bus
         self._store = store
         self._clock = clock
+        self._journal = journal
         self._settled = {line.name: asyncio.Queue[Settlement](_QUEUE) for line in settings.lines}
         self._signals = {line.name: signals(line) for line in settings.lines}
         self._gates = {
@@ -79,18 +83,21 @@ class AlertingService:
             dead_letters=self._topics.dead_letters,
             place=self.name,
         )
-        recorder = Recorder(
+        ledger = Ledger(
             bus=self._bus,
             store=self._store,
             clock=self._clock,
             topics=self._topics,
             plan=self._plan,
-            done=intake.done,
+            journal=self._journal,
         )
+        recorder = Recorder(ledger=ledger, store=self._store, clock=self._clock, done=intake.done)
         try:
             async with asyncio.TaskGroup() as tasks:
                 consuming = tasks.create_task(self._consume(intake, recorder, stop))
                 running = [consuming]
+                if self._journal is not None:
+                    running.append(tasks.create_task(self._journal.run()))
                 for name, gate in self._gates.items():
                     running.append(tasks.create_task(self._beat(gate, intake)))
                     running.append(tasks.create_task(recorder.run(self._settled[name])))

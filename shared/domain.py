@@ -180,7 +180,7 @@ class CameraFinding:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The one decision for a part, with the threshold and the findings behind it."""
+    """The one decision for a part, with the threshold and the findings behind it; `product` where the line says."""
 
     line: str
     part_id: str
@@ -193,6 +193,7 @@ class Decision:
     decided_at_ns: int
     label: str | None = None
     stamps_ns: dict[str, int] = field(default_factory=dict)
+    product: str = ""
 
 
 @dataclass(frozen=True, slots=True)

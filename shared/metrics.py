@@ -49,6 +49,9 @@ RECORDS_HELD: Final = Gauge(
 )
 RECORDS_LATE: Final = Counter("linewarden_records_late", "Parts recorded after one that was captured later.", ["line"])
 
+JOURNAL_FAILING: Final = Gauge("linewarden_journal_failing", "Whether the journal's disk takes nothing: 1 or 0.")
+JOURNAL_MISSED: Final = Counter("linewarden_journal_missed", "Records that the journal lacks for good.", ["line"])
+
 
 @contextmanager
 def served(settings: MetricsSettings) -> Iterator[None]:

@@ -31,6 +31,7 @@ from shared.domain import GateMode
 from shared.errors import ConfigError
 from shared.partition_plan import Wanted
 from shared.redaction import redact
+from shared.shifts import zone_of
 from shared.topics import Topics
 
 PREFIX = "LINEWARDEN_"
@@ -38,6 +39,7 @@ HEADER_BYTES = 16 * 1024
 """More than what a message holds beside its payload."""
 # As long as a pod's name, which is given as it is: cut to fewer letters, two replicas could be taken for one.
 Member = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+ShiftStart = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 
 
 class BusSettings(Section):
@@ -153,9 +155,16 @@ class IngestSettings(Section):
 
 
 class AlertingSettings(Section):
-    """The alerting service."""
+    """The alerting service.
+
+    `journal` is a folder for the ledger on a disk of one's own, which the embedded bus does not have otherwise: a file
+    begins anew at `journal_mib`, and a power cut loses what came within `journal_sync_ms` at most.
+    """
 
     member: Member = "alerting-0"
+    journal: Path | None = None
+    journal_mib: Annotated[int, Field(ge=1, le=4_096)] = 64
+    journal_sync_ms: Annotated[int, Field(ge=1, le=60_000)] = 200
 
 
 class SignalSettings(Section):
@@ -173,7 +182,8 @@ class SignalSettings(Section):
 class LineSettings(Section):
     """A production line. Parts whose calibrated score reaches `reject_at` are rejected.
 
-    `gate_delay_ms` is the time from exposure to the gate; `actuation_lead_ms` is what the gate needs to move.
+    `gate_delay_ms` is the time from exposure to the gate; `actuation_lead_ms` is what the gate needs to move. `product`
+    is what the line makes: each decision says so. `shifts` are the times of day at which shifts begin, in `time_zone`.
     """
 
     name: Name = "line-1"
@@ -181,6 +191,9 @@ class LineSettings(Section):
     gate_delay_ms: Annotated[int, Field(ge=20, le=3_600_000)] = 1_500
     actuation_lead_ms: Annotated[int, Field(ge=0, le=60_000)] = 200
     reject_at: Annotated[float, Field(gt=0, le=12)] = 2.0
+    product: Annotated[str, Field(max_length=60)] = ""
+    shifts: tuple[ShiftStart, ...] = ()
+    time_zone: Annotated[str, Field(max_length=60)] = "UTC"
     cameras: tuple[CameraSettings, ...] = (CameraSettings(),)
     parts: PartsSettings = PartsSettings()
     signal: SignalSettings = SignalSettings()
@@ -192,6 +205,9 @@ class LineSettings(Section):
         names = [camera.name for camera in self.cameras]
         if not names or len(set(names)) < len(names):
             raise ValueError("cameras must have at least one entry and names of their own")
+        if list(self.shifts) != sorted(set(self.shifts)):
+            raise ValueError('shifts must be times of day in their order, such as ["06:00", "14:00", "22:00"]')
+        zone_of(self.time_zone)
         self._one_identity()
         return self
 

@@ -10,6 +10,7 @@ from shared.bus.base import Bus, Record, Subscription, TopicPartition
 from shared.domain import CaptureId, Decision, PartAnnouncement
 from shared.envelope import Headers
 from shared.errors import BusUnavailableError, StoreUnavailableError
+from shared.ledger.chain import LedgerRecord, Link
 from shared.store.base import Alert, PartRecord
 from shared.store.redis import RedisStore, RedisStoreSettings
 
@@ -130,10 +131,27 @@ class CuttableStore(RedisStore):
         self._check("claim")
         return await super().claim(decision)
 
-    async def settle(self, decision: Decision, *, latency_ms: float | None, unconfirmed: bool = False) -> bool:
+    async def settle(
+        self,
+        decision: Decision,
+        *,
+        latency_ms: float | None,
+        unconfirmed: bool = False,
+        link: Link | None = None,
+        instead_of: Link | None = None,
+    ) -> bool:
         """Record a decision."""
         self._check("settle")
-        return await super().settle(decision, latency_ms=latency_ms, unconfirmed=unconfirmed)
+        done = await super().settle(
+            decision, latency_ms=latency_ms, unconfirmed=unconfirmed, link=link, instead_of=instead_of
+        )
+        self._check("settle answer")
+        return done
+
+    async def ledger_head(self, line: str) -> LedgerRecord | None:
+        """Return the newest record of a chain."""
+        self._check("ledger_head")
+        return await super().ledger_head(line)
 
     async def published(self, line: str, part_id: str) -> None:
         """Mark a decision as published."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from shared.domain import CaptureId, Decision, PartAnnouncement
+from shared.ledger.chain import LedgerRecord, Link
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,28 @@ class Store(PayloadStore, Protocol):
         """Fix the decision for a part before it is signalled; return the one that was first."""
         ...
 
-    async def settle(self, decision: Decision, *, latency_ms: float | None, unconfirmed: bool = False) -> bool:
-        """Record the final decision: counters, the line's stream and its state, in one step; return False if it was."""
+    async def settle(
+        self,
+        decision: Decision,
+        *,
+        latency_ms: float | None,
+        unconfirmed: bool = False,
+        link: Link | None = None,
+        instead_of: Link | None = None,
+    ) -> bool:
+        """Record the final decision: counters, the line's stream and its state, in one step; return False if it was.
+
+        With a `link` the line's chain moves to it in the same step, if `instead_of` is the newest one (None: there is
+        none); else nothing is done, and `ChainMovedError` raised.
+        """
+        ...
+
+    async def ledger_head(self, line: str) -> LedgerRecord | None:
+        """Return the newest record of the line's chain."""
+        ...
+
+    async def ledger_record(self, line: str, part_id: str) -> LedgerRecord | None:
+        """Return what a part was settled as, byte for byte, where it is still kept."""
         ...
 
     async def published(self, line: str, part_id: str) -> None:

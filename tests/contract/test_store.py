@@ -13,8 +13,9 @@ import pytest
 import redis.asyncio
 
 from shared.domain import CameraFinding, CaptureId, Decision, NotInspected, Outcome, PartAnnouncement, VerdictStatus
-from shared.errors import StoreError
+from shared.errors import ChainMovedError, StoreError
 from shared.latency import bucket_of
+from shared.ledger.chain import LedgerRecord, decision_bytes, first_link, next_link
 from shared.store.base import Alert, LineCounters, PartRecord
 from shared.store.redis import RedisStore, RedisStoreSettings
 
@@ -183,6 +184,44 @@ async def test_settling_counts_once(rig: Rig, outcome: Outcome, label: str | Non
     assert await rig.store.counters(LINE) == expected
     assert expected.settled == 1
     assert await rig.store.decisions(LINE, newest=10) == [settled]
+
+
+async def test_a_settled_part_moves_its_lines_chain(rig: Rig) -> None:
+    """The newest record is known byte for byte in every process, and each part's own; other lines have their own."""
+    assert await rig.store.ledger_head(LINE) is None
+    assert await rig.store.ledger_record(LINE, "p1") is None
+    data = [decision_bytes(decision(part)) for part in ("p1", "p2")]
+    first = first_link(data[0], began_ns=7, origin="größer")
+    second = next_link(first, data[1])
+    assert await rig.store.settle(decision("p1"), latency_ms=None, link=first)
+    assert await rig.other.settle(decision("p2"), latency_ms=None, link=second, instead_of=first)
+    assert await rig.store.ledger_head(LINE) == LedgerRecord(data[1], second)
+    assert await rig.other.ledger_record(LINE, "p1") == LedgerRecord(data[0], first)
+    assert await rig.store.ledger_head("packing") is None
+
+
+async def test_a_chain_moves_only_from_what_was_read(rig: Rig) -> None:
+    """Of two that put a record at one place one succeeds; for the other nothing is counted, and it may try again."""
+    first = first_link(decision_bytes(decision("p1")), began_ns=7, origin="")
+    await rig.store.settle(decision("p1"), latency_ms=None, link=first)
+    link = next_link(first, decision_bytes(decision("p2")))
+    for stale in (None, link):
+        with pytest.raises(ChainMovedError, match=LINE):
+            await rig.other.settle(decision("p2"), latency_ms=None, link=link, instead_of=stale)
+    assert await rig.store.counters(LINE) == LineCounters(passed=1)
+    assert await rig.store.ledger_record(LINE, "p2") is None
+    assert await rig.other.settle(decision("p2"), latency_ms=None, link=link, instead_of=first)
+
+
+async def test_a_part_keeps_its_place_in_the_chain(rig: Rig) -> None:
+    """Settling it again moves nothing, whatever is to follow; and one settled without a place has none."""
+    first = first_link(decision_bytes(decision("p1")), began_ns=7, origin="")
+    await rig.store.settle(decision("p1"), latency_ms=None, link=first)
+    again = next_link(first, decision_bytes(decision("p1")))
+    assert not await rig.other.settle(decision("p1"), latency_ms=None, link=again, instead_of=first)
+    assert await rig.store.ledger_head(LINE) == LedgerRecord(decision_bytes(decision("p1")), first)
+    await rig.store.settle(decision("p2"), latency_ms=None)
+    assert await rig.store.ledger_record(LINE, "p2") == LedgerRecord(decision_bytes(decision("p2")), None)
 
 
 async def test_settling_may_change_the_claim(store: RedisStore) -> None:

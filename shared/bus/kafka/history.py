@@ -46,7 +46,7 @@ async def history(
         while position < end:
             with mapped(settings.bootstrap):
                 async with asyncio.timeout(settings.request_timeout_s):
-                    entries = []
+                    entries: list[aiokafka.ConsumerRecord] = []
                     while not entries:
                         batch = await consumer.getmany(place, timeout_ms=_FETCH_WAIT_MS, max_records=_RECORDS)
                         entries = batch.get(place, [])
