@@ -15,6 +15,7 @@ from deploy.app import Role
 from deploy.cli_bench import bench
 from deploy.cli_cameras import cameras
 from deploy.cli_faults import run_faults
+from deploy.cli_ledger import ledger
 from deploy.cli_options import UNSOUND, JsonOut, Product, Seed, check_writable, set_log_level, write_json
 from deploy.cli_plan import plan_replicas
 from deploy.cli_topics import topics
@@ -36,6 +37,7 @@ dev = typer.Typer(help="The servers that a developer needs, on loopback.", no_ar
 app.add_typer(bench, name="bench")
 app.add_typer(cameras, name="cameras")
 app.add_typer(dev, name="dev")
+app.add_typer(ledger, name="ledger")
 app.add_typer(topics, name="topics")
 app.command("plan")(plan_replicas)
 app.command("faults")(run_faults)

@@ -255,3 +255,18 @@ def bench_frames(
     figures = frame_throughput(size=size, count=count, rounds=rounds)
     Console().print(figures.table())
     write_json(json_out, figures.to_json())
+
+
+@bench.command("ledger")
+def bench_ledger_verification(
+    records: Annotated[int, typer.Option(help="How many records.", min=100)] = 1_000_000, json_out: JsonOut = None
+) -> None:
+    """Measure how fast a ledger is verified, and hold damage done to it against what is named; exits with 1 if not."""
+    from deploy.ledger_bench import bench_ledger
+
+    check_writable(json_out)
+    figures = bench_ledger(records)
+    Console().print(figures.table())
+    write_json(json_out, figures.to_json())
+    if not figures.sound:
+        raise typer.Exit(UNSOUND)

@@ -42,9 +42,9 @@ class _Changed:
 class LineChain:
     """What was met of one line. `whole` says that nothing older was ever taken away from where the records lie."""
 
-    def __init__(self, line: str, *, whole: bool) -> None:
+    def __init__(self, line: str) -> None:
+        self.whole = True
         self._line = line
-        self._whole = whole
         self._segments: dict[int, _Segment] = {}
         self._segment: _Segment | None = None
         self._faults: list[Fault] = []
@@ -219,7 +219,7 @@ class LineChain:
 
     def _must_be_whole(self, segment: _Segment) -> bool:
         """Return whether the chain's first record must be there: only the oldest chain's may have been taken away."""
-        return self._whole or segment is not next(iter(self._segments.values()))
+        return self.whole or segment is not next(iter(self._segments.values()))
 
 
 def _moved(one: _Unreadable, segment: _Segment, expected: int) -> _Unreadable:

@@ -26,6 +26,9 @@ class Entry:
     product: str = ""
 
 
+_PART_KEY: Final = b"\xa7part_id"
+_SHORT: Final = range(0xA0, 0xC0)
+_LONGER: Final = 0xD9
 _ENTRY: Final = msgspec.msgpack.Decoder(Entry)
 
 
@@ -36,6 +39,17 @@ def entry_of(decision: bytes | memoryview) -> Entry:
     # Text that is not UTF-8 and values nested too deeply come out of msgspec as Python's own errors.
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"a ledger record holds no decision: {error}") from error
+
+
+def part_in(data: bytes) -> str:
+    """Return the part that damaged bytes seem to speak of, or nothing: a hint for people."""
+    at = data.find(_PART_KEY) + len(_PART_KEY)
+    if at < len(_PART_KEY) or at + 1 >= len(data):
+        return ""
+    length, start = (data[at] - _SHORT.start, at + 1) if data[at] in _SHORT else (data[at + 1], at + 2)
+    known = data[at] in _SHORT or data[at] == _LONGER
+    text = data[start : start + length].decode(errors="replace") if known else ""
+    return text if text.isprintable() else ""
 
 
 def to_message(record: LedgerRecord) -> bytes:

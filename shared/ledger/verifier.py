@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from shared.ledger.chain import LedgerRecord
+from shared.ledger.chain import LedgerRecord, Link
 from shared.ledger.faults import ChainEnd, Fault, FaultKind, Findings
 from shared.ledger.line_chain import LineChain
 from shared.ledger.message import Entry
 
 
 class Verifier:
-    """Takes records as they lie; `whole` says that nothing was ever taken away from their beginning."""
+    """Takes records as they lie, and `begins_late` for lines whose oldest records were taken away on purpose."""
 
-    def __init__(self, *, whole: bool) -> None:
-        self._whole = whole
+    def __init__(self) -> None:
         self._chains: dict[str, LineChain] = {}
 
     def take(self, record: LedgerRecord, entry: Entry, lies_at: str = "") -> None:
@@ -22,12 +21,20 @@ class Verifier:
         chain = self._chains.get(entry.line)
         (chain or self._chain(entry.line)).take(record, entry.part_id, lies_at)
 
+    def begins_late(self, line: str) -> None:
+        """Note that older records of `line` may have been there: its first one need not begin a chain."""
+        self._chain(line).whole = False
+
     def unreadable(self, line: str, text: str, *, part_id: str = "", lies_at: str = "") -> None:
         """Note bytes where a record of `line` should be."""
         self._chain(line).unreadable(text, part_id, lies_at)
 
-    def findings(self, against: Iterable[ChainEnd] = ()) -> Findings:
-        """Return what was found; `against` are chain ends that must be there as they were."""
+    def findings(self, against: Iterable[ChainEnd] = (), newest: Iterable[tuple[str, Link]] = ()) -> Findings:
+        """Return what was found.
+
+        `against` are chain ends that must be there as they were; `newest` is what the store held of each line before
+        the records were read: the very last may be settled and not yet published.
+        """
         chains = self._chains.values()
         return Findings(
             records=sum(chain.records for chain in chains),
@@ -35,13 +42,24 @@ class Verifier:
             faults=(
                 *(fault for chain in chains for fault in chain.faults()),
                 *(fault for end in against if (fault := self._lost(end)) is not None),
+                *(fault for line, link in newest if (fault := self._lost_newest(line, link)) is not None),
             ),
             notes=tuple(note for chain in chains for note in chain.notes()),
             ends=tuple(end for chain in chains for end in chain.ends()),
         )
 
     def _chain(self, line: str) -> LineChain:
-        return self._chains.setdefault(line, LineChain(line, whole=self._whole))
+        return self._chains.setdefault(line, LineChain(line))
+
+    def _lost_newest(self, line: str, link: Link) -> Fault | None:
+        chain = self._chains.get(line)
+        if link.sequence == 1 and chain is None:
+            return None
+        if chain is not None and chain.digest(link.began_ns, link.sequence) is None:
+            before = chain.digest(link.began_ns, link.sequence - 1)
+            if before == link.previous or (link.sequence == 1 and before is None):
+                return None
+        return self._lost(ChainEnd(line, link.began_ns, link.sequence, link.digest.hex()))
 
     def _lost(self, end: ChainEnd) -> Fault | None:
         chain = self._chains.get(end.line)

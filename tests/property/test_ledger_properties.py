@@ -52,7 +52,7 @@ def test_a_flipped_bit_of_a_decision_or_its_link_is_found_and_named(at: int, byt
         changed = unpack(packed[:1] + whole[: len(packed) - 1])
     except WireError:
         return  # what is no link at all is found by whoever reads it
-    verifier = Verifier(whole=True)
+    verifier = Verifier()
     for index, record in enumerate(RECORDS):
         entry = entry_of(record.decision)
         flipped = LedgerRecord(bytes(whole[len(packed) - 1 :]), changed)

@@ -26,7 +26,7 @@ async def records(plant: Plant) -> list[LedgerRecord]:
 
 async def findings(plant: Plant) -> Findings:
     """Return what a verifier says of the topic."""
-    verifier = Verifier(whole=True)
+    verifier = Verifier()
     for record in await records(plant):
         verifier.take(record, entry_of(record.decision))
     return verifier.findings()
