@@ -60,6 +60,9 @@ def demo(
         float,
         typer.Option(help="The calibrated score that rejects; with N good pictures little above log10(N) is known."),
     ] = 2.0,
+    journal: Annotated[
+        Path | None, typer.Option(help="Also keep the ledger in this folder, for `linewarden ledger verify`.")
+    ] = None,
     seed: Seed = 0,
     json_out: JsonOut = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
@@ -84,6 +87,7 @@ def demo(
         seed=seed,
         gate=gate,
         reject_at=reject_at,
+        journal=journal,
     )
     console = Console()
     result = run_demo(options, console)

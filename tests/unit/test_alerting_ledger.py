@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from deploy.ledger.sources import read_journal
 from shared.domain import Outcome
 from shared.ledger.chain import LedgerRecord, decision_bytes, next_link
 from shared.ledger.faults import Findings
@@ -179,6 +181,20 @@ async def test_restarts_at_any_time_leave_one_chain() -> None:
     assert (len(found.ends), found.ends[0].sequence) == (1, 40)
     await plant.stop()
     await plant.store.close()
+
+
+async def test_the_journal_carries_the_chain_over_the_end_of_an_embedded_line(tmp_path: Path) -> None:
+    """Bus and store end with their process: the next one goes on where the journal ends."""
+    for first in (0, 3):
+        async with running(Plant(journal=tmp_path)) as plant:
+            await make(plant, *(f"p{number}" for number in range(first, first + 3)))
+            await plant.run(2)
+            await plant.stop()
+    verifier = Verifier()
+    read_journal(tmp_path, [verifier])
+    found = verifier.findings()
+    assert (found.faults, found.records, len(found.ends), found.ends[0].sequence) == ((), 6, 1, 6)
+    assert "store, topic and journal hold no earlier record" in found.notes[0]
 
 
 async def test_the_product_of_the_line_is_in_its_record() -> None:
