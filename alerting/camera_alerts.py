@@ -44,7 +44,7 @@ class CameraAlerts:
         before = CameraState.ONLINE if known is None else known.state
         if report.state is before:
             return None
-        return Alert(self._line, _KIND[report.state], report.text, at_ns=report.at_ns)
+        return Alert(self._line, _KIND[report.state], report.text, at_ns=report.at_ns, subject=report.camera)
 
     def decided(self, decision: Decision) -> list[Alert]:
         """Return the alerts for a decision: its own, unless nothing but known outages of cameras stands behind it."""
@@ -65,7 +65,7 @@ class CameraAlerts:
             return None
         self._known[found.camera] = _Known(CameraState.OFFLINE, decision.captured_at_ns)
         text = f"camera {found.camera}: it is offline, and its parts are rejected by default"
-        return Alert(self._line, _KIND[CameraState.OFFLINE], text, at_ns=decision.decided_at_ns)
+        return Alert(self._line, _KIND[CameraState.OFFLINE], text, at_ns=decision.decided_at_ns, subject=found.camera)
 
     def _stands(self, found: CameraFinding) -> bool:
         known = self._known.get(found.camera)

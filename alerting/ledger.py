@@ -76,7 +76,7 @@ class Ledger:
             if first:
                 self._heads[line] = _Head(link, link)
                 if head.newest is None:
-                    self._log.warning("ledger.chain_begins", line=line, part=decision.part_id, origin=link.origin)
+                    self._log.info("ledger.chain_begins", line=line, part=decision.part_id, origin=link.origin)
                 return LedgerRecord(data, link)
             self._heads[line] = head
             return await self.settled(decision)

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import TypeVar
 
+from alerting.alerts.board import AlertBoard
+from alerting.alerts.symptoms import DetectorWatch
 from alerting.camera_alerts import CameraAlerts
 from alerting.ledger import Ledger
 from alerting.line import Settlement
@@ -31,13 +33,16 @@ class Recorder:
         ledger: Ledger,
         store: Store,
         clock: Clock,
+        board: AlertBoard,
         done: Callable[[Iterable[Token]], None],
     ) -> None:
         self._ledger = ledger
         self._store = store
         self._clock = clock
+        self._board = board
         self._done = done
         self._alerts: dict[str, CameraAlerts] = {}
+        self._detectors: dict[str, DetectorWatch] = {}
         self._log = get_logger("alerting")
 
     async def run(self, settled: asyncio.Queue[Settlement]) -> None:
@@ -82,7 +87,8 @@ class Recorder:
             alert = self._alerts_of(report.line).reported(report)
             if alert is not None:
                 self._log.info("camera.reported", line=report.line, camera=report.camera, state=report.state.value)
-                await self._insist(partial(self._store.alert, alert), "alert")
+                self._board.note(alert)
+                await self._insist(partial(self._board.flush, report.line), "alert")
             self._done([token])
 
     def _alerts_of(self, line: str) -> CameraAlerts:
@@ -114,8 +120,13 @@ class Recorder:
                 if overlay:
                     put = partial(self._store.put_picture, decision.line, decision.part_id, camera, overlay)
                     await self._insist(put, "picture")
-        for alert in self._alerts_of(decision.line).decided(decision):
-            await self._insist(partial(self._store.alert, alert), "alert")
+        watch = self._detectors.setdefault(decision.line, DetectorWatch(decision.line))
+        told = [*self._alerts_of(decision.line).decided(decision), watch.decided(decision)]
+        for alert in told:
+            if alert is not None:
+                self._board.note(alert)
+        if any(told):
+            await self._insist(partial(self._board.flush, decision.line), "alert")
 
     async def _insist(self, step: Callable[[], Awaitable[T]], what: str) -> T:
         return await insist(step, clock=self._clock, log=self._log, what=what)

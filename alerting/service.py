@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from alerting.alerts.board import AlertBoard
+from alerting.alerts.desk import AlertLimits
+from alerting.alerts.health import ServiceHealth
 from alerting.journal import Journal
 from alerting.ledger import Ledger
 from alerting.line import LineGate, Settlement
@@ -91,7 +94,11 @@ class AlertingService:
             plan=self._plan,
             journal=self._journal,
         )
-        recorder = Recorder(ledger=ledger, store=self._store, clock=self._clock, done=intake.done)
+        board = AlertBoard(self._store, self._clock, AlertLimits(**self._settings.alerting.alerts.model_dump()))
+        recorder = Recorder(ledger=ledger, store=self._store, clock=self._clock, board=board, done=intake.done)
+        health = ServiceHealth(
+            store=self._store, clock=self._clock, board=board, gates=self._gates, intake=intake, journal=self._journal
+        )
         try:
             async with asyncio.TaskGroup() as tasks:
                 consuming = tasks.create_task(self._consume(intake, recorder, stop))
@@ -104,6 +111,7 @@ class AlertingService:
                 running.append(tasks.create_task(recorder.run_reports(self._reports)))
                 running.append(tasks.create_task(intake.keep_books()))
                 running.append(tasks.create_task(self._report_state()))
+                running.append(tasks.create_task(health.run()))
                 async with asyncio.TaskGroup() as gates:
                     for gate in self._gates.values():
                         gates.create_task(gate.run(stop))

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from deploy.app import Role
+from deploy.cli_alerts import alerts
 from deploy.cli_bench import bench
 from deploy.cli_cameras import cameras
 from deploy.cli_faults import run_faults
@@ -34,6 +35,7 @@ app = typer.Typer(
     add_completion=False,
 )
 dev = typer.Typer(help="The servers that a developer needs, on loopback.", no_args_is_help=True)
+app.add_typer(alerts, name="alerts")
 app.add_typer(bench, name="bench")
 app.add_typer(cameras, name="cameras")
 app.add_typer(dev, name="dev")

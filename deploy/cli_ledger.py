@@ -66,16 +66,18 @@ def report_ledger(journal: Journal = None, config: Config = None, json_out: Json
     check_writable(json_out)
     counted = tally(Where.of(journal, config))
     rows = counted.rows()
+    names = ("line", "shift", *(["product"] if any(row.product for row in rows) else []))
+    rare = [name for name in ("open", "undecided", "twice") if any(getattr(row, name) for row in rows)]
+    figures = ("parts_in", "passed", "rejected", "defaulted", *rare)
     table = Table(show_edge=False)
-    for name in ("line", "shift", "product"):
-        table.add_column(name)
-    figures = ("parts_in", "passed", "rejected", "defaulted", "open", "undecided", "twice")
+    for name in names:
+        table.add_column(name, no_wrap=True)
     for name in figures:
         table.add_column(name.replace("_", " "), justify="right")
     table.add_column("balances")
     for row in rows:
-        numbers = (str(getattr(row, name)) for name in figures)
-        table.add_row(row.line, row.shift, row.product, *numbers, "yes" if row.balanced else "[bold red]NO[/]")
+        cells = [str(getattr(row, name)) for name in (*names, *figures)]
+        table.add_row(*cells, "yes" if row.balanced else "[bold red]NO[/]")
     Console().print(table)
     if counted.unreadable_records:
         Console().print(f"{counted.unreadable_records} records cannot be read: `linewarden ledger verify` names them.")

@@ -154,6 +154,19 @@ class IngestSettings(Section):
     spool_mib: Annotated[int, Field(ge=1, le=16_384)] = 64
 
 
+class AlertSettings(Section):
+    """What operators are told, and how often.
+
+    The same kind about the same camera or line counts up one alert for `repeat_s`; of more than `most_a_minute` on a
+    line the rest is told as one flood; a critical alert that nobody acknowledged for `escalate_s` is told again.
+    """
+
+    repeat_s: Annotated[float, Field(ge=1, le=86_400)] = 600.0
+    chatter_s: Annotated[float, Field(ge=0, le=3_600)] = 60.0
+    most_a_minute: Annotated[int, Field(ge=1, le=600)] = 6
+    escalate_s: Annotated[float, Field(ge=10, le=86_400)] = 600.0
+
+
 class AlertingSettings(Section):
     """The alerting service.
 
@@ -165,6 +178,7 @@ class AlertingSettings(Section):
     journal: Path | None = None
     journal_mib: Annotated[int, Field(ge=1, le=4_096)] = 64
     journal_sync_ms: Annotated[int, Field(ge=1, le=60_000)] = 200
+    alerts: AlertSettings = AlertSettings()
 
 
 class SignalSettings(Section):
@@ -369,6 +383,7 @@ def _known_names(location: Sequence[int | str]) -> Iterator[str]:
         "ingest": IngestSettings,
         "detector": DetectorSettings,
         "alerting": AlertingSettings,
+        "alerts": AlertSettings,
         "lines": LineSettings,
         "cameras": CameraSettings,
         "gige": GigeSettings,

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 
 import redis.asyncio
 
+from shared.alerts import StandingAlert
 from shared.bus.base import Bus, Record, Subscription, TopicPartition
 from shared.domain import CaptureId, Decision, PartAnnouncement
 from shared.envelope import Headers
@@ -182,6 +183,16 @@ class CuttableStore(RedisStore):
         """Append an alert."""
         self._check("alert")
         await super().alert(alert)
+
+    async def put_alert(self, standing: StandingAlert, *, told: Alert | None) -> None:
+        """Write an alert."""
+        self._check("alert")
+        await super().put_alert(standing, told=told)
+
+    async def ping(self) -> None:
+        """Ask whether it answers."""
+        self._check("ping")
+        await super().ping()
 
     async def kept(self, name: str) -> bytes | None:
         """Return what all lines share."""

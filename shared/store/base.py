@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from shared.alerts import Deed, Handling, StandingAlert
 from shared.domain import CaptureId, Decision, PartAnnouncement
 from shared.ledger.chain import LedgerRecord, Link
 
@@ -51,13 +52,18 @@ class LineCounters:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Something an operator should see: a rejected part, or a line that is not being inspected."""
+    """Something an operator should see: a rejected part, or a line that is not being inspected.
+
+    `subject` is what it is about, such as a camera; without one it is about the line.
+    """
 
     line: str
     kind: str
     text: str
     part_id: str = ""
     at_ns: int = 0
+    subject: str = ""
+    severity: str = ""
 
 
 class PayloadStore(Protocol):
@@ -140,6 +146,26 @@ class Store(PayloadStore, Protocol):
 
     async def alerts(self, line: str, *, newest: int) -> list[Alert]:
         """Return the newest alerts, newest first."""
+        ...
+
+    async def put_alert(self, standing: StandingAlert, *, told: Alert | None) -> None:
+        """Write how an alert stands, and append what is told of it, in one step."""
+        ...
+
+    async def standing_alerts(self, line: str) -> dict[str, StandingAlert]:
+        """Return the line's alerts by their keys, those that are over too."""
+        ...
+
+    async def handle_alert(self, line: str, deed: Deed) -> None:
+        """Keep what an operator did to an alert, in one step with its entry in the line's record of deeds."""
+        ...
+
+    async def alert_handling(self, line: str) -> Handling:
+        """Return the newest acknowledgement and shelf of each alert."""
+        ...
+
+    async def alert_deeds(self, line: str, *, newest: int) -> list[Deed]:
+        """Return what operators did, newest first."""
         ...
 
     async def decisions(self, line: str, *, newest: int) -> list[Decision]:

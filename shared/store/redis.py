@@ -2,7 +2,7 @@
 
 Keys, under the prefix: `lines` (set), `kept:NAME` (what all lines share), and for each line `line:L:counters`,
 `line:L:latency`, `line:L:state` (hashes), `line:L:ledger` (hash: the newest record of its chain),
-`line:L:decisions`, `line:L:alerts` (streams, trimmed), `line:L:part:P`
+`line:L:decisions` (stream, trimmed), those of `shared.store.alerts`, `line:L:part:P`
 (hash, expires), `line:L:picture:P:C` (expires), `line:L:payload:C:EPOCH:SEQUENCE` (a large frame's encoded pixels,
 expires).
 """
@@ -28,11 +28,11 @@ from shared.latency import bucket_of
 from shared.ledger.chain import LedgerRecord, Link, decision_bytes, pack, unpack
 from shared.redaction import redact, redact_address
 from shared.store import scripts
-from shared.store.base import Alert, LineCounters, PartRecord
+from shared.store.alerts import RedisAlerts
+from shared.store.base import LineCounters, PartRecord
 
 _COUNTED = {Outcome.PASS: "passed", Outcome.REJECT: "rejected", Outcome.DEFAULT_REJECT: "defaulted"}
 _DECISION = msgspec.msgpack.Decoder(Decision)
-_ALERT = msgspec.msgpack.Decoder(Alert)
 _TIMEOUT_S = 2.0
 _MOVED = -1
 _PIECE_BYTES = 1024 * 1024
@@ -90,7 +90,7 @@ def labelled_counts(decision: Decision) -> list[str]:
     return ["defects", "missed" if decision.outcome is Outcome.PASS else "caught"]
 
 
-class RedisStore:
+class RedisStore(RedisAlerts):
     """The live state of lines in Redis."""
 
     def __init__(
@@ -100,6 +100,7 @@ class RedisStore:
         # redis-py types every reply as bytes or text or None; with decode_responses off they are bytes.
         self._client: Any = client
         self._settings = settings
+        self._stream_length = settings.stream_length
         self._address = address
         self._sweeps = sweeps
         self._announce = client.register_script(scripts.ANNOUNCE)
@@ -251,22 +252,6 @@ class RedisStore:
         with self._mapped():
             found: bytes | None = await self._client.get(self._payload(capture))
         return found
-
-    async def alert(self, alert: Alert) -> None:
-        """Append, trimming the stream."""
-        with self._mapped():
-            await self._client.xadd(
-                self._key(alert.line, "alerts"),
-                {"alert": msgspec.msgpack.encode(alert)},
-                maxlen=self._settings.stream_length,
-                approximate=True,
-            )
-
-    async def alerts(self, line: str, *, newest: int) -> list[Alert]:
-        """Return the newest alerts."""
-        with self._mapped():
-            entries = await self._client.xrevrange(self._key(line, "alerts"), count=newest)
-        return [_ALERT.decode(entry[b"alert"]) for _, entry in entries]
 
     async def decisions(self, line: str, *, newest: int) -> list[Decision]:
         """Return the newest decisions."""
