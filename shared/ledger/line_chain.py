@@ -126,16 +126,17 @@ class LineChain:
         self._faults.append(Fault(FaultKind.UNCHAINED, self._line, 0, part_id, text, lies_at))
 
     def _take_changed(self, changed: _Changed) -> None:
-        """Take a record whose hash is wrong for the next one, since nothing that it says can be relied on."""
+        """Take a record whose hash is wrong for the next one, unless it looks like one that is there again."""
         segment = self._segment
         if segment is None:
             self._early.append(changed)
             return
-        link = changed.link
-        if link.began_ns == segment.began_ns and segment.stretches.digest(link.sequence) is not None:
+        link, stretches, stretch = changed.link, segment.stretches, segment.current
+        follows = stretch is not None and link.previous == stretches.digest(stretch.last)
+        same = link.began_ns == segment.began_ns and link.digest == stretches.digest(link.sequence)
+        if same and not follows:
             self._faults.append(self._changed(link.sequence, changed))
         else:
-            stretch = segment.current
             self._place_changed(segment, changed, link.sequence if stretch is None else stretch.last + 1)
 
     def _place_changed(self, segment: _Segment, changed: _Changed, sequence: int) -> None:

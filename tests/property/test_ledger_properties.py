@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.domain import Outcome
@@ -40,7 +40,9 @@ def test_a_whole_chain_has_no_fault_however_often_its_records_are_repeated(
     assert (found.records - found.repeated, found.repeated) == (count, len(repeats))
 
 
+@settings(max_examples=1_000)
 @given(at=PLACES, byte=st.integers(0, 10_000), bit=st.integers(0, 7))
+@example(at=2, byte=8, bit=0)  # its sequence becomes that of the record before
 def test_a_flipped_bit_of_a_decision_or_its_link_is_found_and_named(at: int, byte: int, bit: int) -> None:
     """Even by somebody who corrects all checksums of the message: the hash does not fit."""
     link = RECORDS[at].link
@@ -125,6 +127,21 @@ def test_two_records_at_one_place_are_found_and_named(at: int, later: int) -> No
     records = list(RECORDS)
     records.insert(min(COUNT, at + 1 + later), LedgerRecord(forged, link))
     assert named(verified(records)) == [("forked", at + 1, "other")]
+
+
+@given(at=PLACES, later=st.integers(0, COUNT), byte=st.integers(0, 10_000), bit=st.integers(0, 7))
+def test_a_repeated_record_whose_decision_was_changed_is_found_and_named(
+    at: int, later: int, byte: int, bit: int
+) -> None:
+    """The other one, in its place, is as it was."""
+    decision = bytearray(RECORDS[at].decision)
+    decision[byte % len(decision)] ^= 1 << bit
+    behind = min(COUNT, at + 1 + later)
+    verifier = Verifier()
+    for index, record in enumerate([*RECORDS[:behind], RECORDS[at], *RECORDS[behind:]]):
+        changed = replace(record, decision=bytes(decision)) if index == behind else record
+        verifier.take(changed, entry_of(record.decision))
+    assert named(verifier.findings()) == [("changed", at + 1, f"p{at + 1}")]
 
 
 @given(part_id=st.text(max_size=40), at_ns=st.integers(0, 2**63 - 1), origin=st.text(max_size=60))
