@@ -14,7 +14,8 @@ SETS ?= ../shared/data/magnetic_tile ../shared/data/deeppcb ../shared/data/hazel
 .PHONY: demo test faults lint bench compare lock clean
 
 demo: $(VENV)/.run
-	$(BIN)/linewarden demo $(DEMO)
+	$(BIN)/linewarden demo --journal $(FIGURES)/demo-journal $(DEMO)
+	$(BIN)/linewarden ledger verify $(FIGURES)/demo-journal
 
 test: $(VENV)/.dev
 	bash deploy/install-servers.sh

@@ -62,7 +62,7 @@ class CameraAlerts:
         before = CameraState.ONLINE if known is None else known.state
         if report.state is before:
             return None
-        return Alert(self._line, _KIND[report.state], report.text, at_ns=report.at_ns)
+        return Alert(self._line, _KIND[report.state], report.text, at_ns=report.at_ns, subject=report.camera)
 
     def decided(self, decision: Decision) -> list[Alert]:
         """Return the alerts for a decision: its own, unless nothing but known outages of cameras stands behind it."""
@@ -110,7 +110,7 @@ class CameraAlerts:
         return alerts
 
     def _said(self, state: CameraState, camera: str, text: str, decision: Decision) -> Alert:
-        return Alert(self._line, _KIND[state], f"camera {camera}: {text}", at_ns=decision.decided_at_ns)
+        return Alert(self._line, _KIND[state], f"camera {camera}: {text}", at_ns=decision.decided_at_ns, subject=camera)
 
 
 def state_fields(report: CameraReport) -> dict[str, str]:

@@ -169,6 +169,7 @@ class LineGate:
             label=announcement.label,
             stamps_ns={**stamps, "decided": now_ns},
             policy_version=ruling.version,
+            product=self.line.product,
         )
         try:
             if not part.counted:

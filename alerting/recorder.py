@@ -1,4 +1,4 @@
-"""Record settled parts: the store's counters, the durable decision on the bus, the rejects' pictures and alerts."""
+"""Record settled parts: the store's counters, the ledger, the rejects' pictures and alerts."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import TypeVar
 
+from alerting.alerts.board import AlertBoard
+from alerting.alerts.symptoms import DetectorWatch
 from alerting.camera_alerts import CameraAlerts, state_fields
+from alerting.ledger import Ledger
 from alerting.line import Settlement
 from shared import metrics
-from shared.bus.base import Bus
 from shared.bus.intake import Token
 from shared.clock import Clock
 from shared.domain import CameraReport, Decision, Outcome
 from shared.errors import StoreError
+from shared.ledger.chain import LedgerRecord
 from shared.log import get_logger
-from shared.partition_plan import PartitionPlan
 from shared.retry import insist
 from shared.settings import LineSettings
 from shared.store.base import Store
-from shared.topics import Topics, part_key
-from shared.wire import encode
 
 T = TypeVar("T")
 
@@ -32,20 +32,19 @@ class Recorder:
     def __init__(
         self,
         *,
-        bus: Bus,
+        ledger: Ledger,
         store: Store,
         clock: Clock,
-        topics: Topics,
-        plan: PartitionPlan,
+        board: AlertBoard,
         done: Callable[[Iterable[Token]], None],
     ) -> None:
-        self._bus = bus
+        self._ledger = ledger
         self._store = store
         self._clock = clock
-        self._topics = topics
-        self._plan = plan
+        self._board = board
         self._done = done
         self._alerts: dict[str, CameraAlerts] = {}
+        self._detectors: dict[str, DetectorWatch] = {}
         self._log = get_logger("alerting")
 
     async def run(self, settled: asyncio.Queue[Settlement]) -> None:
@@ -61,8 +60,9 @@ class Recorder:
         await self._insist(lambda: self._count(settlement), "announce")
         # Shown before it is settled: a crash between the two may show a reject twice, and never hides one.
         await self._show(settlement)
-        await self._insist(lambda: self._settle(settlement), "settle")
-        await self._insist(lambda: self._publish(decision), "publish")
+        record = await self._insist(lambda: self._settle(settlement), "settle")
+        await self._ledger.write(record, decision.line)
+        await self._insist(lambda: self._ledger.publish(record, decision.line, decision.part_id), "publish")
         await self._insist(lambda: self._store.published(decision.line, decision.part_id), "mark")
         self._done(settlement.part.tokens)
         metrics.DECISIONS.labels(decision.line, decision.outcome.value).inc()
@@ -94,7 +94,8 @@ class Recorder:
             alert = self._alerts_of(report.line).reported(report)
             if alert is not None:
                 self._log.info("camera.reported", line=report.line, camera=report.camera, state=report.state.value)
-                await self._insist(partial(self._store.alert, alert), "alert")
+                self._board.note(alert)
+                await self._insist(partial(self._board.flush, report.line), "alert")
             self._done([token])
 
     def _alerts_of(self, line: str) -> CameraAlerts:
@@ -102,7 +103,8 @@ class Recorder:
 
     async def republish(self, decision: Decision, tokens: Iterable[Token]) -> None:
         """Publish a decision that was settled before a crash and may not have reached the bus."""
-        await self._insist(lambda: self._publish(decision), "publish")
+        record = await self._insist(lambda: self._ledger.settled(decision), "record")
+        await self._insist(lambda: self._ledger.publish(record, decision.line, decision.part_id), "publish")
         await self._insist(lambda: self._store.published(decision.line, decision.part_id), "mark")
         self._done(tokens)
 
@@ -112,8 +114,8 @@ class Recorder:
             await self._store.announce(part.announcement)
             part.counted = True
 
-    async def _settle(self, settlement: Settlement) -> bool:
-        return await self._store.settle(
+    async def _settle(self, settlement: Settlement) -> LedgerRecord:
+        return await self._ledger.settle(
             settlement.decision, latency_ms=settlement.latency_ms, unconfirmed=settlement.unconfirmed
         )
 
@@ -125,16 +127,13 @@ class Recorder:
                 if overlay:
                     put = partial(self._store.put_picture, decision.line, decision.part_id, camera, overlay)
                     await self._insist(put, "picture")
-        for alert in self._alerts_of(decision.line).decided(decision):
-            await self._insist(partial(self._store.alert, alert), "alert")
-
-    async def _publish(self, decision: Decision) -> None:
-        await self._bus.publish(
-            self._topics.decisions,
-            encode(decision),
-            key=part_key(decision.line, decision.part_id),
-            partition=self._plan.of_line(decision.line),
-        )
+        watch = self._detectors.setdefault(decision.line, DetectorWatch(decision.line))
+        told = [*self._alerts_of(decision.line).decided(decision), watch.decided(decision)]
+        for alert in told:
+            if alert is not None:
+                self._board.note(alert)
+        if any(told):
+            await self._insist(partial(self._board.flush, decision.line), "alert")
 
     async def _insist(self, step: Callable[[], Awaitable[T]], what: str) -> T:
         return await insist(step, clock=self._clock, log=self._log, what=what)

@@ -6,6 +6,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from alerting.alerts.board import AlertBoard
+from alerting.alerts.desk import AlertLimits
+from alerting.alerts.health import ServiceHealth
+from alerting.journal import Journal
+from alerting.ledger import Ledger
 from alerting.line import LineGate, Settlement
 from alerting.parts import OpenPart
 from alerting.policy_desk import PolicyDesk, state_fields
@@ -44,6 +49,7 @@ class AlertingService:
         store: Store,
         clock: Clock,
         signals: Callable[[LineSettings], GateSignals],
+        journal: Journal | None = None,
     ) -> None:
         self._settings = settings
         self._topics = settings.topics
@@ -51,6 +57,7 @@ class AlertingService:
         self._bus = bus
         self._store = store
         self._clock = clock
+        self._journal = journal
         self._settled = {line.name: asyncio.Queue[Settlement](_QUEUE) for line in settings.lines}
         self._signals = {line.name: signals(line) for line in settings.lines}
         self._gates = {
@@ -91,18 +98,25 @@ class AlertingService:
             dead_letters=self._topics.dead_letters,
             place=self.name,
         )
-        recorder = Recorder(
+        ledger = Ledger(
             bus=self._bus,
             store=self._store,
             clock=self._clock,
             topics=self._topics,
             plan=self._plan,
-            done=intake.done,
+            journal=self._journal,
+        )
+        board = AlertBoard(self._store, self._clock, AlertLimits(**self._settings.alerting.alerts.model_dump()))
+        recorder = Recorder(ledger=ledger, store=self._store, clock=self._clock, board=board, done=intake.done)
+        health = ServiceHealth(
+            store=self._store, clock=self._clock, board=board, gates=self._gates, intake=intake, journal=self._journal
         )
         try:
             async with asyncio.TaskGroup() as tasks:
                 consuming = tasks.create_task(self._consume(intake, recorder, stop))
                 running = [consuming]
+                if self._journal is not None:
+                    running.append(tasks.create_task(self._journal.run()))
                 for name, gate in self._gates.items():
                     await recorder.restore(name)
                     running.append(tasks.create_task(self._beat(gate, intake, recorder)))
@@ -111,6 +125,7 @@ class AlertingService:
                 running.append(tasks.create_task(recorder.run_reports(self._reports)))
                 running.append(tasks.create_task(intake.keep_books()))
                 running.append(tasks.create_task(self._report_state()))
+                running.append(tasks.create_task(health.run()))
                 async with asyncio.TaskGroup() as gates:
                     for gate in self._gates.values():
                         gates.create_task(gate.run(stop))

@@ -12,10 +12,12 @@ import typer
 from rich.console import Console
 
 from deploy.app import Role
+from deploy.cli_alerts import alerts
 from deploy.cli_bench import bench
 from deploy.cli_bench_cameras import bench_encodings, bench_gige_camera, bench_rtsp_cameras
 from deploy.cli_cameras import cameras
 from deploy.cli_faults import run_faults
+from deploy.cli_ledger import ledger
 from deploy.cli_options import UNSOUND, JsonOut, Product, Seed, check_writable, set_log_level, write_json
 from deploy.cli_plan import plan_replicas
 from deploy.cli_policy import policy
@@ -39,10 +41,12 @@ dev = typer.Typer(help="The servers that a developer needs, on loopback.", no_ar
 bench.command("encoding")(bench_encodings)
 bench.command("gige")(bench_gige_camera)
 bench.command("rtsp")(bench_rtsp_cameras)
+app.add_typer(alerts, name="alerts")
 app.add_typer(bench, name="bench")
 app.add_typer(cameras, name="cameras")
 app.add_typer(dev, name="dev")
 app.add_typer(policy, name="policy")
+app.add_typer(ledger, name="ledger")
 app.add_typer(topics, name="topics")
 app.command("plan")(plan_replicas)
 app.command("faults")(run_faults)
@@ -66,6 +70,9 @@ def demo(
         float,
         typer.Option(help="The calibrated score that rejects; with N good pictures little above log10(N) is known."),
     ] = 2.0,
+    journal: Annotated[
+        Path | None, typer.Option(help="Also keep the ledger in this folder, for `linewarden ledger verify`.")
+    ] = None,
     seed: Seed = 0,
     json_out: JsonOut = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
@@ -90,6 +97,7 @@ def demo(
         seed=seed,
         gate=gate,
         reject_at=reject_at,
+        journal=journal,
     )
     console = Console()
     result = run_demo(options, console)

@@ -278,3 +278,18 @@ def bench_policy(
         f"the slowest of {rounds} rounds took {figures.slowest_s:.2f} s in all."
     )
     write_json(json_out, figures.to_json())
+
+
+@bench.command("ledger")
+def bench_ledger_verification(
+    records: Annotated[int, typer.Option(help="How many records.", min=100)] = 1_000_000, json_out: JsonOut = None
+) -> None:
+    """Measure how fast a ledger is verified, and hold damage done to it against what is named; exits with 1 if not."""
+    from deploy.ledger_bench import bench_ledger
+
+    check_writable(json_out)
+    figures = bench_ledger(records)
+    Console().print(figures.table())
+    write_json(json_out, figures.to_json())
+    if not figures.sound:
+        raise typer.Exit(UNSOUND)

@@ -39,6 +39,7 @@ class DemoOptions:
     seed: int = 0
     gate: GateMode = GateMode.PASS_ASSERTED
     reject_at: float = 2.0
+    journal: Path | None = None
 
 
 def demo(options: DemoOptions, console: Console) -> RunResult:
@@ -59,7 +60,14 @@ def demo(options: DemoOptions, console: Console) -> RunResult:
     with _camera(options) as camera, model_for(options.source, options.model, options.seed, console) as model:
         console.print(f"Inspecting {options.parts} parts at {options.rate_hz:g} a second, gate {options.gate}.")
         line = SimulatedLine(
-            "demo", camera, model, bus=options.bus, store=options.store, gate=options.gate, reject_at=options.reject_at
+            "demo",
+            camera,
+            model,
+            bus=options.bus,
+            store=options.store,
+            gate=options.gate,
+            reject_at=options.reject_at,
+            journal=options.journal,
         )
         return run_line(line, show_progress)
 

@@ -34,6 +34,7 @@ class SimulatedLine:
     store: str = "memory://"
     gate: GateMode = GateMode.PASS_ASSERTED
     reject_at: float = 2.0
+    journal: Path | None = None
 
 
 def run_line(line: SimulatedLine, watch: Watch) -> RunResult:
@@ -76,6 +77,7 @@ async def _run(line: SimulatedLine, watch: Watch) -> RunResult:
                 "bus": {"url": line.bus, "topic_prefix": run_id},
                 "store": {"url": line.store, "key_prefix": run_id},
                 "detector": {"model": line.model},
+                "alerting": {"journal": line.journal},
                 "lines": [
                     {
                         "name": LINE,

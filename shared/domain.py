@@ -186,7 +186,8 @@ class CameraFinding:
 class Decision:
     """The one decision for a part, with the threshold and the findings behind it.
 
-    `policy_version` names the version of the line's policy that it was made by; 0 is what the settings say.
+    `policy_version` names the version of the line's policy that it was made by; 0 is what the settings say. `product`
+    is there where the line says it.
     """
 
     line: str
@@ -201,6 +202,7 @@ class Decision:
     label: str | None = None
     stamps_ns: dict[str, int] = field(default_factory=dict)
     policy_version: int = 0
+    product: str = ""
 
 
 @dataclass(frozen=True, slots=True)

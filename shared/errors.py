@@ -8,7 +8,8 @@ LinewardenError
 │   ├── MessageTooLargeError one message is larger than the bus takes
 │   └── StaleAssignmentError a commit for partitions that were handed to another consumer
 ├── StoreError
-│   └── StoreUnavailableError
+│   ├── StoreUnavailableError
+│   └── ChainMovedError      somebody else put a record behind the one that was the newest
 ├── WireError                bytes that are not a message
 │   └── UnsupportedVersionError  a message of a newer major version
 ├── SourceError              a camera or picture source failed
@@ -74,6 +75,10 @@ class StoreError(LinewardenError):
 
 class StoreUnavailableError(StoreError):
     """The live store cannot be reached, or stopped answering."""
+
+
+class ChainMovedError(StoreError):
+    """Another record stands at the end of a line's chain than the one that was to be followed."""
 
 
 class WireError(LinewardenError):

@@ -51,6 +51,13 @@ RECORDS_HELD: Final = Gauge(
 )
 RECORDS_LATE: Final = Counter("linewarden_records_late", "Parts recorded after one that was captured later.", ["line"])
 
+ALERTS_TOLD: Final = Counter("linewarden_alerts_told", "Alerts that operators were told.", ["line", "kind", "severity"])
+ALERTS_OPEN: Final = Gauge(
+    "linewarden_alerts_open", "Alerts that stand and that nobody acknowledged or shelved.", ["line", "severity"]
+)
+JOURNAL_FAILING: Final = Gauge("linewarden_journal_failing", "Whether the journal's disk takes nothing: 1 or 0.")
+JOURNAL_MISSED: Final = Counter("linewarden_journal_missed", "Records that the journal lacks for good.", ["line"])
+
 
 @contextmanager
 def served(settings: MetricsSettings) -> Iterator[None]:

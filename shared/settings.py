@@ -32,6 +32,7 @@ from shared.errors import ConfigError
 from shared.partition_plan import Wanted
 from shared.policy import CameraPolicy, LinePolicy, RunPolicy, misfit
 from shared.redaction import redact
+from shared.shifts import zone_of
 from shared.topics import Topics
 
 PREFIX = "LINEWARDEN_"
@@ -39,6 +40,7 @@ HEADER_BYTES = 16 * 1024
 """More than what a message holds beside its payload."""
 # As long as a pod's name, which is given as it is: cut to fewer letters, two replicas could be taken for one.
 Member = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+ShiftStart = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 
 
 class BusSettings(Section):
@@ -153,10 +155,31 @@ class IngestSettings(Section):
     spool_mib: Annotated[int, Field(ge=1, le=16_384)] = 64
 
 
+class AlertSettings(Section):
+    """What operators are told, and how often.
+
+    The same kind about the same camera or line counts up one alert for `repeat_s`; of more than `most_a_minute` on a
+    line the rest is told as one flood; a critical alert that nobody acknowledged for `escalate_s` is told again.
+    """
+
+    repeat_s: Annotated[float, Field(ge=1, le=86_400)] = 600.0
+    chatter_s: Annotated[float, Field(ge=0, le=3_600)] = 60.0
+    most_a_minute: Annotated[int, Field(ge=1, le=600)] = 6
+    escalate_s: Annotated[float, Field(ge=10, le=86_400)] = 600.0
+
+
 class AlertingSettings(Section):
-    """The alerting service."""
+    """The alerting service.
+
+    `journal` is a folder for the ledger on a disk of one's own, which the embedded bus does not have otherwise: a file
+    begins anew at `journal_mib`, and a power cut loses what came within `journal_sync_ms` at most.
+    """
 
     member: Member = "alerting-0"
+    journal: Path | None = None
+    journal_mib: Annotated[int, Field(ge=1, le=4_096)] = 64
+    journal_sync_ms: Annotated[int, Field(ge=1, le=60_000)] = 200
+    alerts: AlertSettings = AlertSettings()
 
 
 class SignalSettings(Section):
@@ -177,7 +200,8 @@ class LineSettings(Section):
     `policy` says more, and may say that in its place. One that was set while the line ran lies in the store, and
     outdoes this one.
 
-    `gate_delay_ms` is the time from exposure to the gate; `actuation_lead_ms` is what the gate needs to move.
+    `gate_delay_ms` is the time from exposure to the gate; `actuation_lead_ms` is what the gate needs to move. `product`
+    is what the line makes: each decision says so. `shifts` are the times of day at which shifts begin, in `time_zone`.
     """
 
     name: Name = "line-1"
@@ -185,6 +209,9 @@ class LineSettings(Section):
     gate_delay_ms: Annotated[int, Field(ge=20, le=3_600_000)] = 1_500
     actuation_lead_ms: Annotated[int, Field(ge=0, le=60_000)] = 200
     reject_at: Annotated[float, Field(gt=0, le=12)] = 2.0
+    product: Annotated[str, Field(max_length=60)] = ""
+    shifts: tuple[ShiftStart, ...] = ()
+    time_zone: Annotated[str, Field(max_length=60)] = "UTC"
     cameras: tuple[CameraSettings, ...] = (CameraSettings(),)
     parts: PartsSettings = PartsSettings()
     signal: SignalSettings = SignalSettings()
@@ -209,6 +236,9 @@ class LineSettings(Section):
         problem = misfit(self.policy, names)
         if problem is not None:
             raise ValueError(problem)
+        if list(self.shifts) != sorted(set(self.shifts)):
+            raise ValueError('shifts must be times of day in their order, such as ["06:00", "14:00", "22:00"]')
+        zone_of(self.time_zone)
         self._one_identity()
         return self
 
@@ -374,6 +404,7 @@ def _known_names(location: Sequence[int | str]) -> Iterator[str]:
         "ingest": IngestSettings,
         "detector": DetectorSettings,
         "alerting": AlertingSettings,
+        "alerts": AlertSettings,
         "lines": LineSettings,
         "cameras": CameraSettings,
         "gige": GigeSettings,

@@ -8,7 +8,8 @@ offset  size  what
 6       4     header length in bytes, little-endian
 10      4     CRC-32 (zlib) of the ten bytes before, the header and the payload, little-endian
 14      n     header: one record of `MESSAGES`, msgpack
-14+n    m     payload: encoded pixels, an overlay, or the original bytes of a dead letter
+14+n    m     payload: encoded pixels, an overlay, the original bytes of a dead letter, or a decision's place in the
+              ledger (`shared.ledger.chain`)
 """
 
 from __future__ import annotations
@@ -107,8 +108,12 @@ _DECODERS = {number: msgspec.msgpack.Decoder(kind) for number, kind in MESSAGES.
 
 def encode(message: Message, payload: bytes | memoryview = b"") -> bytes:
     """Return `message` and its payload as one byte string."""
-    header = _ENCODER.encode(message)
-    prefix = _PREFIX.pack(MAGIC, MAJOR, MINOR, _SCHEMA_IDS[type(message)], len(header))
+    return framed(type(message), _ENCODER.encode(message), payload)
+
+
+def framed(kind: type[Message], header: bytes, payload: bytes | memoryview = b"") -> bytes:
+    """Return a message of `kind` whose header is encoded already."""
+    prefix = _PREFIX.pack(MAGIC, MAJOR, MINOR, _SCHEMA_IDS[kind], len(header))
     checksum = zlib.crc32(payload, zlib.crc32(header, zlib.crc32(prefix)))
     return b"".join((prefix, _CHECKSUM.pack(checksum), header, payload))
 
@@ -127,6 +132,19 @@ def decode(kind: type[M], data: bytes | memoryview) -> tuple[M, memoryview]:
     Raises `UnsupportedVersionError` for a newer major version, `WireError` for everything else that is not a whole
     message of that kind.
     """
+    header, payload = opened(kind, data)
+    try:
+        message = _DECODERS[_SCHEMA_IDS[kind]].decode(header)
+    # Text that is not UTF-8 and values nested too deeply come out of msgspec as Python's own errors.
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError(f"a message header does not fit {kind.__name__}: {error}") from error
+    if not isinstance(message, kind):
+        raise WireError(f"a message header does not fit {kind.__name__}")
+    return message, payload
+
+
+def opened(kind: type[Message], data: bytes | memoryview) -> tuple[memoryview, memoryview]:
+    """Return header and payload of a whole message of `kind`, as views into `data`; raises like `decode`."""
     view = memoryview(data)
     if len(view) < _BODY_AT:
         raise WireError(f"a message of {len(view)} bytes is shorter than its fixed prefix")
@@ -143,11 +161,4 @@ def decode(kind: type[M], data: bytes | memoryview) -> tuple[M, memoryview]:
     checksum = zlib.crc32(body, zlib.crc32(view[: _PREFIX.size]))
     if header_length > len(body) or _CHECKSUM.unpack_from(view, _PREFIX.size) != (checksum,):
         raise WireError("a message was cut or changed on its way (checksum)")
-    try:
-        message = _DECODERS[schema_id].decode(body[:header_length])
-    # Text that is not UTF-8 and values nested too deeply come out of msgspec as Python's own errors.
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise WireError(f"a message header does not fit {kind.__name__}: {error}") from error
-    if not isinstance(message, kind):
-        raise WireError(f"a message header does not fit {kind.__name__}")
-    return message, body[header_length:]
+    return body[:header_length], body[header_length:]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
+from alerting.journal import Journal
 from alerting.plc_sim.gate_log import GateAction
 from alerting.plc_sim.simulator import GateSimulator
 from alerting.service import AlertingService
@@ -149,7 +151,9 @@ class Plant:
         cameras: Sequence[str] = (CAMERA,),
         mode: GateMode = GateMode.PASS_ASSERTED,
         signals: Callable[[GateSimulator], GateSignals] = MemoryGateSignals,
+        journal: Path | None = None,
     ) -> None:
+        self._journal = journal
         self.clock = ManualClock()
         self.settings = line_settings(cameras=cameras, gate=mode)
         self.topics = self.settings.topics
@@ -165,6 +169,10 @@ class Plant:
     async def start(self) -> None:
         """Start a service on the bus, the store and the gate as they are."""
         plan = await topics_for(self.settings, self.bus)
+        journal = None
+        if self._journal is not None:
+            journal = Journal(self._journal, [LINE], clock=self.clock, rotate_bytes=1_000_000, sync_s=0.1)
+            journal.open()
         service = AlertingService(
             self.settings,
             plan=plan,
@@ -172,6 +180,7 @@ class Plant:
             store=self.store,
             clock=self.clock,
             signals=lambda _line: self.signals,
+            journal=journal,
         )
         self._stop = asyncio.Event()
         self._serving = asyncio.create_task(service.run(self._stop))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 
 import redis.asyncio
 
+from shared.alerts import StandingAlert
 from shared.bus.base import Bus, Record, Subscription, TopicPartition
 from shared.domain import CaptureId, Decision, PartAnnouncement
 from shared.envelope import Headers
 from shared.errors import BusUnavailableError, StoreUnavailableError
+from shared.ledger.chain import LedgerRecord, Link
 from shared.store.base import Alert, PartRecord
 from shared.store.redis import RedisStore, RedisStoreSettings
 
@@ -51,6 +53,12 @@ class CuttableBus:
     async def subscribe(self, topics: Sequence[str], *, group: str, member: str) -> Subscription:
         """Join a group."""
         return _CuttableSubscription(self, await self._bus.subscribe(topics, group=group, member=member))
+
+    async def history(self, topic: str, partition: int, *, newest: int | None = None) -> AsyncGenerator[Record, None]:
+        """Read through the network."""
+        self.check()
+        async for record in self._bus.history(topic, partition, newest=newest):
+            yield record
 
     async def close(self) -> None:
         """Close the bus."""
@@ -124,10 +132,27 @@ class CuttableStore(RedisStore):
         self._check("claim")
         return await super().claim(decision)
 
-    async def settle(self, decision: Decision, *, latency_ms: float | None, unconfirmed: bool = False) -> bool:
+    async def settle(
+        self,
+        decision: Decision,
+        *,
+        latency_ms: float | None,
+        unconfirmed: bool = False,
+        link: Link | None = None,
+        instead_of: Link | None = None,
+    ) -> bool:
         """Record a decision."""
         self._check("settle")
-        return await super().settle(decision, latency_ms=latency_ms, unconfirmed=unconfirmed)
+        done = await super().settle(
+            decision, latency_ms=latency_ms, unconfirmed=unconfirmed, link=link, instead_of=instead_of
+        )
+        self._check("settle answer")
+        return done
+
+    async def ledger_head(self, line: str) -> LedgerRecord | None:
+        """Return the newest record of a chain."""
+        self._check("ledger_head")
+        return await super().ledger_head(line)
 
     async def published(self, line: str, part_id: str) -> None:
         """Mark a decision as published."""
@@ -158,6 +183,16 @@ class CuttableStore(RedisStore):
         """Append an alert."""
         self._check("alert")
         await super().alert(alert)
+
+    async def put_alert(self, standing: StandingAlert, *, told: Alert | None) -> None:
+        """Write an alert."""
+        self._check("alert")
+        await super().put_alert(standing, told=told)
+
+    async def ping(self) -> None:
+        """Ask whether it answers."""
+        self._check("ping")
+        await super().ping()
 
     async def kept(self, name: str) -> bytes | None:
         """Return what all lines share."""

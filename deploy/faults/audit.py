@@ -23,7 +23,7 @@ class Violation:
 
 def audit(found: Evidence) -> list[Violation]:
     """Return everything in the evidence that must not be."""
-    return [*_decided_once(found), *_gates(found), *_ledgers(found), *_answered(found)]
+    return [*_decided_once(found), *_gates(found), *_ledgers(found), *_chains(found), *_answered(found)]
 
 
 def _decided_once(found: Evidence) -> Iterator[Violation]:
@@ -93,6 +93,12 @@ def _ledgers(found: Evidence) -> Iterator[Violation]:
         if counters.passed - passed > counters.unconfirmed:
             text = f"the ledger counts {counters.passed} passed, the gate {passed}, unconfirmed {counters.unconfirmed}"
             yield Violation(5, line, "", text)
+
+
+def _chains(found: Evidence) -> Iterator[Violation]:
+    """Whatever happens to processes and servers, each line's records are one chain."""
+    for fault in found.chains.findings().faults:
+        yield Violation(5, fault.line, fault.part_id, str(fault))
 
 
 def _answered(found: Evidence) -> Iterator[Violation]:

@@ -13,6 +13,8 @@ from shared.bus.base import Bus, Record
 from shared.domain import CaptureId, Decision, PartAnnouncement, Verdict
 from shared.envelope import capture_of
 from shared.errors import WireError
+from shared.ledger.message import entry_of, from_message
+from shared.ledger.verifier import Verifier
 from shared.policy_record import PolicyChange
 from shared.settings import Settings
 from shared.store.base import LineCounters, Store
@@ -35,6 +37,7 @@ class Evidence:
     gates: dict[str, list[GateOutcome]] = field(default_factory=dict)
     counters: dict[str, LineCounters] = field(default_factory=dict)
     thresholds: dict[str, float] = field(default_factory=dict)
+    chains: Verifier = field(default_factory=Verifier)
 
 
 async def collect(settings: Settings, bus: Bus, store: Store, gates: dict[str, list[GateOutcome]]) -> Evidence:
@@ -95,4 +98,6 @@ def _take_decision(found: Evidence, record: Record) -> None:
     if kind_of(record.value) is PolicyChange:
         return
     decision = decode(Decision, record.value)[0]
+    lying = from_message(record.value)
+    found.chains.take(lying, entry_of(lying.decision), f"{record.topic}/{record.partition} at {record.offset}")
     found.decisions.setdefault((decision.line, decision.part_id), []).append(decision)

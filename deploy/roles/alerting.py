@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from alerting.journal import Journal
 from alerting.service import AlertingService
 from alerting.signals.absent import AbsentGateSignals
 from alerting.signals.base import GateSignals
@@ -9,6 +12,8 @@ from alerting.signals.modbus import ModbusGateSignals
 from deploy.adapters import Adapters
 from shared.clock import Clock
 from shared.settings import LineSettings, Settings
+
+_MIB: Final = 1024 * 1024
 
 
 def build(settings: Settings, adapters: Adapters) -> AlertingService:
@@ -20,7 +25,24 @@ def build(settings: Settings, adapters: Adapters) -> AlertingService:
         store=adapters.store,
         clock=adapters.clock,
         signals=lambda line: make_signals(line, adapters.clock),
+        journal=make_journal(settings, adapters.clock),
     )
+
+
+def make_journal(settings: Settings, clock: Clock) -> Journal | None:
+    """Return the lines' journal with what the last run left in it, where one is wanted."""
+    wanted = settings.alerting
+    if wanted.journal is None:
+        return None
+    journal = Journal(
+        wanted.journal,
+        [line.name for line in settings.lines],
+        clock=clock,
+        rotate_bytes=wanted.journal_mib * _MIB,
+        sync_s=wanted.journal_sync_ms / 1_000,
+    )
+    journal.open()
+    return journal
 
 
 def make_signals(line: LineSettings, clock: Clock) -> GateSignals:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -111,6 +111,14 @@ class Bus(Protocol):
         """Join `group` as `member` (a name that stays the same over restarts), reading from the group's last commit.
 
         Raises `ConfigError` for a topic that does not exist.
+        """
+        ...
+
+    def history(self, topic: str, partition: int, *, newest: int | None = None) -> AsyncGenerator[Record, None]:
+        """Yield what a partition held when this was asked, oldest first, or its `newest` records; in no group.
+
+        What is yielded is still there for every group. Raises `BusUnavailableError` when the broker is away, and
+        `ConfigError` for a partition that does not exist. Whoever does not read to the end closes it.
         """
         ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -135,6 +135,12 @@ class MemoryBus:
         joined.members.append(subscription)
         self._rebalance(joined)
         return subscription
+
+    async def history(self, topic: str, partition: int, *, newest: int | None = None) -> AsyncGenerator[Record, None]:
+        """Yield what is held now."""
+        records = list(self._log(TopicPartition(topic, partition)).records)
+        for record in records if newest is None else records[max(0, len(records) - newest) :]:
+            yield record
 
     async def close(self) -> None:
         """Refuse further messages and wake everybody who waits."""

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from shared.alerts import Deed, Handling, StandingAlert
 from shared.domain import CaptureId, Decision, PartAnnouncement
+from shared.ledger.chain import LedgerRecord, Link
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +52,18 @@ class LineCounters:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Something an operator should see: a rejected part, or a line that is not being inspected."""
+    """Something an operator should see: a rejected part, or a line that is not being inspected.
+
+    `subject` is what it is about, such as a camera; without one it is about the line.
+    """
 
     line: str
     kind: str
     text: str
     part_id: str = ""
     at_ns: int = 0
+    subject: str = ""
+    severity: str = ""
 
 
 class PayloadStore(Protocol):
@@ -89,8 +96,28 @@ class Store(PayloadStore, Protocol):
         """Fix the decision for a part before it is signalled; return the one that was first."""
         ...
 
-    async def settle(self, decision: Decision, *, latency_ms: float | None, unconfirmed: bool = False) -> bool:
-        """Record the final decision: counters, the line's stream and its state, in one step; return False if it was."""
+    async def settle(
+        self,
+        decision: Decision,
+        *,
+        latency_ms: float | None,
+        unconfirmed: bool = False,
+        link: Link | None = None,
+        instead_of: Link | None = None,
+    ) -> bool:
+        """Record the final decision: counters, the line's stream and its state, in one step; return False if it was.
+
+        With a `link` the line's chain moves to it in the same step, if `instead_of` is the newest one (None: there is
+        none); else nothing is done, and `ChainMovedError` raised.
+        """
+        ...
+
+    async def ledger_head(self, line: str) -> LedgerRecord | None:
+        """Return the newest record of the line's chain."""
+        ...
+
+    async def ledger_record(self, line: str, part_id: str) -> LedgerRecord | None:
+        """Return what a part was settled as, byte for byte, where it is still kept."""
         ...
 
     async def published(self, line: str, part_id: str) -> None:
@@ -119,6 +146,26 @@ class Store(PayloadStore, Protocol):
 
     async def alerts(self, line: str, *, newest: int) -> list[Alert]:
         """Return the newest alerts, newest first."""
+        ...
+
+    async def put_alert(self, standing: StandingAlert, *, told: Alert | None) -> None:
+        """Write how an alert stands, and append what is told of it, in one step."""
+        ...
+
+    async def standing_alerts(self, line: str) -> dict[str, StandingAlert]:
+        """Return the line's alerts by their keys, those that are over too."""
+        ...
+
+    async def handle_alert(self, line: str, deed: Deed) -> None:
+        """Keep what an operator did to an alert, in one step with its entry in the line's record of deeds."""
+        ...
+
+    async def alert_handling(self, line: str) -> Handling:
+        """Return the newest acknowledgement and shelf of each alert."""
+        ...
+
+    async def alert_deeds(self, line: str, *, newest: int) -> list[Deed]:
+        """Return what operators did, newest first."""
         ...
 
     async def decisions(self, line: str, *, newest: int) -> list[Decision]:

@@ -1,7 +1,8 @@
 """The store on Redis; fakeredis serves as the embedded store behind the same code. The only place that imports redis.
 
 Keys, under the prefix: `lines` (set), `kept:NAME` (what all lines share), and for each line `line:L:counters`,
-`line:L:latency`, `line:L:state` (hashes), `line:L:decisions`, `line:L:alerts` (streams, trimmed), `line:L:part:P`
+`line:L:latency`, `line:L:state` (hashes), `line:L:ledger` (hash: the newest record of its chain),
+`line:L:decisions` (stream, trimmed), those of `shared.store.alerts`, `line:L:part:P`
 (hash, expires), `line:L:picture:P:C` (expires), `line:L:payload:C:EPOCH:SEQUENCE` (a large frame's encoded pixels,
 expires).
 """
@@ -22,16 +23,18 @@ from redis.backoff import NoBackoff
 
 from shared.cancellation import cancellation_kept
 from shared.domain import CaptureId, Decision, Outcome, PartAnnouncement
-from shared.errors import ConfigError, StoreError, StoreUnavailableError
+from shared.errors import ChainMovedError, ConfigError, StoreError, StoreUnavailableError, WireError
 from shared.latency import bucket_of
+from shared.ledger.chain import LedgerRecord, Link, decision_bytes, pack, unpack
 from shared.redaction import redact, redact_address
 from shared.store import scripts
-from shared.store.base import Alert, LineCounters, PartRecord
+from shared.store.alerts import RedisAlerts
+from shared.store.base import LineCounters, PartRecord
 
 _COUNTED = {Outcome.PASS: "passed", Outcome.REJECT: "rejected", Outcome.DEFAULT_REJECT: "defaulted"}
 _DECISION = msgspec.msgpack.Decoder(Decision)
-_ALERT = msgspec.msgpack.Decoder(Alert)
 _TIMEOUT_S = 2.0
+_MOVED = -1
 _PIECE_BYTES = 1024 * 1024
 _FORBIDDEN = (
     redis_errors.AuthenticationError,
@@ -87,7 +90,7 @@ def labelled_counts(decision: Decision) -> list[str]:
     return ["defects", "missed" if decision.outcome is Outcome.PASS else "caught"]
 
 
-class RedisStore:
+class RedisStore(RedisAlerts):
     """The live state of lines in Redis."""
 
     def __init__(
@@ -97,6 +100,7 @@ class RedisStore:
         # redis-py types every reply as bytes or text or None; with decode_responses off they are bytes.
         self._client: Any = client
         self._settings = settings
+        self._stream_length = settings.stream_length
         self._address = address
         self._sweeps = sweeps
         self._announce = client.register_script(scripts.ANNOUNCE)
@@ -149,26 +153,51 @@ class RedisStore:
             first = await self._claim(keys=[self._part(decision.line, decision.part_id)], args=args)
         return _DECISION.decode(first)
 
-    async def settle(self, decision: Decision, *, latency_ms: float | None, unconfirmed: bool = False) -> bool:
+    async def settle(
+        self,
+        decision: Decision,
+        *,
+        latency_ms: float | None,
+        unconfirmed: bool = False,
+        link: Link | None = None,
+        instead_of: Link | None = None,
+    ) -> bool:
         """Record the outcome once."""
         keys = [
             self._part(decision.line, decision.part_id),
-            *(self._key(decision.line, name) for name in ("counters", "decisions", "latency")),
+            *(self._key(decision.line, name) for name in ("counters", "decisions", "latency", "ledger")),
         ]
         counts = [_COUNTED[decision.outcome], *labelled_counts(decision), *(["unconfirmed"] if unconfirmed else [])]
         bucket: int | str = "" if latency_ms is None else bucket_of(latency_ms)
         args: list[bytes | int | str] = [
-            msgspec.msgpack.encode(decision),
+            decision_bytes(decision),
             self._settings.part_retention_s,
             self._settings.stream_length,
             bucket,
+            pack(link) if link else b"",
+            pack(instead_of) if instead_of else b"",
             *counts,
         ]
         with self._mapped():
-            first = bool(await self._settle(keys=keys, args=args))
+            done = int(await self._settle(keys=keys, args=args))
             if self._sweeps:
                 await self._client.dbsize()
-        return first
+        if done == _MOVED:
+            raise ChainMovedError(f"the ledger of line {decision.line!r} goes on from another record")
+        return bool(done)
+
+    async def ledger_head(self, line: str) -> LedgerRecord | None:
+        """Return the newest record."""
+        with self._mapped():
+            link, decision = await self._client.hmget(self._key(line, "ledger"), "link", "decision")
+        return self._record(decision, link) if link else None
+
+    async def ledger_record(self, line: str, part_id: str) -> LedgerRecord | None:
+        """Return what was settled; without a link for what an older version settled."""
+        with self._mapped():
+            found = await self._client.hmget(self._part(line, part_id), "settled", "claim", "link")
+        settled, decision, link = found
+        return self._record(decision, link) if settled else None
 
     async def published(self, line: str, part_id: str) -> None:
         """Mark the part as published, where it is still kept."""
@@ -224,22 +253,6 @@ class RedisStore:
             found: bytes | None = await self._client.get(self._payload(capture))
         return found
 
-    async def alert(self, alert: Alert) -> None:
-        """Append, trimming the stream."""
-        with self._mapped():
-            await self._client.xadd(
-                self._key(alert.line, "alerts"),
-                {"alert": msgspec.msgpack.encode(alert)},
-                maxlen=self._settings.stream_length,
-                approximate=True,
-            )
-
-    async def alerts(self, line: str, *, newest: int) -> list[Alert]:
-        """Return the newest alerts."""
-        with self._mapped():
-            entries = await self._client.xrevrange(self._key(line, "alerts"), count=newest)
-        return [_ALERT.decode(entry[b"alert"]) for _, entry in entries]
-
     async def decisions(self, line: str, *, newest: int) -> list[Decision]:
         """Return the newest decisions."""
         with self._mapped():
@@ -290,6 +303,12 @@ class RedisStore:
                 yield
             except (redis_errors.RedisError, OSError, TimeoutError) as error:
                 raise map_error(error, self._address) from error
+
+    def _record(self, decision: bytes, link: bytes | None) -> LedgerRecord:
+        try:
+            return LedgerRecord(decision, unpack(link) if link else None)
+        except WireError as error:
+            raise StoreError(f"Redis at {self._address} holds a ledger record that cannot be read: {error}") from error
 
     def _prefixed(self, *parts: str) -> str:
         return ":".join((self._settings.key_prefix, *parts))

@@ -17,13 +17,18 @@ redis.call('EXPIRE', KEYS[1], ARGV[2])
 return redis.call('HGET', KEYS[1], 'claim')
 """
 
-# KEYS: part, counters, decisions stream, latency.  ARGV: decision, retention in s, stream length, latency bucket or '',
-# then names of counters to add one to.  Returns 1, or 0 if done.
+# KEYS: part, counters, decisions stream, latency, ledger.  ARGV: decision, retention in s, stream length, latency
+# bucket or '', link or '', the link that must stand or '', then names of counters to add one to.  Returns 1, 0 if done,
+# or -1 if another link stands.
 SETTLE = """
-if redis.call('HSETNX', KEYS[1], 'settled', '1') == 0 then return 0 end
-redis.call('HSET', KEYS[1], 'claim', ARGV[1])
+if redis.call('HEXISTS', KEYS[1], 'settled') == 1 then return 0 end
+if ARGV[5] ~= '' then
+  if (redis.call('HGET', KEYS[5], 'link') or '') ~= ARGV[6] then return -1 end
+  redis.call('HSET', KEYS[5], 'link', ARGV[5], 'decision', ARGV[1])
+end
+redis.call('HSET', KEYS[1], 'settled', '1', 'claim', ARGV[1], 'link', ARGV[5])
 redis.call('EXPIRE', KEYS[1], ARGV[2])
-for index = 5, #ARGV do redis.call('HINCRBY', KEYS[2], ARGV[index], 1) end
+for index = 7, #ARGV do redis.call('HINCRBY', KEYS[2], ARGV[index], 1) end
 if ARGV[4] ~= '' then redis.call('HINCRBY', KEYS[4], ARGV[4], 1) end
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', 'decision', ARGV[1])
 return 1

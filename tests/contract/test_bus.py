@@ -406,3 +406,32 @@ async def test_partitions_that_come_to_a_paused_member_are_paused(bus: Bus, topi
     paused.resume()
 
     assert sorted(values_of(await take(paused, 2))) == [b"left", b"right"]
+
+
+async def values_in(bus: Bus, topic: str, partition: int, *, newest: int | None = None) -> list[bytes]:
+    """Return what a partition holds."""
+    return [record.value async for record in bus.history(topic, partition, newest=newest)]
+
+
+async def test_history_is_read_in_no_group_and_ends(bus: Bus, topic: str, members: Members) -> None:
+    """All of a partition, or its newest records, oldest first, as often as one likes; groups notice nothing."""
+    assert await values_in(bus, topic, 1) == []
+    await publish(bus, topic, *(b"%d" % number for number in range(10)))
+    await publish(bus, topic, b"other", partition=1)
+    for _ in range(2):
+        assert await values_in(bus, topic, 0) == [b"%d" % number for number in range(10)]
+        assert await values_in(bus, topic, 0, newest=3) == [b"7", b"8", b"9"]
+    assert await values_in(bus, topic, 1, newest=3) == [b"other"]
+    assert await values_in(bus, topic, 1, newest=0) == []
+    records = bus.history(topic, 0)
+    assert (await anext(records)).offset == 0
+    await records.aclose()
+    subscription = await members.join()
+    assert len(await take(subscription, 11)) == 11
+
+
+async def test_history_of_what_is_not_there_is_refused(bus: Bus, topic: str) -> None:
+    """Neither a topic nor a partition comes to be by being read."""
+    for absent, partition in ((topic, 2), (f"{topic}-absent", 0)):
+        with pytest.raises(ConfigError):
+            await values_in(bus, absent, partition)

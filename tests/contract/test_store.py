@@ -12,9 +12,11 @@ import fakeredis
 import pytest
 import redis.asyncio
 
+from shared.alerts import Deed, Handling, Severity, StandingAlert, What
 from shared.domain import CameraFinding, CaptureId, Decision, NotInspected, Outcome, PartAnnouncement, VerdictStatus
-from shared.errors import StoreError
+from shared.errors import ChainMovedError, StoreError
 from shared.latency import bucket_of
+from shared.ledger.chain import LedgerRecord, decision_bytes, first_link, next_link
 from shared.store.base import Alert, LineCounters, PartRecord
 from shared.store.redis import RedisStore, RedisStoreSettings
 
@@ -185,6 +187,44 @@ async def test_settling_counts_once(rig: Rig, outcome: Outcome, label: str | Non
     assert await rig.store.decisions(LINE, newest=10) == [settled]
 
 
+async def test_a_settled_part_moves_its_lines_chain(rig: Rig) -> None:
+    """The newest record is known byte for byte in every process, and each part's own; other lines have their own."""
+    assert await rig.store.ledger_head(LINE) is None
+    assert await rig.store.ledger_record(LINE, "p1") is None
+    data = [decision_bytes(decision(part)) for part in ("p1", "p2")]
+    first = first_link(data[0], began_ns=7, origin="größer")
+    second = next_link(first, data[1])
+    assert await rig.store.settle(decision("p1"), latency_ms=None, link=first)
+    assert await rig.other.settle(decision("p2"), latency_ms=None, link=second, instead_of=first)
+    assert await rig.store.ledger_head(LINE) == LedgerRecord(data[1], second)
+    assert await rig.other.ledger_record(LINE, "p1") == LedgerRecord(data[0], first)
+    assert await rig.store.ledger_head("packing") is None
+
+
+async def test_a_chain_moves_only_from_what_was_read(rig: Rig) -> None:
+    """Of two that put a record at one place one succeeds; for the other nothing is counted, and it may try again."""
+    first = first_link(decision_bytes(decision("p1")), began_ns=7, origin="")
+    await rig.store.settle(decision("p1"), latency_ms=None, link=first)
+    link = next_link(first, decision_bytes(decision("p2")))
+    for stale in (None, link):
+        with pytest.raises(ChainMovedError, match=LINE):
+            await rig.other.settle(decision("p2"), latency_ms=None, link=link, instead_of=stale)
+    assert await rig.store.counters(LINE) == LineCounters(passed=1)
+    assert await rig.store.ledger_record(LINE, "p2") is None
+    assert await rig.other.settle(decision("p2"), latency_ms=None, link=link, instead_of=first)
+
+
+async def test_a_part_keeps_its_place_in_the_chain(rig: Rig) -> None:
+    """Settling it again moves nothing, whatever is to follow; and one settled without a place has none."""
+    first = first_link(decision_bytes(decision("p1")), began_ns=7, origin="")
+    await rig.store.settle(decision("p1"), latency_ms=None, link=first)
+    again = next_link(first, decision_bytes(decision("p1")))
+    assert not await rig.other.settle(decision("p1"), latency_ms=None, link=again, instead_of=first)
+    assert await rig.store.ledger_head(LINE) == LedgerRecord(decision_bytes(decision("p1")), first)
+    await rig.store.settle(decision("p2"), latency_ms=None)
+    assert await rig.store.ledger_record(LINE, "p2") == LedgerRecord(decision_bytes(decision("p2")), None)
+
+
 async def test_settling_may_change_the_claim(store: RedisStore) -> None:
     """What took effect at the gate replaces what was claimed."""
     await store.claim(decision(outcome=Outcome.PASS))
@@ -299,6 +339,43 @@ async def test_alerts_come_newest_first(store: RedisStore) -> None:
     for alert in raised:
         await store.alert(alert)
     assert await store.alerts(LINE, newest=3) == raised[:1:-1]
+
+
+def standing(kind: str = "CAMERA_OFFLINE", subject: str = "left", **changes: object) -> StandingAlert:
+    """Make an alert that stands."""
+    alert = StandingAlert(LINE, kind, subject, Severity.CRITICAL, "läuft nicht", 5, 9, 3, "p1", 0, 7, held=True)
+    return replace(alert, **changes)  # type: ignore[arg-type]
+
+
+async def test_an_alert_stands_once_and_is_told_as_often_as_wanted(rig: Rig) -> None:
+    """The newest state replaces the one before, with every field; lines and subjects have their own."""
+    told = Alert(LINE, "CAMERA_OFFLINE", "no picture", "", 5, "left", "critical")
+    await rig.store.put_alert(standing(), told=told)
+    await rig.other.put_alert(standing(count=4), told=None)
+    await rig.store.put_alert(standing(subject=""), told=None)
+    assert await rig.other.standing_alerts(LINE) == {
+        "CAMERA_OFFLINE/left": standing(count=4),
+        "CAMERA_OFFLINE": standing(subject=""),
+    }
+    assert await rig.store.alerts(LINE, newest=10) == [told]
+    assert await rig.store.standing_alerts("packing") == {}
+
+
+async def test_what_operators_did_is_kept(rig: Rig) -> None:
+    """The newest acknowledgement and shelf of each alert, and all deeds of the line, newest first."""
+    deeds = [
+        Deed(What.ACKNOWLEDGED, "GATE_LOST", "anna", "electrician is on the way", 1, first_ns=5),
+        Deed(What.SHELVED, "GATE_LOST", "bert", "changeover", 2, until_ns=9),
+        Deed(What.ACKNOWLEDGED, "GATE_LOST", "bert", "again", 3, first_ns=8),
+        Deed(What.SHELVED, "BUS_AWAY", "anna", "update", 4, until_ns=9),
+    ]
+    for deed in deeds:
+        await rig.store.handle_alert(LINE, deed)
+    assert await rig.other.alert_handling(LINE) == Handling(
+        acknowledged={"GATE_LOST": deeds[2]}, shelved={"GATE_LOST": deeds[1], "BUS_AWAY": deeds[3]}
+    )
+    assert await rig.other.alert_deeds(LINE, newest=3) == deeds[:0:-1]
+    assert await rig.store.alert_handling("packing") == Handling()
 
 
 async def test_streams_are_trimmed(store: RedisStore) -> None:

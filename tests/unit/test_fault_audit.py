@@ -24,7 +24,9 @@ from shared.domain import (
     Verdict,
     VerdictStatus,
 )
+from shared.ledger.message import entry_of
 from shared.store.base import LineCounters
+from tests.ledgers import chain
 
 LINE = "line"
 CAMERAS = ("left", "right")
@@ -145,6 +147,12 @@ def throw_out_passed(found: Evidence) -> None:
     found.gates[LINE][0] = replace(found.gates[LINE][0], action=GateAction.DEFAULTED)
 
 
+def break_chain(found: Evidence) -> None:
+    """Leave a record out of the line's chain."""
+    for record in (records := chain(3, line=LINE))[:1] + records[2:]:
+        found.chains.take(record, entry_of(record.decision))
+
+
 def ignore_frame(found: Evidence) -> None:
     """Leave a frame on the bus that nobody answered."""
     found.frames.add(CaptureId(LINE, "left", 1, 99))
@@ -164,6 +172,7 @@ def ignore_frame(found: Evidence) -> None:
         (act_twice, 1, "acted on it 2 times"),
         (miscount, 5, "counts 2 announced, there were 3"),
         (throw_out_passed, 5, "1 passed, the gate 0"),
+        (break_chain, 5, "record 2: missing"),
         (ignore_frame, 4, "never got a verdict"),
     ],
 )

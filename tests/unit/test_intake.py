@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 
 import pytest
 
@@ -101,6 +101,12 @@ class BusThatIsAway:
     async def subscribe(self, topics: Sequence[str], *, group: str, member: str) -> Subscription:
         """Refuse."""
         raise BusUnavailableError(f"away: {topics} {group} {member}")
+
+    async def history(self, topic: str, partition: int, *, newest: int | None = None) -> AsyncGenerator[Record, None]:
+        """Refuse."""
+        for record in list[Record]():
+            yield record
+        raise BusUnavailableError(f"away: {topic} {partition} {newest}")
 
     async def close(self) -> None:
         """Do nothing."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Final
 
 import aiokafka
 
-from shared.bus.base import Subscription
+from shared.bus.base import Record, Subscription
+from shared.bus.kafka.history import history
 from shared.bus.kafka.mapping import FAILURES, map_error, mapped
 from shared.bus.kafka.producer import SharedProducer
 from shared.bus.kafka.settings import KafkaBusSettings
@@ -87,6 +89,14 @@ class KafkaBus:
         subscription = KafkaSubscription(self._settings, topics, group=group, member=member)
         await subscription.join()
         return subscription
+
+    async def history(self, topic: str, partition: int, *, newest: int | None = None) -> AsyncGenerator[Record, None]:
+        """Read with a consumer of its own."""
+        if partition >= (await self.partition_counts([topic]))[topic]:
+            raise _missing(f"partition {partition} of topic {topic!r}")
+        async with aclosing(history(self._settings, topic, partition, newest=newest)) as records:
+            async for record in records:
+                yield record
 
     async def close(self) -> None:
         """Flush what is in flight and disconnect."""

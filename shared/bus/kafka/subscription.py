@@ -24,6 +24,11 @@ _METADATA_MS: Final = 5_000
 """How soon a group notices the partitions of a camera that was added."""
 
 
+def record_of(entry: aiokafka.ConsumerRecord) -> Record:
+    """Return a record as aiokafka gave it."""
+    return Record(entry.topic, entry.partition, entry.offset, entry.key, entry.value or b"", tuple(entry.headers))
+
+
 class _Handover(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
     def __init__(self, hand_over: Callable[[], Awaitable[None]]) -> None:
         self._hand_over = hand_over
@@ -84,11 +89,7 @@ class KafkaSubscription:
                 for place, entries in batches.items():
                     consumer.seek(place, entries[0].offset)
                 return []
-        return [
-            Record(entry.topic, entry.partition, entry.offset, entry.key, entry.value or b"", tuple(entry.headers))
-            for entries in batches.values()
-            for entry in entries
-        ]
+        return [record_of(entry) for entries in batches.values() for entry in entries]
 
     def _keep_paused(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
         """Pause what this member was given since."""
