@@ -10,7 +10,8 @@ from rich.table import Table
 
 from deploy import rtsp_trials as trials
 from deploy.machine import machine_facts
-from deploy.rtsp_trials import Fault, Latency, Many
+from deploy.rtsp_trials import Fault, Many
+from deploy.rtsp_watch import Latency
 
 _FPS: Final = 25
 _MANY: Final = 16

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from deploy.rtsp_bench import RtspFigures
-from deploy.rtsp_trials import Fault, Latency, Many
+from deploy.rtsp_trials import Fault, Many
+from deploy.rtsp_watch import Latency
 from shared.errors import LossCause
 
 GOOD = RtspFigures(
