@@ -104,6 +104,12 @@ ACK: Final = Block(
         ("toggle", 1, "u16; echo of the toggle of the last result seen; the PLC writes it last"),
     ),
 )
+PART: Final = Block(
+    "PART",
+    140,
+    "PLC",
+    (("part number", 2, 'u32; of the last part at the PLC\'s own photo-eye, for `parts.identity = "register"`'),),
+)
 COUNTERS: Final = Block(
     "COUNTERS",
     200,
@@ -127,7 +133,7 @@ COUNTERS: Final = Block(
         ("gate mode", 2, "u32; 0 pass-asserted, 1 reject-asserted"),
     ),
 )
-BLOCKS: Final = (RESULT, HEARTBEAT, PHOTO_EYE, ACK, COUNTERS)
+BLOCKS: Final = (RESULT, HEARTBEAT, PHOTO_EYE, ACK, PART, COUNTERS)
 
 
 class Delivery(StrEnum):

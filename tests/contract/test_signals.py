@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alerting.plc_sim.gate_log import GateAction
+from alerting.plc_sim.opcua import OpcUaPlcServer
+from alerting.plc_sim.plc import SimulatedPlc
 from alerting.plc_sim.server import PlcServer
 from alerting.plc_sim.simulator import GateSimulator
 from alerting.signals.base import Accepted, Delivery, GateSignals
 from alerting.signals.memory import MemoryGateSignals
 from alerting.signals.modbus import ModbusGateSignals
+from alerting.signals.opcua import OpcUaGateSignals
 from shared.clock import NS_PER_S, ManualClock, SystemClock
 from shared.domain import GateMode, Outcome, Signal
 from shared.errors import ConfigError
@@ -50,9 +53,15 @@ async def make_rig(adapter: str, mode: GateMode = GateMode.PASS_ASSERTED) -> Asy
     if adapter == "memory":
         yield rig
         return
-    server = PlcServer(rig.gate, scan_ms=1, clock=SystemClock())
-    await server.start()
-    rig.signals = ModbusGateSignals(server.url, SystemClock(), request_timeout_ms=5_000, ack_timeout_ms=5_000)
+    server: SimulatedPlc
+    if adapter == "modbus":
+        server = PlcServer(rig.gate, scan_ms=1, clock=SystemClock())
+        await server.start()
+        rig.signals = ModbusGateSignals(server.url, SystemClock(), request_timeout_ms=5_000, ack_timeout_ms=5_000)
+    else:
+        server = OpcUaPlcServer(rig.gate, scan_ms=1, clock=SystemClock())
+        await server.start()
+        rig.signals = OpcUaGateSignals(server.url, SystemClock(), request_timeout_ms=5_000, ack_timeout_ms=5_000)
     try:
         yield rig
     finally:
@@ -60,7 +69,7 @@ async def make_rig(adapter: str, mode: GateMode = GateMode.PASS_ASSERTED) -> Asy
         await server.stop()
 
 
-@pytest.fixture(params=["memory", "modbus"])
+@pytest.fixture(params=["memory", "modbus", "opcua"])
 def adapter(request: pytest.FixtureRequest) -> str:
     """Name the adapter under test."""
     return str(request.param)
