@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install what the tests and `linewarden dev up` need beside Python: Redis, Java and Maven (for Kafka), GStreamer's RTSP
+# Install what the tests and `linewarden dev up` need beside Python: Redis, Mosquitto, Java and Maven (for Kafka), GStreamer's RTSP
 # server, and Helm, which Go builds. Debian and its relatives; can be run again at any time. What cannot be had is told in
 # a line; the exit status is then 0, so that a workstation goes on with what it has, or 1 where CI=true.
 set -u
@@ -29,7 +29,7 @@ as_root() {
     fi
 }
 
-# Debian's redis-server starts a service when it is installed; the servers here are started by those who use them.
+# Debian's redis-server and mosquitto start services when they are installed; the servers here are started by those who use them.
 # A policy-rc.d of ours says no to that for so long, unless the machine has a policy of its own.
 without_services() {
     policy=/usr/sbin/policy-rc.d
@@ -85,13 +85,13 @@ fetch_helm() {
 }
 
 if command -v dpkg >/dev/null && command -v apt-get >/dev/null; then
-    need redis-server python3-gi gir1.2-gst-rtsp-server-1.0 \
+    need redis-server mosquitto python3-gi gir1.2-gst-rtsp-server-1.0 \
         gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly
     command -v java >/dev/null || need default-jre-headless
     command -v mvn >/dev/null || need maven
     [ -z "$missing" ] || install_packages
 else
-    fail "not a Debian system: install Redis, Java 17, Maven and GStreamer's RTSP server with Python bindings yourself"
+    fail "not a Debian system: install Redis, Mosquitto, Java 17, Maven and GStreamer's RTSP server with Python bindings yourself"
 fi
 if command -v java >/dev/null && command -v mvn >/dev/null; then
     warm_kafka

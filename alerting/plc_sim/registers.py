@@ -49,6 +49,11 @@ class PlcRegisters:
         """Return what the ACK block should say by now."""
         return self._acknowledge
 
+    @property
+    def published(self) -> list[int]:
+        """Return the ACK block as the last scan left it."""
+        return ACK.of(self.values)
+
     def write(self, address: int, values: Sequence[int]) -> None:
         """Take one write whole, and let the simulator see every block that it completed."""
         self.values[address : address + len(values)] = values
