@@ -10,6 +10,7 @@ from rich.console import Console
 
 from deploy.cli_options import UNSOUND, JsonOut, Product, Seed, check_writable, set_log_level, write_json
 from shared.domain import Effort
+from shared.errors import ConfigError
 
 bench = typer.Typer(help="Measure: each benchmark prints its figures and how they were taken.", no_args_is_help=True)
 
@@ -255,3 +256,32 @@ def bench_frames(
     figures = frame_throughput(size=size, count=count, rounds=rounds)
     Console().print(figures.table())
     write_json(json_out, figures.to_json())
+
+
+@bench.command("gate")
+def bench_gate_timing(
+    simulated: Annotated[int, typer.Option(help="Parts in simulated time, each protocol; 0 for none.", min=0)] = 20_000,
+    real: Annotated[int, typer.Option(help="Parts in real time over real sockets; 0 for none.", min=0)] = 2_000,
+    rate: Annotated[float, typer.Option(help="Parts a second, on average.", min=0.5, max=40)] = 20.0,
+    protocol: Annotated[list[str] | None, typer.Option(help="modbus, opcua or mqtt; without one, all of them.")] = None,
+    seed: Seed = 0,
+    json_out: JsonOut = None,
+) -> None:
+    """Measure whether the gate throws out the right parts at the right time, on a belt that changes speed and stops.
+
+    Exits with 1 when a part went the wrong way, or the gate's timing is more than 5 ms off in one part of 100.
+    """
+    from deploy.model_making import needs_extra
+
+    with needs_extra("alerting"):
+        from deploy.gate_bench import PROTOCOLS, bench_gate, table_of, to_json
+    set_log_level("warning")
+    check_writable(json_out)
+    chosen = tuple(protocol or PROTOCOLS)
+    if unknown := set(chosen) - set(PROTOCOLS):
+        raise ConfigError(f"--protocol {sorted(unknown)[0]!r} is unknown", f"Known: {', '.join(PROTOCOLS)}.")
+    figures = bench_gate(simulated=simulated, real=real, rate_hz=rate, seed=seed, protocols=chosen)
+    Console().print(table_of(figures))
+    write_json(json_out, to_json(figures))
+    if not all(run.sound for run in figures):
+        raise typer.Exit(UNSOUND)

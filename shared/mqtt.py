@@ -12,7 +12,7 @@ import socket
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from aiomqtt import Client, MqttCodeError, MqttError, MqttReentrantError, Will
@@ -91,6 +91,42 @@ def signal_error(error: Exception, *, writing: bool, name: str) -> SignalError:
             f"{name} did not confirm a message: {what}", "It may still arrive: ask the PLC what it accepted last."
         )
     return SignalUnreachableError(f"{name} does not answer: {what}", "Check the broker's power, network and address.")
+
+
+class Link(Protocol):
+    """A connection to a broker, as `MqttLink` describes it; another class can stand in for the network."""
+
+    def __init__(
+        self,
+        address: MqttAddress,
+        *,
+        subscribe: Sequence[str],
+        state_topic: str,
+        on_message: Callable[[str, bytes], None],
+        on_lost: Callable[[], None],
+        timeout_ms: float,
+    ) -> None: ...
+
+    @property
+    def connected(self) -> bool:
+        """Return whether the connection is open, as far as is known."""
+        ...
+
+    async def open(self) -> int:
+        """Connect unless connected; return the number of this connection."""
+        ...
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1) -> None:
+        """Return once the broker has the message."""
+        ...
+
+    def drop(self) -> None:
+        """Let go of the connection now."""
+        ...
+
+    async def close(self) -> None:
+        """Say "offline" and disconnect."""
+        ...
 
 
 class MqttLink:

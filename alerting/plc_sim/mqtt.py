@@ -13,7 +13,7 @@ from alerting.plc_sim.plc import DEFAULT_SCAN_MS, SimulatedPlc
 from alerting.signals.mqtt_messages import GateTopics, pack_ack, unpack_told
 from shared.clock import NS_PER_S
 from shared.errors import ServerError, SignalError, WireError
-from shared.mqtt import MqttLink, parse_mqtt_url
+from shared.mqtt import Link, MqttLink, parse_mqtt_url
 from shared.plc import HEARTBEAT, RESULT, U16_MAX, Acknowledge, pack_result, unpack_acknowledge
 
 if TYPE_CHECKING:
@@ -38,12 +38,13 @@ class MqttPlcServer(SimulatedPlc):
         scan_ms: float = DEFAULT_SCAN_MS,
         clock: Clock | None = None,
         timeout_ms: float = 2_000,
+        link: type[Link] = MqttLink,
     ) -> None:
         super().__init__(simulator, scan_ms=scan_ms, clock=clock)
         self._url = url
         address = parse_mqtt_url(url)
         self._topics = GateTopics(address.prefix)
-        self._link = MqttLink(
+        self._link = link(
             address,
             subscribe=(self._topics.result, self._topics.heartbeat),
             state_topic=self._topics.plc,

@@ -11,8 +11,11 @@ from shared.plc import (
     BLOCKS,
     COUNTERS,
     HEARTBEAT,
+    PART,
     PHOTO_EYE,
     RESULT,
+    U16_MAX,
+    U32_MAX,
     Acknowledge,
     pack_acknowledge,
     pack_counters,
@@ -68,6 +71,8 @@ class PlcRegisters:
     def publish(self, acknowledge: Acknowledge) -> None:
         """Write the PLC's own blocks, as a scan does at its end."""
         self._set(ACK, pack_acknowledge(acknowledge))
+        number = self._simulator.part_number & U32_MAX
+        self._set(PART, [number >> 16, number & U16_MAX])
         self._set(COUNTERS, pack_counters(self._simulator.counters()))
 
     def _on_result(self) -> None:

@@ -10,7 +10,7 @@ from alerting.signals.mqtt_messages import GateTopics, pack_question, pack_told,
 from shared.clock import NS_PER_MS, NS_PER_S, wait_event
 from shared.errors import SignalTimeoutError, SignalUnreachableError, WireError
 from shared.log import get_logger
-from shared.mqtt import DEFAULT_TIMEOUT_MS, MqttLink, parse_mqtt_url
+from shared.mqtt import DEFAULT_TIMEOUT_MS, Link, MqttLink, parse_mqtt_url
 from shared.plc import U16_MAX, U32_MAX, Acknowledge, Result
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class MqttGateSignals:
         *,
         request_timeout_ms: float = DEFAULT_TIMEOUT_MS,
         ack_timeout_ms: float = DEFAULT_ACK_TIMEOUT_MS,
+        link: type[Link] = MqttLink,
     ) -> None:
         address = parse_mqtt_url(url)
         self._name = address.name
@@ -45,7 +46,7 @@ class MqttGateSignals:
         self._clock = clock
         self._answer_ms = request_timeout_ms
         self._ack_ms = ack_timeout_ms
-        self._link = MqttLink(
+        self._link = link(
             address,
             subscribe=(self._topics.ack, self._topics.echo, self._topics.plc),
             state_topic=self._topics.state,
