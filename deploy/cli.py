@@ -17,6 +17,7 @@ from deploy.cli_cameras import cameras
 from deploy.cli_faults import run_faults
 from deploy.cli_options import UNSOUND, JsonOut, Product, Seed, check_writable, set_log_level, write_json
 from deploy.cli_plan import plan_replicas
+from deploy.cli_plc import plc_sim
 from deploy.cli_topics import topics
 from shared.domain import Effort, GateMode
 from shared.errors import LinewardenError
@@ -39,6 +40,7 @@ app.add_typer(dev, name="dev")
 app.add_typer(topics, name="topics")
 app.command("plan")(plan_replicas)
 app.command("faults")(run_faults)
+app.command("plc-sim")(plc_sim)
 
 Config = Annotated[Path, typer.Option("--config", help="The line's settings, a TOML file.")]
 

@@ -279,7 +279,7 @@ def bench_gate_timing(
     check_writable(json_out)
     chosen = tuple(protocol or PROTOCOLS)
     if unknown := set(chosen) - set(PROTOCOLS):
-        raise ConfigError(f"--protocol {sorted(unknown)[0]!r} is unknown", f"Known: {', '.join(PROTOCOLS)}.")
+        raise ConfigError(f"--protocol {min(unknown)!r} is unknown", f"Known: {', '.join(PROTOCOLS)}.")
     figures = bench_gate(simulated=simulated, real=real, rate_hz=rate, seed=seed, protocols=chosen)
     Console().print(table_of(figures))
     write_json(json_out, to_json(figures))

@@ -1,4 +1,4 @@
-"""Carriers of the handshake in simulated time: each with its protocol's semantics and its own delays, without a network."""
+"""Carriers of the handshake in simulated time: each with its protocol's semantics and its own delays."""
 
 from __future__ import annotations
 

@@ -31,6 +31,7 @@ from shared.domain import GateMode
 from shared.errors import ConfigError
 from shared.partition_plan import Wanted
 from shared.redaction import redact
+from shared.signal_settings import OpcUaServerSettings, WebhookSettings
 from shared.topics import Topics
 
 PREFIX = "LINEWARDEN_"
@@ -153,15 +154,19 @@ class IngestSettings(Section):
 
 
 class AlertingSettings(Section):
-    """The alerting service."""
+    """The alerting service, and who hears of its decisions beside the gates."""
 
     member: Member = "alerting-0"
+    webhook: WebhookSettings | None = None
+    opcua_server: OpcUaServerSettings | None = None
 
 
 class SignalSettings(Section):
-    """The PLC of a line: `modbus://HOST:PORT`, or `none` for a line whose decisions are only recorded.
+    """The gate of a line, or `none` for a line whose decisions are only recorded.
 
-    `photo_eye` loads each part into the PLC's shift register at exposure, for PLCs without a photo-eye of their own.
+    `url` is `modbus://HOST:PORT`, `opcua://HOST:PORT[/PATH]`, `mqtt://HOST:PORT?prefix=TOPIC` (mqtts:// for TLS), or
+    `gpio://gpiochip0?reject=LINE[&ready=LINE]` for digital outputs of this host. `photo_eye` loads each
+    part into the shift register of a PLC on modbus:// at exposure, for PLCs without a photo-eye of their own.
     """
 
     url: SecretStr = SecretStr("none")
@@ -353,6 +358,8 @@ def _known_names(location: Sequence[int | str]) -> Iterator[str]:
         "ingest": IngestSettings,
         "detector": DetectorSettings,
         "alerting": AlertingSettings,
+        "webhook": WebhookSettings,
+        "opcua_server": OpcUaServerSettings,
         "lines": LineSettings,
         "cameras": CameraSettings,
         "gige": GigeSettings,

@@ -1,4 +1,4 @@
-"""The gate as a machine: where it is, how far it sweeps, how long it takes, and which parts it cannot tell apart. Pure."""
+"""The gate as a machine: where it is, how far it sweeps, and which parts it cannot tell apart. Pure."""
 
 from __future__ import annotations
 

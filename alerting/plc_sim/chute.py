@@ -16,8 +16,9 @@ class ChuteSettings:
 
 
 class Chute:
-    """Two inputs of the PLC. Either holds the line: a full bin takes no reject, and a part that did not arrive in the
-    bin may have gone on.
+    """Two inputs of the PLC, either of which holds the line.
+
+    A full bin takes no reject, and a part that did not arrive in the bin may have gone on.
     """
 
     def __init__(self, settings: ChuteSettings) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from alerting.plc_sim.witness import Fate
 
 _LEAD_EACH_NS: Final = 2 * NS_PER_MS
+_NEVER_NS: Final = 1 << 62
 
 
 class GateDrive:
@@ -33,6 +34,7 @@ class GateDrive:
         self._reaction_ns = round(machine.reaction_ms * NS_PER_MS)
         self._reach_counts = round(machine.reach_mm * belt.encoder.counts_per_mm)
         self._lead_counts = 0
+        self.longest_step_ns = _LEAD_EACH_NS if self._reaction_ns else _NEVER_NS
         self._lead_ns = -_LEAD_EACH_NS
         self._ahead: Passed | None = None
         self._leaving: deque[int] = deque()

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from alerting.plc_sim.actuator import BeltPart, GateMachine
 from alerting.plc_sim.chute import Chute, ChuteSettings
-from alerting.plc_sim.counting import COUNTED_AS, REFUSALS, CountName
 from alerting.plc_sim.conveyor import Conveyor
+from alerting.plc_sim.counting import COUNTED_AS, REFUSALS, CountName
 from alerting.plc_sim.drive import GateDrive
 from alerting.plc_sim.encoder import Encoder
 from alerting.plc_sim.feed import FeedSettings, PartFeed, SeenPart
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from shared.clock import Clock
     from shared.plc import Result
 
+_STEP_NS: Final = 1_000
+"""The shortest step: what rounding leaves of the way to an event must not take many."""
 DEFAULT_HEARTBEAT_TIMEOUT_MS: Final = 1_000
 DEFAULT_SPEED_MM_S: Final = 1_000.0
 DEFAULT_REMEMBERED_PARTS: Final = 10_000
@@ -45,8 +47,8 @@ class GateSimulator:
     then holds the line until it returns (and before the first beat); one that rests on reject runs on and rejects,
     unless `stop_on_heartbeat_loss` says otherwise. The last `remembered_parts` gate outcomes are kept, so that a late
     result for one of them is known for what it is. A part beyond `max_on_belt` cannot be followed and is thrown out.
-    The belt moves by `profile` while the line is not held, and the PLC knows of that what its `encoder` shows. Parts are
-    told to `photo_eye`, or come by the `feed`, past the PLC's own. `on_fate` hears what really became of each.
+    The belt moves by `profile` while the line is not held, and the PLC knows of that what its `encoder` shows. Parts
+    are told to `photo_eye`, or come by the `feed`, past the PLC's own. `on_fate` hears what really became of each.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class GateSimulator:
         self.machine = machine or GateMachine()
         self._feed = None if feed is None else PartFeed(feed, profile)
         self.chute = Chute(chute or ChuteSettings())
+        self._behind_ns = 0
         self.held = False  # by whoever owns the line, as with its stop button
         self._drive = GateDrive(self._belt, self.machine, mode)
         self._known: dict[str, BeltPart] = {}
@@ -193,17 +196,14 @@ class GateSimulator:
                 ran_until_ns = self._beat_ns + self._heartbeat_timeout_ns
             self._beat_ns = None
             self._count("heartbeat_losses")
-        if not (self.chute.holds_line or self.held):
-            self._belt.run(ran_until_ns - self._ticked_ns)
-        self._ticked_ns = now_ns
-        for part in self._feed.due(self._belt.ran_ns) if self._feed is not None else ():
-            self.part_seen(part)
-        self._decide_arrivals()
+        run_ns, self._ticked_ns = max(0, ran_until_ns - self._ticked_ns), now_ns
+        self._run(run_ns)
 
     def next_event_ns(self) -> int | None:
         """Return how long the belt runs until a part comes to the eye or the gate's output changes; None for never."""
-        if self.line_stopped:
-            return None
+        return None if self.line_stopped else self._belt_event_ns()
+
+    def _belt_event_ns(self) -> int | None:
         eye_ns = None if self._feed is None else self._feed.next_ns
         times = (self._drive.next_ns(), None if eye_ns is None else max(0, eye_ns - self._belt.ran_ns))
         return min((time for time in times if time is not None), default=None)
@@ -223,6 +223,25 @@ class GateSimulator:
         if part.decided or (past_deadline and result.outcome is Outcome.PASS):
             return Delivery.LATE
         return Delivery.ACCEPTED
+
+    def _run(self, left_ns: int) -> None:
+        """Let the belt run, with each event at its own instant.
+
+        Counter and outputs are hardware in a PLC: they are never late, however late this process is.
+        """
+        while not (self.chute.holds_line or self.held):
+            event_ns = self._belt_event_ns()
+            step_ns = left_ns if event_ns is None else min(left_ns, max(event_ns, _STEP_NS))
+            step_ns = min(step_ns, self._drive.longest_step_ns)
+            self._belt.run(step_ns)
+            left_ns -= step_ns
+            self._behind_ns = left_ns
+            for part in self._feed.due(self._belt.ran_ns) if self._feed is not None else ():
+                self.part_seen(part)
+            self._decide_arrivals()
+            if left_ns <= 0:
+                break
+        self._behind_ns = 0
 
     def _take(self, part: BeltPart, known: BeltPart | None) -> None:
         if known is None:
@@ -244,7 +263,13 @@ class GateSimulator:
             if not is_open:
                 self.chute.ejected()
             outcome = GateOutcome(
-                part.part_id, action, self.clock.utc_ns(), part.sequence, part.outcome, part.barred, crowded
+                part.part_id,
+                action,
+                self.clock.utc_ns() - self._behind_ns,
+                part.sequence,
+                part.outcome,
+                part.barred,
+                crowded,
             )
             self._remember(part, outcome)
             if self._on_outcome is not None:

@@ -9,7 +9,6 @@ from shared.errors import ConfigError, WireError
 from shared.plc import (
     ACK,
     BLOCKS,
-    COUNTERS,
     RESULT,
     Accepted,
     Acknowledge,
