@@ -84,11 +84,11 @@ class Conveyor(Generic[ItemT]):
         return self._put(Carried(math.ceil(place_mm * self.encoder.counts_per_mm - 1e-6), item, place_mm))
 
     def load_seen(self, item: ItemT, distance_mm: float, *, seen_mm: float) -> Carried[ItemT]:
-        """Put an item on the belt whose edge the photo-eye saw `distance_mm` before the gate, now, at `seen_mm`.
+        """Put an item on the belt whose edge the photo-eye saw, `distance_mm` before the gate, at the belt's `seen_mm`.
 
-        All that the PLC knows of it is what its counter shows now.
+        All that the PLC knows of it is what its counter showed then.
         """
-        counts = self.encoder_counts + round(distance_mm * self.encoder.counts_per_mm)
+        counts = self.encoder.counts_at(seen_mm) + round(distance_mm * self.encoder.counts_per_mm)
         return self._put(Carried(counts, item, seen_mm + distance_mm))
 
     def at_gate(self, early_counts: int = 0) -> Iterator[Carried[ItemT]]:
