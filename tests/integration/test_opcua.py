@@ -12,6 +12,7 @@ from alerting.plc_sim.gate_log import GateAction
 from alerting.plc_sim.opcua import OpcUaPlcServer
 from alerting.plc_sim.simulator import GateSimulator
 from alerting.signals.base import Accepted, Delivery
+from alerting.signals.counters import read_counters
 from alerting.signals.opcua import OpcUaBlocks, OpcUaGateSignals
 from shared.clock import NS_PER_S, ManualClock, SystemClock
 from shared.domain import GateMode, Outcome, Signal
@@ -199,6 +200,7 @@ async def test_the_plc_s_own_variables_cannot_be_written() -> None:
         with pytest.raises(SignalError):
             await blocks.write(RESULT, [0] * 3)
         assert await blocks.open() == 1
+        assert (await read_counters(line.plc.url, timeout_ms=PATIENT_MS)).parts == 0
         assert unpack_counters(await blocks.read(COUNTERS)).parts == 0
         await blocks.close()
 
