@@ -98,7 +98,11 @@ class GpioGateSignals:
         lines = self._taken()
         if self._has_ready:
             self._ready = not self._ready
-            lines.set(READY, on=self._ready)
+            try:
+                lines.set(READY, on=self._ready)
+            except SignalError:
+                self._give_up(lines)
+                raise
 
     async def close(self) -> None:
         """Put the gate to rest, forget what was planned, and let go of the outputs."""
@@ -132,6 +136,12 @@ class GpioGateSignals:
         try:
             lines.set(REJECT, on=on)
         except SignalError as error:
-            # The next call takes the outputs anew, and its failure reaches the line.
             get_logger("signals").warning("gpio.lost", error=str(error))
+            self._give_up(lines)
+
+    def _give_up(self, lines: DigitalLines) -> None:
+        """Let go of outputs that failed: the next call takes them anew, at rest, and its failure reaches the line."""
+        if self._lines is lines:
             self._lines = None
+        with suppress(SignalError):
+            lines.close()

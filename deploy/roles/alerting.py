@@ -15,6 +15,7 @@ from shared.clock import Clock
 from shared.domain import GateMode
 from shared.errors import ConfigError
 from shared.lifecycle import Service
+from shared.log import get_logger
 from shared.redaction import redact_address
 from shared.settings import LineSettings, Settings
 
@@ -32,9 +33,15 @@ class WithSinks:
         """Serve until `stop` is set, and tell of what was decided by then."""
         decided = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._feed.run(decided), name="decisions")
+            tasks.create_task(self._feed_sinks(decided), name="decisions")
             await self._service.run(stop)
             decided.set()
+
+    async def _feed_sinks(self, decided: asyncio.Event) -> None:
+        try:
+            await self._feed.run(decided)
+        except Exception as error:  # noqa: BLE001 - whatever befalls those beside the gate, the gate goes on
+            get_logger("signals").error("sinks.failed", error=repr(error), remedy="restart alerting once it is mended")
 
 
 def build(settings: Settings, adapters: Adapters) -> Service:

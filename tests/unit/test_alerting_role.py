@@ -8,6 +8,7 @@ import sys
 import httpx2
 import pytest
 
+from alerting.service import AlertingService
 from alerting.signals.absent import AbsentGateSignals
 from alerting.signals.gpio import GpioGateSignals
 from alerting.signals.http import HttpPoster
@@ -16,7 +17,7 @@ from alerting.signals.mqtt import MqttGateSignals
 from alerting.signals.opcua import OpcUaGateSignals
 from alerting.signals.sink import DecisionFeed
 from alerting.signals.webhook import Webhook
-from deploy.roles.alerting import make_signals
+from deploy.roles.alerting import WithSinks, make_signals
 from shared.bus.memory import MemoryBus
 from shared.clock import SystemClock
 from shared.domain import Decision, GateMode, Outcome
@@ -92,6 +93,33 @@ async def test_decisions_on_the_bus_reach_a_webhook_past_the_gate() -> None:
     stop.set()
     await running
     assert b'"part_id":"p"' in posted[0]
+    await bus.close()
+
+
+async def test_what_fails_beside_the_gate_leaves_the_gate_alone() -> None:
+    """A listener that breaks is told in the log, and the service serves on."""
+    bus = MemoryBus(CLOCK)
+    served: list[bool] = []
+
+    class BrokenFeed(DecisionFeed):
+        async def run(self, stop: asyncio.Event) -> None:  # noqa: ARG002
+            raise RuntimeError("a bug")
+
+    class Serving(AlertingService):
+        def __init__(self) -> None:
+            """Need nothing."""
+
+        async def run(self, stop: asyncio.Event) -> None:
+            await stop.wait()
+            served.append(True)
+
+    feed = BrokenFeed([], bus=bus, topics=from_dict({}).topics, member="alerting-0", clock=CLOCK)
+    stop = asyncio.Event()
+    running = asyncio.create_task(WithSinks(Serving(), feed).run(stop))
+    await asyncio.sleep(0)
+    stop.set()
+    await running
+    assert served == [True]
     await bus.close()
 
 

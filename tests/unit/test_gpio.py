@@ -122,8 +122,12 @@ async def test_a_chip_that_breaks_is_told_by_the_next_call() -> None:
     await rig.tell("p", Outcome.PASS)
     rig.lines.broken = True
     await rig.clock.advance(2)
+    assert rig.lines.closed
     with pytest.raises(SignalUnreachableError):
         await rig.signals.beat()
+    rig.lines.broken = False
+    await rig.signals.beat()
+    assert rig.lines.changes[-1][1] == READY
 
 
 def test_addresses_of_outputs() -> None:
