@@ -13,7 +13,7 @@ from shared.clock import Clock, ManualClock
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from shared.mqtt import MqttAddress
+    from shared.mqtt_address import MqttAddress
     from shared.plc import Block
 
 

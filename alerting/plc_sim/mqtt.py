@@ -13,7 +13,8 @@ from alerting.plc_sim.plc import DEFAULT_SCAN_MS, SimulatedPlc
 from alerting.signals.mqtt_messages import GateTopics, pack_ack, unpack_told
 from shared.clock import NS_PER_S
 from shared.errors import ServerError, SignalError, WireError
-from shared.mqtt import Link, MqttLink, parse_mqtt_url
+from shared.mqtt import Link, MqttLink
+from shared.mqtt_address import parse_mqtt_url
 from shared.plc import HEARTBEAT, RESULT, U16_MAX, Acknowledge, pack_result, unpack_acknowledge
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from alerting.plc_sim.drive import GateDrive
 from alerting.plc_sim.encoder import Encoder
 from alerting.plc_sim.feed import FeedSettings, PartFeed, SeenPart
 from alerting.plc_sim.gate_log import GateAction, GateOutcome
+from alerting.plc_sim.judging import judge
 from alerting.plc_sim.speed import SpeedProfile, steady
 from shared.clock import NS_PER_MS
 from shared.domain import GateMode, Outcome
@@ -165,7 +166,8 @@ class GateSimulator:
     def result(self, result: Result) -> Delivery:
         """Judge a result that was read whole; only an ACCEPTED one changes what the gate will do."""
         self.tick()
-        delivery = self._judge(result)
+        known = self._known.get(result.part_id)
+        delivery = judge(result, known, accepted_sequence=self._accepted.sequence, utc_ns=self.clock.utc_ns())
         if delivery is not Delivery.ACCEPTED:
             self._count(REFUSALS[delivery])
             return delivery
@@ -207,22 +209,6 @@ class GateSimulator:
         eye_ns = None if self._feed is None else self._feed.next_ns
         times = (self._drive.next_ns(), None if eye_ns is None else max(0, eye_ns - self._belt.ran_ns))
         return min((time for time in times if time is not None), default=None)
-
-    def _judge(self, result: Result) -> Delivery:
-        part = self._known.get(result.part_id)
-        if part is not None and part.outcome is result.outcome:
-            return Delivery.DUPLICATE
-        if result.sequence <= self._accepted.sequence:
-            return Delivery.OUT_OF_ORDER
-        if part is None:
-            return Delivery.UNKNOWN_PART
-        if part.outcome is not None:
-            return Delivery.CONFLICTING
-        # A reject is taken until the part is at the gate: refusing it could only let the part through.
-        past_deadline = self.clock.utc_ns() > result.deadline_ms * NS_PER_MS
-        if part.decided or (past_deadline and result.outcome is Outcome.PASS):
-            return Delivery.LATE
-        return Delivery.ACCEPTED
 
     def _run(self, left_ns: int) -> None:
         """Let the belt run, with each event at its own instant.

@@ -10,7 +10,8 @@ from alerting.signals.mqtt_messages import GateTopics, pack_question, pack_told,
 from shared.clock import NS_PER_MS, NS_PER_S, wait_event
 from shared.errors import SignalTimeoutError, SignalUnreachableError, WireError
 from shared.log import get_logger
-from shared.mqtt import DEFAULT_TIMEOUT_MS, Link, MqttLink, parse_mqtt_url
+from shared.mqtt import DEFAULT_TIMEOUT_MS, Link, MqttLink
+from shared.mqtt_address import parse_mqtt_url
 from shared.plc import U16_MAX, U32_MAX, Acknowledge, Result
 
 if TYPE_CHECKING:

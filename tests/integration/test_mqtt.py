@@ -20,7 +20,8 @@ from deploy.servers.mosquitto import MosquittoServer
 from shared.clock import NS_PER_MS, NS_PER_S, ManualClock, SystemClock
 from shared.domain import GateMode, Outcome, Signal
 from shared.errors import ServerError, SignalError, SignalTimeoutError, SignalUnreachableError
-from shared.mqtt import MqttLink, parse_mqtt_url
+from shared.mqtt import MqttLink
+from shared.mqtt_address import parse_mqtt_url
 from shared.plc import Result
 
 if TYPE_CHECKING:
@@ -177,6 +178,7 @@ async def test_service_that_ends_without_a_word_is_told_offline_by_the_broker(mq
         await spy.link.open()
         await line.signals.open()
         await spy.wait_for(line.topics.state, b"online")
+        assert isinstance(line.signals._link, MqttLink)
         client = line.signals._link._client
         assert client is not None
         connection = client._client.socket()

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from alerting.signals.mqtt_messages import pack_ack, pack_question, pack_told, unpack_ack, unpack_told
 from shared.domain import Outcome
 from shared.errors import ConfigError, SignalError, SignalTimeoutError, SignalUnreachableError, WireError
-from shared.mqtt import MAY_HAVE_LANDED, MqttAddress, parse_mqtt_url, signal_error
+from shared.mqtt import MAY_HAVE_LANDED, signal_error
+from shared.mqtt_address import MqttAddress, parse_mqtt_url
 from shared.plc import U32_MAX, U64_MAX, Accepted, Acknowledge, Delivery, Result
 
 part_ids = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=32)
