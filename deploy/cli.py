@@ -15,11 +15,13 @@ from deploy.app import Role
 from deploy.cli_alerts import alerts
 from deploy.cli_bench import bench
 from deploy.cli_bench_cameras import bench_encodings, bench_gige_camera, bench_rtsp_cameras
+from deploy.cli_bench_gate import bench_gate_timing, bench_ledger_verification, bench_policy
 from deploy.cli_cameras import cameras
 from deploy.cli_faults import run_faults
 from deploy.cli_ledger import ledger
 from deploy.cli_options import UNSOUND, JsonOut, Product, Seed, check_writable, set_log_level, write_json
 from deploy.cli_plan import plan_replicas
+from deploy.cli_plc import plc_sim
 from deploy.cli_policy import policy
 from deploy.cli_record import record_camera
 from deploy.cli_topics import topics
@@ -39,7 +41,10 @@ app = typer.Typer(
 )
 dev = typer.Typer(help="The servers that a developer needs, on loopback.", no_args_is_help=True)
 bench.command("encoding")(bench_encodings)
+bench.command("gate")(bench_gate_timing)
 bench.command("gige")(bench_gige_camera)
+bench.command("ledger")(bench_ledger_verification)
+bench.command("policy")(bench_policy)
 bench.command("rtsp")(bench_rtsp_cameras)
 app.add_typer(alerts, name="alerts")
 app.add_typer(bench, name="bench")
@@ -51,6 +56,7 @@ app.add_typer(topics, name="topics")
 app.command("plan")(plan_replicas)
 app.command("faults")(run_faults)
 app.command("record")(record_camera)
+app.command("plc-sim")(plc_sim)
 
 Config = Annotated[Path, typer.Option("--config", help="The line's settings, a TOML file.")]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from alerting.signals.counters import read_counters
+from alerting.signals.counters import counts, read_counters
 from shared.errors import SignalError
 from shared.latency import percentile_ms
 from shared.log import get_logger
@@ -104,7 +104,7 @@ async def result_of(line: LineSettings, store: Store) -> RunResult:
     """Return the line's figures, with the PLC's own where it can be asked; a PLC that is away leaves them out."""
     url = line.signal.url.get_secret_value()
     plc = None
-    if url != "none":
+    if counts(url):
         try:
             plc = await read_counters(url)
         except SignalError as error:

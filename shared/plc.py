@@ -104,6 +104,12 @@ ACK: Final = Block(
         ("toggle", 1, "u16; echo of the toggle of the last result seen; the PLC writes it last"),
     ),
 )
+PART: Final = Block(
+    "PART",
+    140,
+    "PLC",
+    (("part number", 2, 'u32; of the last part at the PLC\'s own photo-eye, for `parts.identity = "register"`'),),
+)
 COUNTERS: Final = Block(
     "COUNTERS",
     200,
@@ -125,9 +131,12 @@ COUNTERS: Final = Block(
         ("heartbeat losses", 2, "u32; times that the heartbeat stopped (mismatch)"),
         ("line stopped", 2, "u32; 1 while the PLC holds the line"),
         ("gate mode", 2, "u32; 0 pass-asserted, 1 reject-asserted"),
+        ("crowded", 2, "u32; PASS parts thrown out because a neighbour within the gate's reach had none"),
+        ("ejects unconfirmed", 2, "u32; ejected parts that did not arrive in the bin (mismatch; holds the line)"),
+        ("bin full", 2, "u32; 1 while the reject bin is full; holds the line"),
     ),
 )
-BLOCKS: Final = (RESULT, HEARTBEAT, PHOTO_EYE, ACK, COUNTERS)
+BLOCKS: Final = (RESULT, HEARTBEAT, PHOTO_EYE, ACK, PART, COUNTERS)
 
 
 class Delivery(StrEnum):
@@ -208,6 +217,9 @@ class PlcCounters:
     heartbeat_losses: int = 0
     line_stopped: bool = False
     mode: GateMode = GateMode.PASS_ASSERTED
+    crowded: int = 0
+    ejects_unconfirmed: int = 0
+    bin_full: bool = False
 
     @property
     def balanced(self) -> bool:
@@ -226,6 +238,7 @@ class PlcCounters:
             + self.bad_checksum
             + self.reached_twice
             + self.heartbeat_losses
+            + self.ejects_unconfirmed
         )
 
 
@@ -319,17 +332,24 @@ def pack_counters(counters: PlcCounters) -> list[int]:
     values = (
         *(c.parts, c.passed, c.rejected, c.defaulted, c.unsignalled, c.on_belt, c.duplicate, c.unknown_part),
         *(c.conflicting, c.late, c.out_of_order, c.bad_checksum, c.reached_twice, c.heartbeat_losses),
-        *(int(c.line_stopped), _MODES.index(c.mode)),
+        *(int(c.line_stopped), _MODES.index(c.mode), c.crowded, c.ejects_unconfirmed, int(c.bin_full)),
     )
     return _registers(_COUNTERS.pack(*(value & U32_MAX for value in values)))
 
 
 def unpack_counters(registers: Sequence[int]) -> PlcCounters:
     """Read a COUNTERS block; WireError when the registers hold something else."""
-    *numbers, stopped, mode = _COUNTERS.unpack(_bytes(registers, COUNTERS))
+    *numbers, stopped, mode, crowded, unconfirmed, full = _COUNTERS.unpack(_bytes(registers, COUNTERS))
     if mode >= len(_MODES):
         raise WireError(f"the COUNTERS block says gate mode {mode}, which nobody defined")
-    return replace(PlcCounters(*numbers), line_stopped=bool(stopped), mode=_MODES[mode])
+    return replace(
+        PlcCounters(*numbers),
+        line_stopped=bool(stopped),
+        mode=_MODES[mode],
+        crowded=crowded,
+        ejects_unconfirmed=unconfirmed,
+        bin_full=bool(full),
+    )
 
 
 def register_table() -> str:

@@ -33,6 +33,7 @@ from shared.partition_plan import Wanted
 from shared.policy import CameraPolicy, LinePolicy, RunPolicy, misfit
 from shared.redaction import redact
 from shared.shifts import zone_of
+from shared.signal_settings import OpcUaServerSettings, WebhookSettings
 from shared.topics import Topics
 
 PREFIX = "LINEWARDEN_"
@@ -169,7 +170,7 @@ class AlertSettings(Section):
 
 
 class AlertingSettings(Section):
-    """The alerting service.
+    """The alerting service, and who hears of its decisions beside the gates.
 
     `journal` is a folder for the ledger on a disk of one's own, which the embedded bus does not have otherwise: a file
     begins anew at `journal_mib`, and a power cut loses what came within `journal_sync_ms` at most.
@@ -180,12 +181,16 @@ class AlertingSettings(Section):
     journal_mib: Annotated[int, Field(ge=1, le=4_096)] = 64
     journal_sync_ms: Annotated[int, Field(ge=1, le=60_000)] = 200
     alerts: AlertSettings = AlertSettings()
+    webhook: WebhookSettings | None = None
+    opcua_server: OpcUaServerSettings | None = None
 
 
 class SignalSettings(Section):
-    """The PLC of a line: `modbus://HOST:PORT`, or `none` for a line whose decisions are only recorded.
+    """The gate of a line, or `none` for a line whose decisions are only recorded.
 
-    `photo_eye` loads each part into the PLC's shift register at exposure, for PLCs without a photo-eye of their own.
+    `url` is `modbus://HOST:PORT`, `opcua://HOST:PORT[/PATH]`, `mqtt://HOST:PORT?prefix=TOPIC` (mqtts:// for TLS), or
+    `gpio://gpiochip0?reject=LINE[&ready=LINE]` for digital outputs of this host. `photo_eye` loads each
+    part into the shift register of a PLC on modbus:// at exposure, for PLCs without a photo-eye of their own.
     """
 
     url: SecretStr = SecretStr("none")
@@ -405,6 +410,8 @@ def _known_names(location: Sequence[int | str]) -> Iterator[str]:
         "detector": DetectorSettings,
         "alerting": AlertingSettings,
         "alerts": AlertSettings,
+        "webhook": WebhookSettings,
+        "opcua_server": OpcUaServerSettings,
         "lines": LineSettings,
         "cameras": CameraSettings,
         "gige": GigeSettings,

@@ -14,6 +14,7 @@ from deploy.servers import helm_tools
 from deploy.servers.base import LoopbackServer
 from deploy.servers.gige import camera_available
 from deploy.servers.kafka import KafkaServer
+from deploy.servers.mosquitto import MosquittoServer
 from deploy.servers.redis import RedisServer
 from deploy.servers.rtsp import rtsp_available
 from ingest.rendering.conveyor import ConveyorSettings, write_dataset
@@ -32,6 +33,12 @@ def kafka_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Give the address of a real Redis: the user's in TEST_REDIS_URL, else one of our own for the whole session."""
     yield from _served("TEST_REDIS_URL", RedisServer(tmp_path_factory.mktemp("redis")))
+
+
+@pytest.fixture(scope="session")
+def mqtt_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the address of a real MQTT broker: the user's in TEST_MQTT_URL, else one of our own for the session."""
+    yield from _served("TEST_MQTT_URL", MosquittoServer(tmp_path_factory.mktemp("mosquitto")))
 
 
 @pytest.fixture(scope="session")

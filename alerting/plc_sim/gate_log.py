@@ -27,7 +27,7 @@ class GateOutcome:
     """The one gate decision of a part, and the result it rests on: sequence 0 and no outcome without one.
 
     A `barred` part could not be told apart (its id was in use already) or not be followed (too many parts on the belt),
-    and was thrown out for it.
+    and was thrown out for it. A `crowded` part had a PASS, and a neighbour within the gate's reach had none.
     """
 
     part_id: str
@@ -36,6 +36,7 @@ class GateOutcome:
     sequence: int
     outcome: Outcome | None
     barred: bool = False
+    crowded: bool = False
 
 
 class JsonLinesGateLog:

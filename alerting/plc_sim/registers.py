@@ -11,8 +11,11 @@ from shared.plc import (
     BLOCKS,
     COUNTERS,
     HEARTBEAT,
+    PART,
     PHOTO_EYE,
     RESULT,
+    U16_MAX,
+    U32_MAX,
     Acknowledge,
     pack_acknowledge,
     pack_counters,
@@ -49,6 +52,11 @@ class PlcRegisters:
         """Return what the ACK block should say by now."""
         return self._acknowledge
 
+    @property
+    def published(self) -> list[int]:
+        """Return the ACK block as the last scan left it."""
+        return ACK.of(self.values)
+
     def write(self, address: int, values: Sequence[int]) -> None:
         """Take one write whole, and let the simulator see every block that it completed."""
         self.values[address : address + len(values)] = values
@@ -63,6 +71,8 @@ class PlcRegisters:
     def publish(self, acknowledge: Acknowledge) -> None:
         """Write the PLC's own blocks, as a scan does at its end."""
         self._set(ACK, pack_acknowledge(acknowledge))
+        number = self._simulator.part_number & U32_MAX
+        self._set(PART, [number >> 16, number & U16_MAX])
         self._set(COUNTERS, pack_counters(self._simulator.counters()))
 
     def _on_result(self) -> None:

@@ -7,11 +7,19 @@ judged by where its part is at that instant.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
+from alerting.plc_sim.actuator import BeltPart, GateMachine
+from alerting.plc_sim.chute import Chute, ChuteSettings
 from alerting.plc_sim.conveyor import Conveyor
+from alerting.plc_sim.counting import COUNTED_AS, REFUSALS, CountName
+from alerting.plc_sim.drive import GateDrive
+from alerting.plc_sim.encoder import Encoder
+from alerting.plc_sim.feed import FeedSettings, PartFeed, SeenPart
 from alerting.plc_sim.gate_log import GateAction, GateOutcome
+from alerting.plc_sim.judging import judge
+from alerting.plc_sim.speed import SpeedProfile, steady
 from shared.clock import NS_PER_MS
 from shared.domain import GateMode, Outcome
 from shared.plc import Accepted, Delivery, PlcCounters
@@ -19,53 +27,18 @@ from shared.plc import Accepted, Delivery, PlcCounters
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from alerting.plc_sim.witness import Fate
     from shared.clock import Clock
     from shared.plc import Result
 
-CountName = Literal[
-    "parts",
-    "passed",
-    "rejected",
-    "defaulted",
-    "unsignalled",
-    "duplicate",
-    "unknown_part",
-    "conflicting",
-    "late",
-    "out_of_order",
-    "bad_checksum",
-    "reached_twice",
-    "heartbeat_losses",
-]
+_STEP_NS: Final = 1_000
+"""The shortest step: what rounding leaves of the way to an event must not take many."""
 DEFAULT_HEARTBEAT_TIMEOUT_MS: Final = 1_000
-DEFAULT_COUNTS_PER_S: Final = 10_000
+DEFAULT_SPEED_MM_S: Final = 1_000.0
 DEFAULT_REMEMBERED_PARTS: Final = 10_000
 DEFAULT_MAX_ON_BELT: Final = 10_000
 
-_REFUSALS: Final[dict[Delivery, CountName]] = {
-    Delivery.LATE: "late",
-    Delivery.DUPLICATE: "duplicate",
-    Delivery.UNKNOWN_PART: "unknown_part",
-    Delivery.CONFLICTING: "conflicting",
-    Delivery.BAD_CHECKSUM: "bad_checksum",
-    Delivery.OUT_OF_ORDER: "out_of_order",
-}
-_COUNTED_AS: Final[dict[GateAction, CountName]] = {
-    GateAction.PASSED: "passed",
-    GateAction.REJECTED: "rejected",
-    GateAction.DEFAULTED: "defaulted",
-    GateAction.UNSIGNALLED: "unsignalled",
-}
-
-
-@dataclass(slots=True)
-class _Part:
-    part_id: str
-    gate_at_ns: int
-    barred: bool
-    sequence: int = 0
-    outcome: Outcome | None = None
-    decided: bool = False
+_LETS_THROUGH: Final = frozenset({GateAction.PASSED, GateAction.UNSIGNALLED})
 
 
 class GateSimulator:
@@ -75,6 +48,8 @@ class GateSimulator:
     then holds the line until it returns (and before the first beat); one that rests on reject runs on and rejects,
     unless `stop_on_heartbeat_loss` says otherwise. The last `remembered_parts` gate outcomes are kept, so that a late
     result for one of them is known for what it is. A part beyond `max_on_belt` cannot be followed and is thrown out.
+    The belt moves by `profile` while the line is not held, and the PLC knows of that what its `encoder` shows. Parts
+    are told to `photo_eye`, or come by the `feed`, past the PLC's own. `on_fate` hears what really became of each.
     """
 
     def __init__(
@@ -84,10 +59,16 @@ class GateSimulator:
         *,
         heartbeat_timeout_ms: float = DEFAULT_HEARTBEAT_TIMEOUT_MS,
         stop_on_heartbeat_loss: bool | None = None,
-        counts_per_s: int = DEFAULT_COUNTS_PER_S,
+        profile: SpeedProfile | None = None,
+        encoder: Encoder | None = None,
+        machine: GateMachine | None = None,
+        feed: FeedSettings | None = None,
+        chute: ChuteSettings | None = None,
         remembered_parts: int = DEFAULT_REMEMBERED_PARTS,
         max_on_belt: int = DEFAULT_MAX_ON_BELT,
         on_outcome: Callable[[GateOutcome], None] | None = None,
+        on_fate: Callable[[Fate], None] | None = None,
+        on_seen: Callable[[str], None] | None = None,
     ) -> None:
         self.mode = mode
         self.clock = clock
@@ -98,11 +79,22 @@ class GateSimulator:
         self._remembered_parts = remembered_parts
         self._max_on_belt = max_on_belt
         self._on_outcome = on_outcome
-        self._belt: Conveyor[_Part] = Conveyor(counts_per_s)
-        self._known: dict[str, _Part] = {}
-        self._decided: deque[tuple[_Part, GateOutcome]] = deque()
+        self._on_fate = on_fate
+        self.on_seen = on_seen
+        profile = profile or steady(DEFAULT_SPEED_MM_S)
+        self._belt: Conveyor[BeltPart] = Conveyor(profile, encoder or Encoder())
+        self.machine = machine or GateMachine()
+        self._feed = None if feed is None else PartFeed(feed, profile)
+        self.chute = Chute(chute or ChuteSettings())
+        self._behind_ns = 0
+        self.held = False  # by whoever owns the line, as with its stop button
+        self._drive = GateDrive(self._belt, self.machine, mode)
+        self._known: dict[str, BeltPart] = {}
+        self._decided: deque[tuple[BeltPart, GateOutcome]] = deque()
         self._counters = PlcCounters(mode=mode)
         self._accepted = Accepted()
+        self._eye_counts: int | None = None
+        self.part_number = 0
         self._ticked_ns = clock.monotonic_ns()
         self._heartbeat_counter = 0
         self._beat_ns: int | None = None
@@ -119,12 +111,18 @@ class GateSimulator:
 
     @property
     def line_stopped(self) -> bool:
-        """Return whether the PLC holds the line because nobody beats."""
-        return self._stops_line and self._beat_ns is None
+        """Return whether the line is held: nobody beats, the chute waits for a person, or somebody stopped it."""
+        return (self._stops_line and self._beat_ns is None) or self.chute.holds_line or self.held
 
     def counters(self) -> PlcCounters:
         """Return all counters as of the last step."""
-        return replace(self._counters, on_belt=len(self._belt), line_stopped=self.line_stopped)
+        return replace(
+            self._counters,
+            on_belt=len(self._belt),
+            line_stopped=self.line_stopped,
+            ejects_unconfirmed=self.chute.unconfirmed,
+            bin_full=self.chute.bin_full,
+        )
 
     def outcomes(self) -> tuple[GateOutcome, ...]:
         """Return the remembered gate outcomes, oldest first."""
@@ -140,22 +138,38 @@ class GateSimulator:
         known = self._known.get(part_id)
         if known is not None and known.gate_at_ns == gate_at_ns:
             return
-        crowded = len(self._belt) >= self._max_on_belt
-        part = _Part(part_id, gate_at_ns, barred=known is not None or crowded)
-        if known is None:
-            self._known[part_id] = part
-        else:
-            self._count("reached_twice")
-        self._count("parts")
-        self._belt.load(part, 0 if crowded else gate_at_ns - self.clock.utc_ns())
+        full = len(self._belt) >= self._max_on_belt
+        part = BeltPart(part_id, gate_at_ns, barred=known is not None or full, loaded_ran_ns=self._belt.ran_ns)
+        self._take(part, known)
+        self._belt.load(part, 0 if full else gate_at_ns - self.clock.utc_ns())
         self._decide_arrivals()
+
+    def part_seen(self, part: SeenPart) -> None:
+        """Take note of an edge at the PLC's own photo-eye, with the encoder's count latched at the edge.
+
+        An edge behind the last one is that part again: the belt ran backwards, and it has been counted.
+        """
+        counts = self._belt.encoder.counts_at(part.seen_mm)
+        if self._eye_counts is not None and counts <= self._eye_counts:
+            return
+        self._eye_counts = counts
+        self.part_number = part.number
+        part_id = str(part.number)
+        known = self._known.get(part_id)
+        full = len(self._belt) >= self._max_on_belt
+        seen = BeltPart(part_id, self.clock.utc_ns(), barred=known is not None or full, loaded_ran_ns=part.at_ns)
+        self._take(seen, known)
+        self._belt.load_seen(seen, 0.0 if full else self.machine.distance_mm, seen_mm=part.seen_mm)
+        if self.on_seen is not None:
+            self.on_seen(part_id)
 
     def result(self, result: Result) -> Delivery:
         """Judge a result that was read whole; only an ACCEPTED one changes what the gate will do."""
         self.tick()
-        delivery = self._judge(result)
+        known = self._known.get(result.part_id)
+        delivery = judge(result, known, accepted_sequence=self._accepted.sequence, utc_ns=self.clock.utc_ns())
         if delivery is not Delivery.ACCEPTED:
-            self._count(_REFUSALS[delivery])
+            self._count(REFUSALS[delivery])
             return delivery
         part = self._known[result.part_id]
         part.sequence, part.outcome = result.sequence, result.outcome
@@ -184,50 +198,80 @@ class GateSimulator:
                 ran_until_ns = self._beat_ns + self._heartbeat_timeout_ns
             self._beat_ns = None
             self._count("heartbeat_losses")
-        self._belt.run(ran_until_ns - self._ticked_ns)
-        self._ticked_ns = now_ns
-        self._decide_arrivals()
+        run_ns, self._ticked_ns = max(0, ran_until_ns - self._ticked_ns), now_ns
+        self._run(run_ns)
 
-    def _judge(self, result: Result) -> Delivery:
-        part = self._known.get(result.part_id)
-        if part is not None and part.outcome is result.outcome:
-            return Delivery.DUPLICATE
-        if result.sequence <= self._accepted.sequence:
-            return Delivery.OUT_OF_ORDER
-        if part is None:
-            return Delivery.UNKNOWN_PART
-        if part.outcome is not None:
-            return Delivery.CONFLICTING
-        # A reject is taken until the part is at the gate: refusing it could only let the part through.
-        past_deadline = self.clock.utc_ns() > result.deadline_ms * NS_PER_MS
-        if part.decided or (past_deadline and result.outcome is Outcome.PASS):
-            return Delivery.LATE
-        return Delivery.ACCEPTED
+    def next_event_ns(self) -> int | None:
+        """Return how long the belt runs until a part comes to the eye or the gate's output changes; None for never."""
+        return None if self.line_stopped else self._belt_event_ns()
+
+    def _belt_event_ns(self) -> int | None:
+        eye_ns = None if self._feed is None else self._feed.next_ns
+        times = (self._drive.next_ns(), None if eye_ns is None else max(0, eye_ns - self._belt.ran_ns))
+        return min((time for time in times if time is not None), default=None)
+
+    def _run(self, left_ns: int) -> None:
+        """Let the belt run, with each event at its own instant.
+
+        Counter and outputs are hardware in a PLC: they are never late, however late this process is.
+        """
+        while not (self.chute.holds_line or self.held):
+            event_ns = self._belt_event_ns()
+            step_ns = left_ns if event_ns is None else min(left_ns, max(event_ns, _STEP_NS))
+            step_ns = min(step_ns, self._drive.longest_step_ns)
+            self._belt.run(step_ns)
+            left_ns -= step_ns
+            self._behind_ns = left_ns
+            for part in self._feed.due(self._belt.ran_ns) if self._feed is not None else ():
+                self.part_seen(part)
+            self._decide_arrivals()
+            if left_ns <= 0:
+                break
+        self._behind_ns = 0
+
+    def _take(self, part: BeltPart, known: BeltPart | None) -> None:
+        if known is None:
+            self._known[part.part_id] = part
+        else:
+            self._count("reached_twice")
+        self._count("parts")
 
     def _decide_arrivals(self) -> None:
-        for part in self._belt.at_gate():
-            action = self._act_on(part)
+        for carried, crowded in self._drive.arrivals():
+            part = carried.item
+            action = GateAction.DEFAULTED if crowded else self._action_of(part)
             part.decided = True
-            self._count(_COUNTED_AS[action])
-            outcome = GateOutcome(part.part_id, action, self.clock.utc_ns(), part.sequence, part.outcome, part.barred)
+            is_open = action in _LETS_THROUGH
+            self._drive.act(carried, is_open=is_open)
+            self._count(COUNTED_AS[action])
+            if crowded:
+                self._count("crowded")
+            if not is_open:
+                self.chute.ejected()
+            outcome = GateOutcome(
+                part.part_id,
+                action,
+                self.clock.utc_ns() - self._behind_ns,
+                part.sequence,
+                part.outcome,
+                part.barred,
+                crowded,
+            )
             self._remember(part, outcome)
             if self._on_outcome is not None:
                 self._on_outcome(outcome)
+        for fate in self._drive.rest():
+            if self._on_fate is not None:
+                self._on_fate(fate)
 
-    def _act_on(self, part: _Part) -> GateAction:
-        if part.barred:
+    def _action_of(self, part: BeltPart) -> GateAction:
+        if part.barred or part.outcome is Outcome.DEFAULT_REJECT:
             return GateAction.DEFAULTED
-        match part.outcome:
-            case Outcome.PASS:
-                return GateAction.PASSED
-            case Outcome.REJECT:
-                return GateAction.REJECTED
-            case Outcome.DEFAULT_REJECT:
-                return GateAction.DEFAULTED
-            case None:
-                return GateAction.DEFAULTED if self.mode is GateMode.PASS_ASSERTED else GateAction.UNSIGNALLED
+        if part.outcome is None:
+            return GateAction.DEFAULTED if self.mode is GateMode.PASS_ASSERTED else GateAction.UNSIGNALLED
+        return GateAction.PASSED if part.outcome is Outcome.PASS else GateAction.REJECTED
 
-    def _remember(self, part: _Part, outcome: GateOutcome) -> None:
+    def _remember(self, part: BeltPart, outcome: GateOutcome) -> None:
         self._decided.append((part, outcome))
         if len(self._decided) > self._remembered_parts:
             forgotten, _ = self._decided.popleft()

@@ -1,31 +1,44 @@
-"""The gate behind Modbus TCP: writes the RESULT and HEARTBEAT blocks, reads the ACK block."""
+"""The gate behind Modbus TCP: each block is one function-16 request."""
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from shared.clock import NS_PER_MS
-from shared.errors import SignalError, SignalTimeoutError, WireError
+from alerting.signals.handshake import DEFAULT_ACK_POLL_MS, DEFAULT_ACK_TIMEOUT_MS, BlockGateSignals
 from shared.modbus import DEFAULT_TIMEOUT_MS, ModbusRegisters
-from shared.plc import ACK, HEARTBEAT, RESULT, U16_MAX, Result, pack_result, unpack_acknowledge
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from shared.clock import Clock
-    from shared.domain import Signal
-    from shared.plc import Accepted, Acknowledge, Delivery
-
-DEFAULT_ACK_TIMEOUT_MS: Final = 100.0
-DEFAULT_ACK_POLL_MS: Final = 2.0
+    from shared.plc import Block
 
 
-class ModbusGateSignals:
-    """Signals to the PLC at `url` (`modbus://HOST:PORT`).
+class ModbusBlocks:
+    """The blocks as holding registers at their addresses."""
 
-    `request_timeout_ms` bounds connecting and each request; `ack_timeout_ms` bounds the wait for the PLC's program to
-    look at a written result, which is polled every `ack_poll_ms`. One signal is under way at a time, because the PLC
-    acknowledges only the last; heartbeats pass between its requests.
-    """
+    def __init__(self, url: str, *, timeout_ms: float = DEFAULT_TIMEOUT_MS) -> None:
+        self._registers = ModbusRegisters(url, timeout_ms=timeout_ms)
+
+    async def open(self) -> int:
+        """Connect unless connected; return the number of this connection."""
+        return await self._registers.open()
+
+    async def read(self, block: Block) -> list[int]:
+        """Read the block in one request."""
+        return await self._registers.read(block.address, block.count)
+
+    async def write(self, block: Block, values: Sequence[int]) -> None:
+        """Write the block in one request."""
+        await self._registers.write(block.address, values)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._registers.close()
+
+
+class ModbusGateSignals(BlockGateSignals):
+    """Signals to the PLC at `url` (`modbus://HOST:PORT`); `request_timeout_ms` bounds connecting and each request."""
 
     def __init__(
         self,
@@ -36,84 +49,5 @@ class ModbusGateSignals:
         ack_timeout_ms: float = DEFAULT_ACK_TIMEOUT_MS,
         ack_poll_ms: float = DEFAULT_ACK_POLL_MS,
     ) -> None:
-        self._url = url
-        self._clock = clock
-        self._ack_timeout_ms = ack_timeout_ms
-        self._ack_poll_s = ack_poll_ms / 1000
-        self._registers = ModbusRegisters(url, timeout_ms=request_timeout_ms)
-        self._sending = asyncio.Lock()
-        self._beating = asyncio.Lock()
-        # What the PLC was last known to hold, and on which connection that was learned.
-        self._toggle: tuple[int, int] | None = None
-        self._beat: tuple[int, int] | None = None
-
-    async def open(self) -> Accepted:
-        """Connect unless connected, and return the PLC's last accepted result."""
-        async with self._sending:
-            connection = await self._registers.open()
-            seen = await self._acknowledge()
-            self._toggle = (connection, seen.toggle)
-            return seen.accepted
-
-    async def send(self, signal: Signal) -> Delivery:
-        """Write the RESULT block once, then wait until the ACK block echoes its sequence and toggle."""
-        result = Result.of(signal)
-        async with self._sending:
-            connection = await self._registers.open()
-            toggle = 1 - await self._last_toggle(connection)
-            self._toggle = None  # unknown from here on, unless the PLC echoes it
-            await self._registers.write(RESULT.address, pack_result(result, toggle))
-            delivery = await self._acknowledged(result.sequence, toggle)
-            self._toggle = (connection, toggle)
-            return delivery
-
-    async def last_accepted(self) -> Accepted:
-        """Return the PLC's last accepted result."""
-        return (await self._acknowledge()).accepted
-
-    async def beat(self) -> None:
-        """Write the next heartbeat count; after a reconnect it goes on from the count that the PLC holds."""
-        async with self._beating:
-            connection = await self._registers.open()
-            if self._beat is None or self._beat[0] != connection:
-                held = (await self._registers.read(HEARTBEAT.address, HEARTBEAT.count))[0]
-            else:
-                held = self._beat[1]
-            self._beat = None
-            counter = (held + 1) & U16_MAX
-            await self._registers.write(HEARTBEAT.address, [counter])
-            self._beat = (connection, counter)
-
-    async def close(self) -> None:
-        """Close the connection."""
-        await self._registers.close()
-
-    async def _last_toggle(self, connection: int) -> int:
-        if self._toggle is not None and self._toggle[0] == connection:
-            return self._toggle[1]
-        return (await self._acknowledge()).toggle
-
-    async def _acknowledged(self, sequence: int, toggle: int) -> Delivery:
-        give_up_ns = self._clock.monotonic_ns() + round(self._ack_timeout_ms * NS_PER_MS)
-        while True:
-            try:
-                seen = await self._acknowledge()
-            except SignalError as error:
-                raise self._unconfirmed(sequence, error.problem) from error
-            if seen.status is not None and (seen.sequence, seen.toggle) == (sequence, toggle):
-                return seen.status
-            if self._clock.monotonic_ns() >= give_up_ns:
-                raise self._unconfirmed(sequence, f"no acknowledge within {self._ack_timeout_ms:g} ms")
-            await self._clock.sleep(self._ack_poll_s)
-
-    async def _acknowledge(self) -> Acknowledge:
-        registers = await self._registers.read(ACK.address, ACK.count)
-        try:
-            return unpack_acknowledge(registers)
-        except WireError as error:
-            raise SignalError(f"{self._url} holds no ACK block: {error}", "Check the PLC's register map.") from error
-
-    def _unconfirmed(self, sequence: int, why: str) -> SignalTimeoutError:
-        return SignalTimeoutError(
-            f"{self._url} did not acknowledge result {sequence}: {why}", "Ask the PLC what it accepted last."
-        )
+        blocks = ModbusBlocks(url, timeout_ms=request_timeout_ms)
+        super().__init__(blocks, clock, name=url, ack_timeout_ms=ack_timeout_ms, ack_poll_ms=ack_poll_ms)

@@ -1,24 +1,32 @@
-"""One suite for every adapter of the gate's port: what holds in memory holds over Modbus TCP."""
+"""One suite for every adapter of the gate's port: what holds in memory holds over Modbus TCP, OPC UA and MQTT."""
 
 from __future__ import annotations
 
+import itertools
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from alerting.plc_sim.gate_log import GateAction
+from alerting.plc_sim.mqtt import MqttPlcServer
+from alerting.plc_sim.opcua import OpcUaPlcServer
+from alerting.plc_sim.plc import SimulatedPlc
 from alerting.plc_sim.server import PlcServer
 from alerting.plc_sim.simulator import GateSimulator
 from alerting.signals.base import Accepted, Delivery, GateSignals
 from alerting.signals.memory import MemoryGateSignals
 from alerting.signals.modbus import ModbusGateSignals
+from alerting.signals.mqtt import MqttGateSignals
+from alerting.signals.opcua import OpcUaGateSignals
 from shared.clock import NS_PER_S, ManualClock, SystemClock
 from shared.domain import GateMode, Outcome, Signal
 from shared.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+_RIGS = itertools.count()
 
 
 class Rig:
@@ -44,15 +52,25 @@ class Rig:
 
 
 @asynccontextmanager
-async def make_rig(adapter: str, mode: GateMode = GateMode.PASS_ASSERTED) -> AsyncIterator[Rig]:
+async def make_rig(adapter: str, mqtt_url: str | None, mode: GateMode = GateMode.PASS_ASSERTED) -> AsyncIterator[Rig]:
     """Start a line behind the named adapter."""
     rig = Rig(mode)
     if adapter == "memory":
         yield rig
         return
-    server = PlcServer(rig.gate, scan_ms=1, clock=SystemClock())
+    clock = SystemClock()
+    server: SimulatedPlc
+    match adapter:
+        case "modbus":
+            server = PlcServer(rig.gate, scan_ms=1, clock=clock)
+        case "opcua":
+            server = OpcUaPlcServer(rig.gate, scan_ms=1, clock=clock)
+        case _:
+            url = f"{mqtt_url}?prefix=contract/{next(_RIGS)}"
+            server = MqttPlcServer(rig.gate, url, scan_ms=1, clock=clock)
     await server.start()
-    rig.signals = ModbusGateSignals(server.url, SystemClock(), request_timeout_ms=5_000, ack_timeout_ms=5_000)
+    kinds = {"modbus": ModbusGateSignals, "opcua": OpcUaGateSignals, "mqtt": MqttGateSignals}
+    rig.signals = kinds[adapter](server.url, clock, request_timeout_ms=5_000, ack_timeout_ms=5_000)
     try:
         yield rig
     finally:
@@ -60,16 +78,22 @@ async def make_rig(adapter: str, mode: GateMode = GateMode.PASS_ASSERTED) -> Asy
         await server.stop()
 
 
-@pytest.fixture(params=["memory", "modbus"])
+@pytest.fixture
+def broker(adapter: str, request: pytest.FixtureRequest) -> str | None:
+    """Give the broker's address to the adapter that needs one."""
+    return str(request.getfixturevalue("mqtt_url")) if adapter == "mqtt" else None
+
+
+@pytest.fixture(params=["memory", "modbus", "opcua", pytest.param("mqtt", marks=pytest.mark.mqtt)])
 def adapter(request: pytest.FixtureRequest) -> str:
     """Name the adapter under test."""
     return str(request.param)
 
 
 @pytest.fixture
-async def rig(adapter: str) -> AsyncIterator[Rig]:
+async def rig(adapter: str, broker: str | None) -> AsyncIterator[Rig]:
     """Start a line whose gate rests on reject."""
-    async with make_rig(adapter) as started:
+    async with make_rig(adapter, broker) as started:
         yield started
 
 
@@ -135,9 +159,9 @@ async def test_signals_that_do_not_fit_are_refused_before_anything_is_written(ri
     assert rig.gate.counters().unknown_part == 0
 
 
-async def test_beats_keep_the_line_running(adapter: str) -> None:
+async def test_beats_keep_the_line_running(adapter: str, broker: str | None) -> None:
     """A gate that rests open runs while somebody beats, and holds the line when nobody does."""
-    async with make_rig(adapter, GateMode.REJECT_ASSERTED) as rig:
+    async with make_rig(adapter, broker, GateMode.REJECT_ASSERTED) as rig:
         assert rig.gate.counters().line_stopped
         for _ in range(4):
             await rig.signals.beat()

@@ -41,7 +41,7 @@ u64s = st.integers(0, U64_MAX)
 results = st.builds(Result, u32s, part_ids, outcomes, u64s)
 accepted = st.just(Accepted()) | st.builds(Accepted, u32s, part_ids, outcomes)
 acknowledges = st.builds(Acknowledge, accepted, st.none() | st.sampled_from(Delivery), u32s, toggles)
-counters = st.builds(PlcCounters, *([u32s] * 14), st.booleans(), st.sampled_from(GateMode))
+counters = st.builds(PlcCounters, *([u32s] * 14), st.booleans(), st.sampled_from(GateMode), u32s, u32s, st.booleans())
 
 
 @given(results, toggles)

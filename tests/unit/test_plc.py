@@ -9,7 +9,6 @@ from shared.errors import ConfigError, WireError
 from shared.plc import (
     ACK,
     BLOCKS,
-    COUNTERS,
     RESULT,
     Accepted,
     Acknowledge,
@@ -81,7 +80,7 @@ def test_senseless_registers_are_refused() -> None:
     with pytest.raises(WireError, match="status 9"):
         unpack_acknowledge([0] * 19 + [9] + [0] * 3)
     with pytest.raises(WireError, match="gate mode 7"):
-        unpack_counters([0] * (COUNTERS.count - 1) + [7])
+        unpack_counters([0] * 31 + [7] + [0] * 6)
 
 
 def test_a_fresh_plc_has_accepted_nothing() -> None:

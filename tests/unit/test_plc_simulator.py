@@ -278,7 +278,15 @@ def test_the_gate_log_is_one_json_line_for_each_outcome(tmp_path: Path) -> None:
     lines = (tmp_path / "gate.jsonl").read_text().splitlines()
     log.close()
     assert [json.loads(line) for line in lines] == [
-        {"part_id": "p", "action": "passed", "at_ns": 5, "sequence": 1, "outcome": "PASS", "barred": False}
+        {
+            "part_id": "p",
+            "action": "passed",
+            "at_ns": 5,
+            "sequence": 1,
+            "outcome": "PASS",
+            "barred": False,
+            "crowded": False,
+        }
     ]
 
 

@@ -1,0 +1,133 @@
+"""Which gate and which listeners the settings choose."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import httpx2
+import pytest
+
+from alerting.service import AlertingService
+from alerting.signals.absent import AbsentGateSignals
+from alerting.signals.gpio import GpioGateSignals
+from alerting.signals.http import HttpPoster
+from alerting.signals.modbus import ModbusGateSignals
+from alerting.signals.mqtt import MqttGateSignals
+from alerting.signals.opcua import OpcUaGateSignals
+from alerting.signals.sink import DecisionFeed
+from alerting.signals.webhook import Webhook
+from deploy.roles.alerting import WithSinks, make_signals
+from shared.bus.memory import MemoryBus
+from shared.clock import SystemClock
+from shared.domain import Decision, GateMode, Outcome
+from shared.errors import ConfigError
+from shared.settings import LineSettings, SignalSettings, from_dict
+from shared.wire import encode
+
+CLOCK = SystemClock()
+
+
+def line(url: str, *, photo_eye: bool = False, gate: GateMode = GateMode.PASS_ASSERTED) -> LineSettings:
+    """Make a line with a gate at `url`."""
+    return LineSettings(gate=gate, signal=SignalSettings.model_validate({"url": url, "photo_eye": photo_eye}))
+
+
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [
+        ("none", AbsentGateSignals),
+        ("modbus://plc", ModbusGateSignals),
+        ("opcua://plc", OpcUaGateSignals),
+        ("mqtt://broker?prefix=line-1", MqttGateSignals),
+        ("mqtts://broker", MqttGateSignals),
+        ("gpio://gpiochip0?reject=17&ready=18", GpioGateSignals),
+    ],
+)
+async def test_the_address_chooses_the_gate(url: str, kind: type) -> None:
+    """Each scheme has its adapter, which connects to nothing before it is opened."""
+    assert type(make_signals(line(url), CLOCK)) is kind
+
+
+@pytest.mark.parametrize("url", ["plc:502", "http://plc", "opc.tcp://plc"])
+def test_other_addresses_are_refused(url: str) -> None:
+    """An address of no adapter is an error with all that there are."""
+    with pytest.raises(ConfigError, match="Use modbus://HOST:PORT, opcua://"):
+        make_signals(line(url), CLOCK)
+
+
+def test_a_photo_eye_of_ours_needs_modbus() -> None:
+    """Where nobody would hear of the parts, the settings are refused at the start."""
+    with pytest.raises(ConfigError, match="for modbus:// alone"):
+        make_signals(line("opcua://plc", photo_eye=True), CLOCK)
+
+
+def test_a_missing_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installation without the extra says what to install."""
+    monkeypatch.setitem(sys.modules, "asyncua", None)
+    monkeypatch.delitem(sys.modules, "alerting.signals.opcua", raising=False)
+    monkeypatch.delitem(sys.modules, "shared.opcua", raising=False)
+    with pytest.raises(ConfigError, match=r"'asyncua'.*linewarden\[alerting\]"):
+        make_signals(line("opcua://plc"), CLOCK)
+
+
+async def test_decisions_on_the_bus_reach_a_webhook_past_the_gate() -> None:
+    """What is on the topic of decisions is posted, and a message that is none costs no other."""
+    bus = MemoryBus(CLOCK)
+    topics = from_dict({}).topics
+    await bus.ensure_topics({topics.decisions: 1})
+    posted: list[bytes] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        posted.append(request.content)
+        return httpx2.Response(204)
+
+    hook = Webhook(HttpPoster("https://mes/hook", transport=httpx2.MockTransport(answer)), CLOCK, secret=b"s" * 16)
+    feed = DecisionFeed([hook], bus=bus, topics=topics, member="alerting-0", clock=CLOCK)
+    stop = asyncio.Event()
+    running = asyncio.create_task(feed.run(stop))
+    while not running.done() and not posted:
+        for value in (b"no message", encode(Decision("line", "p", Outcome.PASS, "good", 2.0, (), 1, 2, 3))):
+            await bus.publish(topics.decisions, value, key=None, partition=0)
+        await asyncio.sleep(0.01)
+    stop.set()
+    await running
+    assert b'"part_id":"p"' in posted[0]
+    await bus.close()
+
+
+async def test_what_fails_beside_the_gate_leaves_the_gate_alone() -> None:
+    """A listener that breaks is told in the log, and the service serves on."""
+    bus = MemoryBus(CLOCK)
+    served: list[bool] = []
+
+    class BrokenFeed(DecisionFeed):
+        async def run(self, stop: asyncio.Event) -> None:  # noqa: ARG002
+            raise RuntimeError("a bug")
+
+    class Serving(AlertingService):
+        def __init__(self) -> None:
+            """Need nothing."""
+
+        async def run(self, stop: asyncio.Event) -> None:
+            await stop.wait()
+            served.append(True)
+
+    feed = BrokenFeed([], bus=bus, topics=from_dict({}).topics, member="alerting-0", clock=CLOCK)
+    stop = asyncio.Event()
+    running = asyncio.create_task(WithSinks(Serving(), feed).run(stop))
+    await asyncio.sleep(0)
+    stop.set()
+    await running
+    assert served == [True]
+    await bus.close()
+
+
+def test_a_webhook_s_secret_is_never_printed() -> None:
+    """Settings show stars, and a secret that is too short is refused."""
+    hook = {"url": "https://mes/hook?token=t0p", "secret": "0123456789abcdef"}
+    settings = from_dict({"alerting": {"webhook": hook}})
+    assert "0123456789abcdef" not in repr(settings)
+    assert "t0p" not in repr(settings)
+    with pytest.raises(ConfigError, match="secret"):
+        from_dict({"alerting": {"webhook": {**hook, "secret": "short"}}})
