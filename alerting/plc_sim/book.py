@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class PartBook:
-    """Parts by their ids. The last `remembered` decided ones are kept, so that a late result is known for what it is."""
+    """Parts by their ids. The last `remembered` decided ones are kept: a late result is then known for what it is."""
 
     def __init__(self, remembered: int) -> None:
         self._remembered = remembered
