@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -66,7 +66,7 @@ MAY_HAVE_LANDED: Final[dict[type[Exception], bool | None]] = {
 class OpcUaAddress:
     """A server's endpoint, with its user if it needs one, and how a block's node is called there."""
 
-    endpoint: str
+    endpoint: str = field(repr=False)
     node: str = DEFAULT_NODE
 
     def node_of(self, block: str) -> str:

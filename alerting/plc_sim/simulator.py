@@ -6,11 +6,11 @@ judged by where its part is at that instant.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from alerting.plc_sim.actuator import BeltPart, GateMachine
+from alerting.plc_sim.book import PartBook
 from alerting.plc_sim.chute import Chute, ChuteSettings
 from alerting.plc_sim.conveyor import Conveyor
 from alerting.plc_sim.counting import COUNTED_AS, REFUSALS, CountName
@@ -76,7 +76,6 @@ class GateSimulator:
         self._stops_line = (
             mode is GateMode.REJECT_ASSERTED if stop_on_heartbeat_loss is None else stop_on_heartbeat_loss
         )
-        self._remembered_parts = remembered_parts
         self._max_on_belt = max_on_belt
         self._on_outcome = on_outcome
         self._on_fate = on_fate
@@ -89,8 +88,7 @@ class GateSimulator:
         self._behind_ns = 0
         self.held = False  # by whoever owns the line, as with its stop button
         self._drive = GateDrive(self._belt, self.machine, mode)
-        self._known: dict[str, BeltPart] = {}
-        self._decided: deque[tuple[BeltPart, GateOutcome]] = deque()
+        self._book = PartBook(remembered_parts)
         self._counters = PlcCounters(mode=mode)
         self._accepted = Accepted()
         self._eye_counts: int | None = None
@@ -126,7 +124,7 @@ class GateSimulator:
 
     def outcomes(self) -> tuple[GateOutcome, ...]:
         """Return the remembered gate outcomes, oldest first."""
-        return tuple(outcome for _, outcome in self._decided)
+        return self._book.outcomes()
 
     def photo_eye(self, part_id: str, gate_at_ns: int) -> None:
         """Take note of a part that reaches the gate at UTC `gate_at_ns` if the line keeps running.
@@ -135,12 +133,12 @@ class GateSimulator:
         under a used identity: no result can be known to be its own, so it never passes.
         """
         self.tick()
-        known = self._known.get(part_id)
+        known = self._book.find(part_id)
         if known is not None and known.gate_at_ns == gate_at_ns:
             return
         full = len(self._belt) >= self._max_on_belt
         part = BeltPart(part_id, gate_at_ns, barred=known is not None or full, loaded_ran_ns=self._belt.ran_ns)
-        self._take(part, known)
+        self._take(part)
         self._belt.load(part, 0 if full else gate_at_ns - self.clock.utc_ns())
         self._decide_arrivals()
 
@@ -155,10 +153,10 @@ class GateSimulator:
         self._eye_counts = counts
         self.part_number = part.number
         part_id = str(part.number)
-        known = self._known.get(part_id)
+        known = self._book.find(part_id)
         full = len(self._belt) >= self._max_on_belt
         seen = BeltPart(part_id, self.clock.utc_ns(), barred=known is not None or full, loaded_ran_ns=part.at_ns)
-        self._take(seen, known)
+        self._take(seen)
         self._belt.load_seen(seen, 0.0 if full else self.machine.distance_mm, seen_mm=part.seen_mm)
         if self.on_seen is not None:
             self.on_seen(part_id)
@@ -166,12 +164,11 @@ class GateSimulator:
     def result(self, result: Result) -> Delivery:
         """Judge a result that was read whole; only an ACCEPTED one changes what the gate will do."""
         self.tick()
-        known = self._known.get(result.part_id)
-        delivery = judge(result, known, accepted_sequence=self._accepted.sequence, utc_ns=self.clock.utc_ns())
-        if delivery is not Delivery.ACCEPTED:
+        part = self._book.find(result.part_id)
+        delivery = judge(result, part, accepted_sequence=self._accepted.sequence, utc_ns=self.clock.utc_ns())
+        if part is None or delivery is not Delivery.ACCEPTED:
             self._count(REFUSALS[delivery])
             return delivery
-        part = self._known[result.part_id]
         part.sequence, part.outcome = result.sequence, result.outcome
         self._accepted = Accepted(result.sequence, result.part_id, result.outcome)
         return delivery
@@ -229,10 +226,8 @@ class GateSimulator:
                 break
         self._behind_ns = 0
 
-    def _take(self, part: BeltPart, known: BeltPart | None) -> None:
-        if known is None:
-            self._known[part.part_id] = part
-        else:
+    def _take(self, part: BeltPart) -> None:
+        if not self._book.loaded(part):
             self._count("reached_twice")
         self._count("parts")
 
@@ -257,7 +252,7 @@ class GateSimulator:
                 part.barred,
                 crowded,
             )
-            self._remember(part, outcome)
+            self._book.decided(part, outcome)
             if self._on_outcome is not None:
                 self._on_outcome(outcome)
         for fate in self._drive.rest():
@@ -270,13 +265,6 @@ class GateSimulator:
         if part.outcome is None:
             return GateAction.DEFAULTED if self.mode is GateMode.PASS_ASSERTED else GateAction.UNSIGNALLED
         return GateAction.PASSED if part.outcome is Outcome.PASS else GateAction.REJECTED
-
-    def _remember(self, part: BeltPart, outcome: GateOutcome) -> None:
-        self._decided.append((part, outcome))
-        if len(self._decided) > self._remembered_parts:
-            forgotten, _ = self._decided.popleft()
-            if self._known.get(forgotten.part_id) is forgotten:
-                del self._known[forgotten.part_id]
 
     def _count(self, name: CountName) -> None:
         self._counters = replace(self._counters, **{name: getattr(self._counters, name) + 1})

@@ -48,6 +48,7 @@ def test_opcua_addresses() -> None:
     """An OPC UA address names a host, and may name a port, a path, a user and how the nodes are called."""
     assert parse_opcua_url("opcua://10.0.0.5") == OpcUaAddress("opc.tcp://10.0.0.5:4840")
     assert parse_opcua_url("opcua://me:pw@plc:4841/line") == OpcUaAddress("opc.tcp://me:pw@plc:4841/line")
+    assert "pw" not in repr(parse_opcua_url("opcua://me:pw@plc"))
     siemens = parse_opcua_url('opcua://plc?node=ns=3;s="Gate"."{block}"')
     assert siemens.node_of("Result") == 'ns=3;s="Gate"."Result"'
 
