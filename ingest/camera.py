@@ -23,7 +23,7 @@ from shared import metrics
 from shared.camera_settings import CameraSettings
 from shared.clock import NS_PER_MS, Clock, wait_event
 from shared.domain import CameraState, Picture
-from shared.errors import ConfigError, LinewardenError, LossCause, SignalError, SourceUnavailableError
+from shared.errors import ConfigError, DataError, LinewardenError, LossCause, SignalError, SourceUnavailableError
 from shared.log import Logger
 from shared.settings import Settings
 
@@ -103,6 +103,9 @@ class Camera:
                         await self._take(shot, outbox)
                 except SourceUnavailableError as error:
                     lost = error
+                except DataError:
+                    # A file that is damaged is so the next time, too.
+                    raise
                 except LinewardenError as error:
                     if not self._proven:
                         raise
