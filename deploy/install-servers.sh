@@ -1,7 +1,8 @@
 #!/bin/sh
 # Install what the tests and `linewarden dev up` need beside Python: Redis, Java and Maven (for Kafka), GStreamer's RTSP
-# server, Aravis with its software camera and what its Python binding is built with, and Helm, which Go builds. Debian and its relatives; can be run again at any time. What cannot be had is told in
-# a line; the exit status is then 0, so that a workstation goes on with what it has, or 1 where CI=true.
+# server, Aravis with its software camera and what its Python binding is built with, and Helm, which Go builds. Debian
+# and its relatives; can be run again at any time. What cannot be had is told in a line; the exit status is then 0, so
+# that a workstation goes on with what it has, or 1 where CI=true.
 set -u
 
 root=$(cd "$(dirname "$0")/.." && pwd)
