@@ -13,7 +13,7 @@ from rich.text import Text
 
 from deploy.cli_options import UNSOUND, check_writable, set_log_level
 from shared.camera_settings import CameraSettings
-from shared.errors import ConfigError, LinewardenError
+from shared.errors import LinewardenError
 from shared.redaction import redact_address
 
 cameras = typer.Typer(help="Which cameras are there, what they send, and what is wrong with it.", no_args_is_help=True)
@@ -135,14 +135,9 @@ def _named(camera: CameraSettings) -> Text:
 
 
 def _discovered() -> Table | str:
-    try:
-        from ingest.sources.gige.discovery import discover
-    except ImportError:
-        return "GigE Vision cameras are not looked for: install Aravis and the extra `gige` (docs/cameras.md)."
-    try:
-        found = discover()
-    except ConfigError as error:
-        return str(error)
+    from ingest.sources.gige.discovery import discover
+
+    found = discover()
     if not found:
         return "No GigE Vision camera answers on this host's networks."
     table = Table(title="GigE Vision", title_justify="left", show_edge=False)

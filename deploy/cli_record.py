@@ -8,14 +8,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from deploy.cli_options import UNSOUND
+from deploy.cli_cameras import Address, CameraName, Config
+from deploy.cli_options import UNSOUND, set_log_level
 
 
 def record_camera(
-    config: Annotated[Path, typer.Option("--config", help="The line's settings, a TOML file.")],
     out: Annotated[Path, typer.Option(help="The recording, a new .mcap file.")],
-    line: Annotated[str | None, typer.Option(help="Which line, where the settings have several.")] = None,
-    camera: Annotated[str | None, typer.Option(help="Which camera, where there are several.")] = None,
+    address: Address = None,
+    config: Config = None,
+    camera: CameraName = None,
     seconds: Annotated[float | None, typer.Option(help="End after so long.", min=0.001)] = None,
     frames: Annotated[int | None, typer.Option(help="End after so many exposures.", min=1)] = None,
 ) -> None:
@@ -27,13 +28,13 @@ def record_camera(
     from deploy.model_making import needs_extra
 
     with needs_extra("ingest"):
+        from deploy.cameras.target import chosen
         from deploy.recording import RecordOptions, record
     from shared.clock import SystemClock
 
-    recorded = record(
-        RecordOptions(config=config, out=out, line=line, camera=camera, seconds=seconds, frames=frames),
-        SystemClock(),
-    )
+    set_log_level("info")
+    line, settings = chosen(address, config, camera)
+    recorded = record(line, settings, RecordOptions(out, seconds=seconds, frames=frames), SystemClock())
     console = Console()
     for text in recorded.lines():
         console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,9 +17,9 @@ from ingest.sources.base import Shot, Source
 from shared import log
 from shared.camera_settings import CameraSettings
 from shared.clock import NS_PER_S, Clock, wait_event
-from shared.errors import ConfigError, DataError, SourceUnavailableError
+from shared.errors import DataError, SourceUnavailableError
 from shared.lifecycle import stop_on_signals
-from shared.settings import LineSettings, load
+from shared.settings import LineSettings
 
 _QUEUE_BYTES: Final = 256 * 1024 * 1024
 _PAUSE_S: Final = 1.0
@@ -29,12 +28,9 @@ _MIB: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class RecordOptions:
-    """What is recorded, where to, and for how long; without an end, until the source ends or somebody stops it."""
+    """Where a camera is recorded to, and for how long; without an end, until the source ends or somebody stops it."""
 
-    config: Path
     out: Path
-    line: str | None = None
-    camera: str | None = None
     seconds: float | None = None
     frames: int | None = None
 
@@ -80,27 +76,13 @@ class _Tally:
         self.without_pixels += shot.pixels is None
 
 
-def record(options: RecordOptions, clock: Clock) -> Recorded:
+def record(line: LineSettings, camera: CameraSettings, options: RecordOptions, clock: Clock) -> Recorded:
     """Record to the end.
 
-    Raises `ConfigError` for settings or a file that cannot be used, and what the source's `open` raises. A camera that
-    goes away later is tried again until the end.
+    Raises `ConfigError` for a file that cannot be used, and what the source's `open` raises. A camera that goes away
+    later is tried again until the end.
     """
-    settings = load(options.config)
-    log.configure(settings.log.level, json=settings.log.format == "json")
-    line, camera = choose(settings.lines, options.line, options.camera)
     return asyncio.run(_record(options, line, camera, clock))
-
-
-def choose(lines: Sequence[LineSettings], line: str | None, camera: str | None) -> tuple[LineSettings, CameraSettings]:
-    """Return the one camera of these names; raises `ConfigError` naming all there are when it is none, or several."""
-    every = [(one, other) for one in lines for other in one.cameras]
-    found = [(one, other) for one, other in every if line in {None, one.name} and camera in {None, other.name}]
-    if len(found) != 1:
-        names = ", ".join(f"--line {one.name} --camera {other.name}" for one, other in every)
-        problem = "several cameras could be recorded" if found else "no camera of the settings has these names"
-        raise ConfigError(problem, f"Choose one: {names}.")
-    return found[0]
 
 
 async def _record(options: RecordOptions, line: LineSettings, camera: CameraSettings, clock: Clock) -> Recorded:

@@ -72,6 +72,7 @@ class Camera:
         self._sequence = 0
         self._last_at_ns: int | None = None
         self._proven = False
+        self._fits = False
         self._up = False
         self._doubled = 0
         self._unidentified = 0
@@ -203,9 +204,9 @@ class Camera:
         if isinstance(prepared, str):
             self._bad(prepared.removeprefix(BAD_PICTURE))
             return None, prepared
-        if not self._proven:
+        if not self._fits:
             self._check_size(prepared)
-            self._proven = True
+            self._proven = self._fits = True
         if self._health.good(self._clock.monotonic_ns()):
             self._announcer.report(CameraState.ONLINE, "", "it sends good pictures")
         return prepared, None

@@ -220,7 +220,7 @@ def innermost(error: BaseException | None) -> BaseException | None:
 
 async def encoded(raw: Sequence[weakref.ref[NDArray[np.uint8]]]) -> None:
     """Wait until nobody holds any of these pictures as pixels."""
-    await eventually(lambda: gc.collect() >= 0 and not any(picture() is not None for picture in raw))
+    await eventually(lambda: gc.collect(0) >= 0 and not any(picture() is not None for picture in raw))
 
 
 def shots(count: int, pixels: NDArray[np.uint8] | None = PIXELS) -> list[Shot | Exception]:

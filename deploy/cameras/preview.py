@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 from rich.console import Console
 
-from deploy.cameras.observing import opened
+from deploy.cameras.observing import described, opened
 from deploy.cameras.terminal import in_terminal
 from deploy.roles.ingest import make_preparation
-from ingest.sources.base import Shot, Source
+from ingest.preparation import Preparation
+from ingest.sources.base import Source
 from shared.camera_settings import CameraSettings
 from shared.clock import SystemClock
 from shared.depth import in_eight_bits
@@ -27,12 +28,13 @@ _DEEP: Final = (".png", ".tif", ".tiff")
 
 async def preview(camera: CameraSettings, console: Console, *, out: Path | None, prepared: bool, step: bool) -> None:
     """Show one picture, or one after the other; SourceError when none comes within 10 s."""
+    preparation = make_preparation(camera)
     async with opened(camera, SystemClock()) as source:
         shown = 0
         while (picture := await _next(source)) is not None:
             shown += 1
             if prepared:
-                picture = await _as_sent(camera, picture)
+                picture = await _as_sent(preparation, picture)
             _show(picture, console, out)
             if not step or not await _go_on(console):
                 return
@@ -45,8 +47,8 @@ async def _next(source: Source) -> Picture | None:
     try:
         async with asyncio.timeout(_PATIENCE_S):
             while (shot := await source.read()) is not None:
-                if (pixels := _usable(shot)) is not None:
-                    return pixels
+                if shot.pixels is not None and shot.fault is None:
+                    return shot.pixels
                 faults.append("unreadable" if shot.fault is None else shot.fault.value)
     except TimeoutError:
         said = f": {', '.join(sorted(set(faults)))}" if faults else ""
@@ -56,12 +58,8 @@ async def _next(source: Source) -> Picture | None:
     return None
 
 
-def _usable(shot: Shot) -> Picture | None:
-    return shot.pixels if shot.fault is None else None
-
-
-async def _as_sent(camera: CameraSettings, picture: Picture) -> Picture:
-    sent = await make_preparation(camera).of(picture)
+async def _as_sent(preparation: Preparation, picture: Picture) -> Picture:
+    sent = await preparation.of(picture)
     if isinstance(sent, str):
         raise SourceError(f"the picture would not be sent: {sent}", "`linewarden cameras check` looks closer.")
     return sent
@@ -82,10 +80,7 @@ def _show(picture: Picture, console: Console, out: Path | None) -> None:
         except (OSError, cv2.error) as error:
             raise ConfigError(f"cannot write {str(out)!r}: {error}", "Give a .png or .jpg file.") from None
     where = "" if out is None else f", written to {out}"
-    kind = "grey" if picture.ndim == 2 else "colour"  # noqa: PLR2004
-    console.print(
-        f"{picture.shape[1]}x{picture.shape[0]} {kind}, {picture.dtype.itemsize * 8} bits{where}", markup=False
-    )
+    console.print(f"{described(picture)}{where}", markup=False)
 
 
 async def _go_on(console: Console) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Final
 
@@ -58,17 +59,18 @@ class Belt:
         """
         if not self._parts:
             self._parts.append(_Known(1, place))
-        nearest = min(self._parts, key=lambda part: abs(place - part.place))
+        at = bisect_left(self._parts, place, key=lambda part: part.place)
+        beside = self._parts[max(0, at - 1) : at + 1]
+        nearest = min(beside, key=lambda part: abs(place - part.place))
         if abs(place - nearest.place) <= _SAME * self._pitch:
             return nearest.number
-        behind = [part for part in self._parts if part.place < place]
-        last = behind[-1] if behind else None
-        if last is None:
+        if at == 0:
             return None
+        last = self._parts[at - 1]
         number = last.number + max(1, math.floor((place - last.place) / self._pitch + 0.5))
-        if len(behind) < len(self._parts) and number >= self._parts[len(behind)].number:
+        if at < len(self._parts) and number >= self._parts[at].number:
             return None
-        self._parts.insert(len(behind), _Known(number, place))
+        self._parts.insert(at, _Known(number, place))
         del self._parts[:-_REMEMBERED]
         return number
 

@@ -1,4 +1,4 @@
-"""What is measured of a picture before anybody judges it. Pure, and cheap: see docs/performance.md."""
+"""What is measured of a picture before anybody judges it. Pure, and cheap: see docs/cameras.md."""
 
 from __future__ import annotations
 

@@ -62,6 +62,7 @@ class RecordedSource:
         self._pacer = ReplayPacer(clock, speed)
         self._entries: Generator[bytes] | None = None
         self._played = 0
+        # One at a time: a file is not closed while it is read, though nobody waits for that any more.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="replay")
         self._log = get_logger("ingest")
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from deploy.camera_sources import make_source
-from deploy.recording import choose
+from deploy.cameras.target import chosen
 from ingest.recording.reading import measure
 from ingest.rendering.conveyor import ConveyorSettings, write_dataset
 from ingest.sources.base import Shot
@@ -20,7 +20,6 @@ from ingest.sources.pictures import find_pictures, read_picture
 from shared.camera_settings import CameraSettings
 from shared.clock import ManualClock
 from shared.errors import ConfigError
-from shared.settings import from_dict
 from tests.lines import eventually
 from tests.recordings import read
 
@@ -167,18 +166,24 @@ def test_a_file_that_is_there_is_not_replaced(tmp_path: Path, config: Path) -> N
     assert (tmp_path / "a.mcap").read_bytes() == b"precious"
 
 
-def test_one_of_several_cameras_is_chosen_by_its_names() -> None:
+def test_one_of_several_cameras_is_chosen_by_its_names(tmp_path: Path) -> None:
     """The error lists all of them when none or several are meant."""
-    lines = from_dict(
-        {
-            "lines": [
-                {"name": "a", "cameras": [{"name": "top"}, {"name": "side"}]},
-                {"name": "b", "cameras": [{"name": "top"}]},
-            ]
-        }
-    ).lines
-    for line, camera, expected in ((None, "side", "side"), ("b", None, "top"), ("a", "top", "top")):
-        assert choose(lines, line, camera)[1].name == expected
-    for line, camera in ((None, None), ("a", None), (None, "top"), ("c", None)):
-        with pytest.raises(ConfigError, match="--line a --camera side, --line b --camera top"):
-            choose(lines, line, camera)
+    config = tmp_path / "line.toml"
+    config.write_text(
+        "[[lines]]\nname = 'a'\n[[lines.cameras]]\nname = 'top'\n[[lines.cameras]]\nname = 'side'\n"
+        "[[lines]]\nname = 'b'\n[[lines.cameras]]\nname = 'top'\n",
+        encoding="utf-8",
+    )
+    for camera, expected in (("side", ("a", "side")), ("b/top", ("b", "top")), ("a/top", ("a", "top"))):
+        line, found = chosen(None, config, camera)
+        assert (line.name, found.name) == expected
+    for name in (None, "top", "c/top"):
+        with pytest.raises(ConfigError, match="a/top, a/side, b/top"):
+            chosen(None, config, name)
+
+
+def test_an_address_is_recorded_without_settings(tmp_path: Path) -> None:
+    """As the other commands about cameras take one."""
+    out = tmp_path / "a.mcap"
+    assert linewarden("record", "rendered", "--out", out, "--frames", "2").returncode == 0
+    assert measure(out).shots == 2

@@ -16,16 +16,15 @@ from alerting.service import AlertingService
 from alerting.signals.memory import MemoryGateSignals
 from deploy.adapters import Adapters, adapters_for
 from detector.service import DetectorService
-from ingest.part_register.base import AbsentPartRegister
 from ingest.photo_eye.memory import MemoryPhotoEye
-from ingest.preparation import Preparation
-from ingest.service import Equipment, IngestService
+from ingest.service import IngestService
 from ingest.sources.base import Shot
 from shared.clock import NS_PER_S, SystemClock
 from shared.domain import GateMode, NotInspected, Outcome
 from shared.errors import LossCause, SourceUnavailableError
 from shared.settings import from_dict
 from shared.store.redis import RedisStore
+from tests.equipment import equipped
 from tests.faults.test_messages import BrightnessModel, Line
 
 CLOCK = SystemClock()
@@ -77,12 +76,7 @@ async def running(adapters: Adapters, line: Line) -> AsyncIterator[IngestService
     start_ns = CLOCK.monotonic_ns() + NS_PER_S // 2
     cameras = {"left": Conveyor(start_ns, AWAY), "right": Conveyor(start_ns, range(0))}
     bus, payloads = adapters.bus, adapters.payloads
-    equipment = Equipment(
-        source=lambda camera: cameras[camera.name],
-        photo_eye=lambda _: MemoryPhotoEye(line.plc.photo_eye),
-        register=lambda _: AbsentPartRegister(),
-        preparation=lambda _: Preparation(),
-    )
+    equipment = equipped(lambda camera: cameras[camera.name], photo_eye=lambda: MemoryPhotoEye(line.plc.photo_eye))
     ingest = IngestService(settings, plan=plan.plan, bus=bus, payloads=payloads, clock=CLOCK, equipment=equipment)
     detector = DetectorService(settings, plan=plan, bus=bus, payloads=payloads, clock=CLOCK, model=BrightnessModel())
     alerting = AlertingService(

@@ -16,16 +16,15 @@ from alerting.service import AlertingService
 from alerting.signals.memory import MemoryGateSignals
 from deploy.adapters import adapters_for
 from detector.service import DetectorService
-from ingest.part_register.base import AbsentPartRegister
 from ingest.photo_eye.memory import MemoryPhotoEye
-from ingest.preparation import Preparation
-from ingest.service import Equipment, IngestService
+from ingest.service import IngestService
 from ingest.sources.base import Shot
 from shared.clock import SystemClock
 from shared.domain import CameraFinding, CaptureId, Decision, GateMode, NotInspected, Outcome
 from shared.settings import Settings, from_dict
 from shared.store.redis import RedisStore
 from shared.wire import Encoding, FrameMessage, decode
+from tests.equipment import equipped
 from tests.faults.test_messages import BrightnessModel, Line
 
 CLOCK = SystemClock()
@@ -124,12 +123,7 @@ class Works:
                 bus=adapters.bus,
                 payloads=adapters.payloads,
                 clock=CLOCK,
-                equipment=Equipment(
-                    source=lambda _: Album(ALBUM),
-                    photo_eye=lambda _: MemoryPhotoEye(plc.photo_eye),
-                    register=lambda _: AbsentPartRegister(),
-                    preparation=lambda _: Preparation(),
-                ),
+                equipment=equipped(lambda _: Album(ALBUM), photo_eye=lambda: MemoryPhotoEye(plc.photo_eye)),
             )
             detector = DetectorService(
                 settings,

@@ -10,14 +10,12 @@ import pytest
 from deploy.camera_sources import make_source
 from deploy.servers.gige import SoftwareCamera
 from detector.decode import decode_frame
-from ingest.part_register.base import AbsentPartRegister
-from ingest.photo_eye.absent import AbsentPhotoEye
-from ingest.preparation import Preparation
-from ingest.service import Equipment, IngestService
+from ingest.service import IngestService
 from shared.bus.memory import MemoryBus
 from shared.clock import SystemClock
 from shared.settings import from_dict
 from shared.wire import FrameMessage, decode
+from tests.equipment import equipped
 from tests.lines import read_all, topics_for
 from tests.outages import CuttableStore
 
@@ -42,12 +40,7 @@ async def test_a_cameras_pictures_reach_the_bus(tmp_path: Path) -> None:
         bus=bus,
         payloads=CuttableStore.embedded(),
         clock=clock,
-        equipment=Equipment(
-            source=lambda one: make_source(one, clock),
-            photo_eye=lambda _line: AbsentPhotoEye(),
-            register=lambda _line: AbsentPartRegister(),
-            preparation=lambda _camera: Preparation(),
-        ),
+        equipment=equipped(lambda one: make_source(one, clock)),
     )
     with SoftwareCamera(tmp_path):
         await asyncio.wait_for(service.run(asyncio.Event()), 20)

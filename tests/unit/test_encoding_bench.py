@@ -12,11 +12,13 @@ from typer.testing import CliRunner
 
 from deploy.cli import app
 from deploy.encoding_bench import QUALITIES, EncodingFigures, EncodingRow
-from deploy.sent_pictures import SentModel, Way, as_camera_gives
+from deploy.sent_pictures import _CAPTURE, SentModel, Way, as_camera_gives
+from detector.decode import decode_frame
 from detector.model.base import Inspection
 from detector.training.fit import train
+from ingest.encode import encode_pixels
 from shared.domain import AnomalyMap
-from shared.wire import Encoding
+from shared.wire import Encoding, FrameMessage
 from tests.plates import plate, write_plates
 
 if TYPE_CHECKING:
@@ -54,6 +56,20 @@ def test_a_model_is_shown_what_arrives(way: Way) -> None:
     assert sent.scores == [0.5, 0.5]
     assert len(sent.sizes_bytes) == len(sent.encode_ms) == len(sent.decode_ms) == 2
     assert sent.sizes_bytes[0] > 2 * sent.sizes_bytes[1]
+
+
+def test_a_jpeg_is_not_sent_on_its_own_grid_of_blocks() -> None:
+    """A picture that was a JPEG of the same quality changes as any other does."""
+    smooth = np.asarray(cv2.GaussianBlur(NOISE, (0, 0), 1.5), dtype=np.uint8)
+    payload = encode_pixels(smooth, Encoding.JPEG, jpeg_quality=80)
+    again = decode_frame(FrameMessage(_CAPTURE, Encoding.JPEG, 60, 40, 3), payload)
+
+    def changed(picture: Picture) -> float:
+        keeper = PictureKeeper()
+        SentModel(keeper, Way(Encoding.JPEG, 80)).inspect([picture])
+        return float(np.abs(keeper.shown[0].astype(int) - picture).mean())
+
+    assert changed(np.asarray(again, dtype=np.uint8)) > 0.7 * changed(smooth)
 
 
 def test_grey_files_are_sent_as_a_grey_camera_would() -> None:

@@ -15,27 +15,16 @@ def shot(number: int) -> Shot:
     return Shot(np.zeros((1, 1), np.uint8), number, trigger=number)
 
 
-async def test_an_exposure_that_overflows_is_told_as_lost() -> None:
-    """Beyond so many waiting pictures exposures lose theirs, keep their place and time, and are counted."""
+async def test_an_exposure_that_overflows_is_told_without_its_picture() -> None:
+    """Beyond so many waiting pictures the oldest lose theirs, keep their place and time, and are counted."""
     handover = Handover(asyncio.get_running_loop(), most_pictures=2)
     for number in range(4):
         handover.put(shot(number))
     got = [await handover.get() for _ in range(4)]
     assert [one.trigger for one in got] == [0, 1, 2, 3]
-    assert [one.fault for one in got] == [None, None, Fault.LOST, Fault.LOST]
-    assert [one.pixels is None for one in got] == [False, False, True, True]
-    assert handover.overflowed == 2
-    handover.put(shot(4))
-    assert (await handover.get()).fault is None
-
-
-async def test_shots_without_pictures_are_bounded_too() -> None:
-    """Beyond 10,000 waiting shots exposures are only counted."""
-    handover = Handover(asyncio.get_running_loop(), most_pictures=1)
-    for number in range(10_003):
-        handover.put(Shot(None, number, fault=Fault.LOST))
-    assert handover.dropped == 3
-    assert (await handover.get()).captured_at_ns == 0
+    assert [one.fault for one in got] == [Fault.OVERRUN, Fault.OVERRUN, None, None]
+    assert [one.pixels is None for one in got] == [True, True, False, False]
+    assert handover.counts == {"overrun": 2}
 
 
 async def test_a_failure_comes_after_what_was_handed_over() -> None:

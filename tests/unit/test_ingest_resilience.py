@@ -15,6 +15,7 @@ from shared.camera_settings import PartsSettings
 from shared.clock import NS_PER_MS, NS_PER_S
 from shared.domain import CameraReport, CameraState, NotInspected, Picture
 from shared.errors import ConfigError, LossCause, SourceUnavailableError
+from shared.wire import Encoding
 from tests.halls import PIXELS, Hall, Reel, on_line, shots
 from tests.lines import CAMERA
 
@@ -85,7 +86,9 @@ async def test_a_camera_that_hangs_when_it_is_opened_holds_up_no_other() -> None
     await hall.start()
     await hall.clock.advance(1)
     assert len(await hall.announced()) == 10
-    hall.serving.cancel()  # type: ignore[union-attr]
+    assert hall.serving is not None
+    hall.serving.cancel()
+    await asyncio.wait({hall.serving})
 
 
 async def test_pictures_of_another_size_end_no_service() -> None:
@@ -116,6 +119,22 @@ async def test_a_camera_that_refuses_its_settings_later_is_lost_and_told() -> No
     await hall.ended()
     assert len({part.part_id for part in await hall.announced()}) > 200
     assert states_of(hall, "left")[-1] == (CameraState.OFFLINE, "refused")
+
+
+async def test_a_camera_that_comes_late_with_frames_too_large_is_told_and_ends_no_other() -> None:
+    """At the start they would be an error; by now others run."""
+    hall = Hall("left", "right", encoding=Encoding.RAW)
+    large = np.zeros((2_048, 2_448, 3), dtype=np.uint8)
+    hall.sources["left"] = Reel(hall.clock, [ConnectionRefusedError(), Shot(large, 0, 1)], numbers_parts=True)
+    hall.sources["right"] = Reel(hall.clock, numbered(*range(1, 200)), numbers_parts=True)
+    await hall.start()
+    await hall.clock.advance(1)
+    hall.stop.set()
+    await hall.clock.advance(1)
+    await hall.ended()
+    assert len({part.part_id for part in await hall.announced()}) > 50
+    assert states_of(hall, "left")[-1] == (CameraState.OFFLINE, "refused")
+    assert "bus.max_message_bytes" in [report for report in hall.bus.reports if report.camera == "left"][-1].text
 
 
 @pytest.mark.parametrize("age_ms", [100, 900])

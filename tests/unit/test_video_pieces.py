@@ -14,7 +14,7 @@ from ingest.sources.video.errors import map_error
 from ingest.sources.video.integrity import Integrity
 from ingest.sources.video.reported_time import ReportedTime
 from ingest.sources.video.slates import SlateReader
-from ingest.sources.video.waiting import Waiting
+from ingest.sources.waiting import Waiting
 from shared.clock import NS_PER_MS
 from shared.errors import LossCause
 from shared.log import get_logger

@@ -81,8 +81,7 @@ class Session:
         """What was counted since the session began."""
         counts = Counter(self._counts)
         counts.update(self._statistics)
-        counts["frames_overflowed"] += self._handover.overflowed
-        counts["frames_dropped"] += self._handover.dropped
+        counts.update(self._handover.counts)
         return counts
 
     def trigger(self) -> None:

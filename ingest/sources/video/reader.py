@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from ingest.sources.base import Shot
 from ingest.sources.video.decoded import Decoded, Pictures
-from ingest.sources.video.waiting import Waiting
+from ingest.sources.waiting import Waiting
 from shared.clock import Clock
 from shared.errors import SourceError
 

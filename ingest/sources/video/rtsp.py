@@ -12,7 +12,7 @@ from ingest.sources.video.errors import stalled
 from ingest.sources.video.exposures import Exposures, new_counts
 from ingest.sources.video.live import LiveStream
 from ingest.sources.video.reader import Reader
-from ingest.sources.video.waiting import Waiting
+from ingest.sources.waiting import Waiting
 from shared.camera_settings import RtspSettings
 from shared.clock import Clock, wait_event
 from shared.errors import LossCause, SourceUnavailableError
@@ -118,11 +118,13 @@ class RtspSource:
             raise AssertionError("read() before open()")
         while self._limit is None or self._count < self._limit:
             reader.changed.clear()
+            # Asked first: its last shots may come until it is over.
+            finished = reader.finished
             shot = reader.take()
             if shot is not None:
                 self._count = max(self._count + 1, shot.number or 0)
                 return shot
-            if reader.finished:
+            if finished:
                 raise self._why(reader)
             left_s = self._stall_s - reader.silence_s
             if left_s <= 0:
