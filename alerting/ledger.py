@@ -52,7 +52,9 @@ class Ledger:
         self._heads: dict[str, _Head] = {}
         self._log = get_logger("ledger")
 
-    async def settle(self, decision: Decision, *, latency_ms: float | None, unconfirmed: bool) -> LedgerRecord:
+    async def settle(
+        self, decision: Decision, *, latency_ms: float | None, unconfirmed: bool, token: int | None = None
+    ) -> LedgerRecord:
         """Settle a part and return its record; one that was settled before keeps the record that it has.
 
         May be repeated. Raises `StoreError` or `BusError` when the store, or the topic that is to be taken up, is away.
@@ -68,7 +70,12 @@ class Ledger:
             self._heads.pop(line, None)
             try:
                 first = await self._store.settle(
-                    decision, latency_ms=latency_ms, unconfirmed=unconfirmed, link=link, instead_of=head.stored
+                    decision,
+                    latency_ms=latency_ms,
+                    unconfirmed=unconfirmed,
+                    link=link,
+                    instead_of=head.stored,
+                    token=token,
                 )
             except ChainMovedError:
                 self._log.info("ledger.moved", line=line)

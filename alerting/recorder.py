@@ -10,13 +10,14 @@ from typing import TypeVar
 from alerting.alerts.board import AlertBoard
 from alerting.alerts.symptoms import DetectorWatch
 from alerting.camera_alerts import CameraAlerts, state_fields
+from alerting.lease import Tenure
 from alerting.ledger import Ledger
 from alerting.line import Settlement
 from shared import metrics
 from shared.bus.intake import Token
 from shared.clock import Clock
 from shared.domain import CameraReport, Decision, Outcome
-from shared.errors import StoreError
+from shared.errors import LeaseLostError, StoreError
 from shared.ledger.chain import LedgerRecord
 from shared.log import get_logger
 from shared.retry import insist
@@ -37,12 +38,14 @@ class Recorder:
         clock: Clock,
         board: AlertBoard,
         done: Callable[[Iterable[Token]], None],
+        tenure: Tenure,
     ) -> None:
         self._ledger = ledger
         self._store = store
         self._clock = clock
         self._board = board
         self._done = done
+        self._tenure = tenure
         self._alerts: dict[str, CameraAlerts] = {}
         self._detectors: dict[str, DetectorWatch] = {}
         self._log = get_logger("alerting")
@@ -110,14 +113,25 @@ class Recorder:
 
     async def _count(self, settlement: Settlement) -> None:
         part = settlement.part
-        if not part.counted:
+        token = self._tenure.token
+        # A store that lost its data since does not know the part any more.
+        if not part.counted or part.counted_under != token:
             await self._store.announce(part.announcement)
-            part.counted = True
+            part.counted, part.counted_under = True, token
 
     async def _settle(self, settlement: Settlement) -> LedgerRecord:
-        return await self._ledger.settle(
-            settlement.decision, latency_ms=settlement.latency_ms, unconfirmed=settlement.unconfirmed
-        )
+        if not self._tenure.whole:
+            raise LeaseLostError("this process may settle nothing now: the store is not known to be whole")
+        try:
+            return await self._ledger.settle(
+                settlement.decision,
+                latency_ms=settlement.latency_ms,
+                unconfirmed=settlement.unconfirmed,
+                token=self._tenure.token,
+            )
+        except LeaseLostError:
+            self._tenure.doubt()
+            raise
 
     async def _show(self, settlement: Settlement) -> None:
         """Keep the pictures of a reject and alert; each on its own, since nothing settled is shown twice."""

@@ -34,7 +34,8 @@ def forget_decisions() -> None:
         await announce(self, part)
         return PartRecord()
 
-    async def granted(_: RedisStore, decision: Decision) -> Decision:
+    async def granted(_: RedisStore, decision: Decision, *, token: int | None = None) -> Decision:
+        del token
         return decision
 
     patch.object(PartTable, "close", close).start()
