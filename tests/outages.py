@@ -176,6 +176,11 @@ class CuttableStore(RedisStore):
         self._check("ledger_head")
         return await super().ledger_head(line)
 
+    async def ledger_record(self, line: str, part_id: str) -> LedgerRecord | None:
+        """Return what a part was settled as."""
+        self._check("ledger_record")
+        return await super().ledger_record(line, part_id)
+
     async def published(self, line: str, part_id: str) -> None:
         """Mark a decision as published."""
         self._check("published")
