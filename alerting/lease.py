@@ -33,6 +33,8 @@ class Tenure:
     def __init__(self, clock: Clock, *, token: int | None = None) -> None:
         self.token = token
         self.whole = token is None
+        self.lost_data = False
+        """Whether the store is known to have lost data: what was settled since does not prove what was before."""
         self._clock = clock
         self._until_ns: int | None = None
         self._lost = False
@@ -62,6 +64,7 @@ class Tenure:
         """Claim again, if `token` is still the one."""
         if token == self.token:
             self.whole = True
+            self.lost_data = False
             self.broken.clear()
 
     def renewed(self, until_ns: int | None) -> None:
@@ -162,18 +165,21 @@ class LeaseKeeper:
                 self._extend(tenure, sent_ns)
                 return True
         found = await self._look()
-        if found is not None and stands is not None and (found.holder, found.token) == (self._holder, stands.token):
-            # The answer to an earlier renewal was lost; how long ago it was sent nobody knows here.
-            self._stands = found
-            tenure.doubted.set()
-            return True
-        if found is not None and stands is not None and found.token >= stands.token:
-            return False
+        if found is not None and stands is not None:
+            ours = (found.holder, found.token) == (self._holder, stands.token)
+            if ours and found.beat > stands.beat:
+                # The answer to an earlier renewal was lost; how long ago it was sent nobody knows here.
+                self._stands = found
+                tenure.doubted.set()
+                return True
+            if not ours and found.token >= stands.token:
+                return False
         if stands is not None and not tenure.holds():
             # Nobody knows any more who had it before the store lost that.
             return False
         if stands is not None:
             # The store was emptied or set back, and nobody else has had the time to take the lease since.
+            tenure.lost_data = True
             self._log.error("store.lost_its_data", remedy="what the decisions topic holds is taken from there")
         if not await self._take(tenure, found):
             tenure.doubted.set()

@@ -51,7 +51,9 @@ class Mender:
         if stands is None or stands.token != token:
             self._tenure.doubted.set()
             return
-        lost = await self._rebuilder.rebuild(line, utc_ns=self._clock.utc_ns(), token=token)
+        lost = await self._rebuilder.rebuild(
+            line, utc_ns=self._clock.utc_ns(), token=token, lost=self._tenure.lost_data
+        )
         if lost:
             self._log.warning("store.rebuilt", parts=lost)
             self._gate.rules.tell("STORE_REBUILT", f"the store had lost {lost} parts: they are there again")

@@ -26,7 +26,7 @@ _SLACK: Final = 0.9
 class Rebuilder:
     """Compares store and topic, and makes the store whole.
 
-    The newest record is restored last: where that is known, all are that any process can have settled before.
+    The newest record is restored last: where it is known, a rebuilding was not cut off.
     """
 
     def __init__(self, *, bus: Bus, store: Store, topics: Topics, plan: PartitionPlan, retention_s: float) -> None:
@@ -36,18 +36,20 @@ class Rebuilder:
         self._plan = plan
         self._kept_ns = round(retention_s * _SLACK * NS_PER_S)
 
-    async def rebuild(self, line: str, *, utc_ns: int, token: int | None) -> int:
-        """Return how many parts the store had lost; raises `StoreError` or `BusError` when one is away."""
-        glanced = await self._newest(line, _GLANCE, utc_ns - self._kept_ns)
-        if not glanced:
-            return 0
-        _, newest = glanced[-1]
-        if await self._store.ledger_record(line, newest) is not None:
-            return 0
-        lost = [record for record, _ in await self._newest(line, _RESTORED, utc_ns - self._kept_ns)]
+    async def rebuild(self, line: str, *, utc_ns: int, token: int | None, lost: bool = False) -> int:
+        """Return how many parts the store had lost; raises `StoreError` or `BusError` when one is away.
+
+        Unless data is known to be `lost` a store that knows the newest record is taken to be whole.
+        """
+        since_ns = utc_ns - self._kept_ns
+        if not lost:
+            glanced = await self._newest(line, _GLANCE, since_ns)
+            if not glanced or await self._store.ledger_record(line, glanced[-1][1]) is not None:
+                return 0
+        known = [record for record, _ in await self._newest(line, _RESTORED, since_ns)]
         restored = 0
-        for start in range(0, len(lost), _AT_ONCE):
-            restored += await self._store.restore(lost[start : start + _AT_ONCE], token=token)
+        for start in range(0, len(known), _AT_ONCE):
+            restored += await self._store.restore(known[start : start + _AT_ONCE], token=token)
         return restored
 
     async def _newest(self, line: str, newest: int, since_ns: int) -> list[tuple[LedgerRecord, str]]:

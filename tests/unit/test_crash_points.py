@@ -110,21 +110,16 @@ class Played:
             await plant.run(STEP_S)
 
     async def _bury(self) -> None:
-        (dead,) = self._tasks
-        self._tasks = []
-        while not dead.done():
-            dead.cancel()
-            await asyncio.wait({dead}, timeout=0)
+        """End every process."""
+        dying, self._tasks = self._tasks, []
+        while not all(task.done() for task in dying):
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
             await asyncio.sleep(0)
 
     async def close(self) -> None:
         """End what is left."""
-        await self.plant.kill()
-        for task in self._tasks:
-            while not task.done():
-                task.cancel()
-                await asyncio.wait({task}, timeout=0)
-                await asyncio.sleep(0)
+        await self._bury()
         await self.plant.store.close()
 
     async def check(self) -> list[str]:
