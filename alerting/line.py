@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -33,6 +34,7 @@ _STUCK_NS: Final = 1_000 * NS_PER_MS
 _PATIENCE_NS: Final = 1_000 * NS_PER_MS
 """How long after a part fell due the records of later ones still wait for it: its gate may not answer for long."""
 _HELD: Final = 1_000
+_PICTURELESS: Final = 100
 _RECORD_EACH: Final = 100
 """Each look for what may be recorded scans the open parts, of which an outage leaves thousands."""
 
@@ -77,6 +79,7 @@ class LineGate:
         self._tried_ns: int | None = None
         self._sequence = 0
         self._uncertain: list[OpenPart] = []
+        self._without_pictures: deque[str] = deque(maxlen=_PICTURELESS)
         # Whatever was captured before a part falls due within the part's own time to decide.
         longest_ns = line.gate_delay_ns - line.actuation_lead_ns + _PATIENCE_NS
         self._order: CaptureOrder[Settlement] = CaptureOrder(longest_ns=longest_ns, most=_HELD)
@@ -138,6 +141,10 @@ class LineGate:
     @property
     def _may_signal(self) -> bool:
         return self._connected and self._tenure.holds()
+
+    def lacks_pictures(self, part_id: str) -> bool:
+        """Return whether the part was rejected lately before all its verdicts were there."""
+        return part_id in self._without_pictures
 
     def unrecorded(self) -> Iterator[OpenPart]:
         """Yield the parts that a store which lost its data must learn of again: they are announced, or decided."""
@@ -288,6 +295,8 @@ class LineGate:
             raise AssertionError("a part is closed only after its decision was claimed")
         self.table.close(part.announcement.part_id)
         decision = effective(part.claimed, delivery, self.line.gate)
+        if decision.outcome is Outcome.REJECT and not part.cameras <= part.overlays.keys():
+            self._without_pictures.append(decision.part_id)
         now_ns = self._clock.utc_ns()
         # On the monotonic clock: a step of the wall clock must not keep the service from stopping.
         left_ns = min(decision.captured_at_ns + self.line.gate_delay_ns - now_ns, self.line.gate_delay_ns)

@@ -38,11 +38,8 @@ class OpenPart:
 
     @property
     def complete(self) -> bool:
-        """Return whether every camera that had to see the part has spoken.
-
-        That is waited for where the decision stands since before a restart, too: what comes again has the pictures.
-        """
-        return self.cameras <= self.verdicts.keys()
+        """Return whether every camera that had to see the part has spoken, or the decision stands already."""
+        return self.claimed is not None or self.cameras <= self.verdicts.keys()
 
     @property
     def place(self) -> Place:

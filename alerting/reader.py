@@ -12,7 +12,7 @@ from alerting.recorder import Recorder
 from shared.bus.base import Record
 from shared.bus.intake import Intake, Token, token_of
 from shared.clock import Clock
-from shared.domain import CameraReport, PartAnnouncement, VerdictStatus
+from shared.domain import CameraReport, Capture, PartAnnouncement, VerdictStatus
 from shared.errors import ConfigError, StoreError, WireError
 from shared.log import get_logger
 from shared.plc import check_part_id
@@ -121,7 +121,16 @@ class LineReader:
         part = table.verdict(message.verdict, bytes(overlay), utc_ns=utc_ns, now_ns=now_ns)
         if part is None and message.verdict.status is VerdictStatus.INSPECTED:
             await self._count_late()
+        if part is None and overlay and self._gate.lacks_pictures(capture.part_id):
+            await self._show(capture, bytes(overlay))
         await self._take(part, token_of(record))
+
+    async def _show(self, capture: Capture, overlay: bytes) -> None:
+        """Keep the picture of a reject that was settled without it, as after a crash: its verdict came again later."""
+        try:
+            await self._store.put_picture(capture.id.line, capture.part_id, capture.id.camera, overlay)
+        except StoreError as error:
+            self._log.warning("store.away", error=str(error))
 
     async def _take(self, part: OpenPart | None, token: Token) -> None:
         if part is None:

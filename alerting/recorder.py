@@ -60,13 +60,15 @@ class Recorder:
     async def record(self, settlement: Settlement) -> None:
         """Record one part; every step may be repeated without a second effect."""
         decision = settlement.decision
-        await self._insist(lambda: self._count(settlement), "announce")
         # Shown before it is settled: a crash between the two may show a reject twice, and never hides one.
         await self._show(settlement)
-        record = await self._insist(lambda: self._settle(settlement), "settle")
+        record, token = await self._insist(lambda: self._settle(settlement), "settle")
         await self._ledger.write(record, decision.line)
         await self._insist(lambda: self._ledger.publish(record, decision.line, decision.part_id), "publish")
         await self._insist(lambda: self._store.published(decision.line, decision.part_id), "mark")
+        if token != self._tenure.token:
+            # The store lost its data meanwhile: it took in again what the topic held then, perhaps without this.
+            await self._insist(lambda: self._store.restore([record], token=self._tenure.token), "restore")
         self._done(settlement.part.tokens)
         metrics.DECISIONS.labels(decision.line, decision.outcome.value).inc()
         self._log.debug(
@@ -119,19 +121,23 @@ class Recorder:
             await self._store.announce(part.announcement)
             part.counted, part.counted_under = True, token
 
-    async def _settle(self, settlement: Settlement) -> LedgerRecord:
+    async def _settle(self, settlement: Settlement) -> tuple[LedgerRecord, int | None]:
+        """Return the record, and the token under which it was settled."""
         if not self._tenure.whole:
             raise LeaseLostError("this process may settle nothing now: the store is not known to be whole")
+        await self._count(settlement)
+        token = self._tenure.token
         try:
-            return await self._ledger.settle(
+            record = await self._ledger.settle(
                 settlement.decision,
                 latency_ms=settlement.latency_ms,
                 unconfirmed=settlement.unconfirmed,
-                token=self._tenure.token,
+                token=token,
             )
         except LeaseLostError:
             self._tenure.doubt()
             raise
+        return record, token
 
     async def _show(self, settlement: Settlement) -> None:
         """Keep the pictures of a reject and alert; each on its own, since nothing settled is shown twice."""
