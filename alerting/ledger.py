@@ -107,6 +107,12 @@ class Ledger:
         if self._journal is not None and record.link is not None:
             await self._journal.append(line, record)
 
+    async def write_again(self, record: LedgerRecord, line: str) -> None:
+        """Put a record that was settled before a crash into the journal, unless that has it or a later one."""
+        newest = None if self._journal is None else self._journal.newest(line)
+        if newest is None or newest.place < record.place:
+            await self.write(record, line)
+
     async def _take_up(self, line: str) -> _Head:
         stored = await self._store.ledger_head(line)
         on_topic, unchained = await self._newest_on_topic(line)

@@ -109,6 +109,7 @@ class Recorder:
     async def republish(self, decision: Decision, tokens: Iterable[Token]) -> None:
         """Publish a decision that was settled before a crash and may not have reached the bus."""
         record = await self._insist(lambda: self._ledger.settled(decision), "record")
+        await self._ledger.write_again(record, decision.line)
         await self._insist(lambda: self._ledger.publish(record, decision.line, decision.part_id), "publish")
         await self._insist(lambda: self._store.published(decision.line, decision.part_id), "mark")
         self._done(tokens)

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
+from alerting.journal import Journal
 from alerting.signals.base import GateSignals
 from shared.bus.base import Bus
 from shared.store.base import Store
@@ -51,6 +52,10 @@ class Process:
         """Return the gate as this process has it."""
         return cast("GateSignals", _Port(signals, "signals", self))
 
+    def journal(self, journal: Journal) -> Journal:
+        """Return the journal as this process has it."""
+        return cast("Journal", _Port(journal, "journal", self))
+
     def thaw(self) -> None:
         """Let it go on where it stood, as after SIGCONT."""
         self._thawed.set()
@@ -63,11 +68,12 @@ class Process:
         if CrashPoint(name, here, after=False) == self._dies_at:
             self.dead.set()
             await self._live()
-        answer = await act()
-        if CrashPoint(name, here, after=True) == self._dies_at:
-            self.dead.set()
-        await self._live()
-        return answer
+        try:
+            return await act()
+        finally:
+            if CrashPoint(name, here, after=True) == self._dies_at:
+                self.dead.set()
+            await self._live()
 
     async def _live(self) -> None:
         if self.dead.is_set():
@@ -87,7 +93,7 @@ class _Port:
         effect = f"{self._name}.{method}"
         if inspect.isasyncgenfunction(found):
             return self._reading(effect, found)
-        if not inspect.iscoroutinefunction(found):
+        if not inspect.iscoroutinefunction(found) or method == "run":
             return found
 
         async def call(*args: object, **kwargs: object) -> object:

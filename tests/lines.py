@@ -153,6 +153,7 @@ class Plant:
         signals: Callable[[GateSimulator], GateSignals] = MemoryGateSignals,
         journal: Path | None = None,
         standby: bool = False,
+        heartbeat_timeout_ms: float = 600_000,
     ) -> None:
         self._journal = journal
         self.clock = ManualClock()
@@ -164,7 +165,7 @@ class Plant:
         self.cameras = tuple(cameras)
         self.bus = CuttableBus(MemoryBus(self.clock))
         self.store = CuttableStore.embedded()
-        self.plc = GateSimulator(mode, self.clock, heartbeat_timeout_ms=600_000)
+        self.plc = GateSimulator(mode, self.clock, heartbeat_timeout_ms=heartbeat_timeout_ms)
         self.signals = signals(self.plc)
         self._captured_ns: dict[str, int] = {}
         self._stop = asyncio.Event()
@@ -177,7 +178,14 @@ class Plant:
         await self.run(0.1)
 
     async def serve(
-        self, bus: Bus, store: Store, signals: GateSignals, stop: asyncio.Event, *, member: str = "alerting-0"
+        self,
+        bus: Bus,
+        store: Store,
+        signals: GateSignals,
+        stop: asyncio.Event,
+        *,
+        member: str = "alerting-0",
+        writes: Callable[[Journal], Journal] = lambda journal: journal,
     ) -> asyncio.Task[None]:
         """Start one process of the alerting service, as it sees the others."""
         plan = await topics_for(self.settings, self.bus)
@@ -185,6 +193,7 @@ class Plant:
         if self._journal is not None:
             journal = Journal(self._journal, [LINE], clock=self.clock, rotate_bytes=1_000_000, sync_s=0.1)
             journal.open()
+            journal = writes(journal)
         named = self.settings.alerting.model_copy(update={"member": member})
         service = AlertingService(
             self.settings.model_copy(update={"alerting": named}),
