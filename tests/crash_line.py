@@ -63,6 +63,9 @@ async def production(plant: Plant, at: float) -> None:
             await plant.say("late-news", GOOD)
         case 11:
             await plant.announce("late-news")
+        case 9:
+            # Too late for a part that was passed: whoever forgot that would decide otherwise now.
+            await plant.say("good", BAD)
         case 38:
             await plant.say("silent", GOOD)
         case 70:
@@ -82,6 +85,8 @@ class Played:
         )
         self.watched = Process(dies_at)
         self._course = course
+        self._said: tuple[int, int] | None = None
+        """How often one that thawed had turned to the gate before."""
         self._stops: list[asyncio.Event] = []
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -109,6 +114,7 @@ class Played:
                 died_s, alive = None, Process() if alive is self.watched else self.watched
                 await self.start(alive, "first")
             if died_s is not None and course.thaws and at - died_s >= THAW_S:
+                self._said = self._said or self._calls_of_gate(alive)
                 alive.thaw()
             if course.emptied and step == EMPTIED_STEP:
                 await plant.store._client.flushall()
@@ -136,11 +142,17 @@ class Played:
         """Return what is wrong: in the PLC, on the topics and in the store."""
         failed = [task.exception() for task in self._tasks if task.done() and not task.cancelled()]
         wrong = [f"the service failed: {error!r}" for error in failed if error is not None]
+        if self._said not in {None, self._calls_of_gate(self.watched)}:
+            wrong.append("it signalled to a gate that was another's by then")
         wrong += await self._check_topic()
         wrong += await self._check_store()
         if self._course.rests_open:
             return wrong + await self._check_open_gate()
         return wrong + await self._check_gate()
+
+    @staticmethod
+    def _calls_of_gate(process: Process) -> tuple[int, int]:
+        return process.calls["signals.send"], process.calls["signals.beat"]
 
     async def _topic(self) -> dict[str, set[Outcome]]:
         said: dict[str, set[Outcome]] = {}
@@ -186,7 +198,7 @@ class Played:
         wrong += [
             f"{part}: recorded {stored.get(part)}, done {action}"
             for part, action in done.items()
-            if DID.get(stored[part], GateAction.DEFAULTED) is not action
+            if part not in stored or DID.get(stored[part], GateAction.DEFAULTED) is not action
         ]
         wrong += [f"{part} passed" for part in set(done) - PASSES if done[part] is GateAction.PASSED]
         if plc.heartbeat_losses or plc.bad_checksum or plc.unknown_part:
