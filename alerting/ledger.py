@@ -52,7 +52,9 @@ class Ledger:
         self._heads: dict[str, _Head] = {}
         self._log = get_logger("ledger")
 
-    async def settle(self, decision: Decision, *, latency_ms: float | None, unconfirmed: bool) -> LedgerRecord:
+    async def settle(
+        self, decision: Decision, *, latency_ms: float | None, unconfirmed: bool, token: int | None = None
+    ) -> LedgerRecord:
         """Settle a part and return its record; one that was settled before keeps the record that it has.
 
         May be repeated. Raises `StoreError` or `BusError` when the store, or the topic that is to be taken up, is away.
@@ -68,7 +70,12 @@ class Ledger:
             self._heads.pop(line, None)
             try:
                 first = await self._store.settle(
-                    decision, latency_ms=latency_ms, unconfirmed=unconfirmed, link=link, instead_of=head.stored
+                    decision,
+                    latency_ms=latency_ms,
+                    unconfirmed=unconfirmed,
+                    link=link,
+                    instead_of=head.stored,
+                    token=token,
                 )
             except ChainMovedError:
                 self._log.info("ledger.moved", line=line)
@@ -99,6 +106,12 @@ class Ledger:
         """Put a record into the journal, where there is one; raises nothing for a disk that takes nothing."""
         if self._journal is not None and record.link is not None:
             await self._journal.append(line, record)
+
+    async def write_again(self, record: LedgerRecord, line: str) -> None:
+        """Put a record that was settled before a crash into the journal, unless that has it or a later one."""
+        newest = None if self._journal is None else self._journal.newest(line)
+        if newest is None or newest.place < record.place:
+            await self.write(record, line)
 
     async def _take_up(self, line: str) -> _Head:
         stored = await self._store.ledger_head(line)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Final
 
 from alerting.gate import effective, signal_for
+from alerting.lease import Tenure
 from alerting.order import CaptureOrder
 from alerting.parts import OpenPart, PartTable
-from alerting.rules import LineRules
+from alerting.rules import LineRules, Ruling
 from alerting.signals.base import GateSignals
 from shared import metrics
 from shared.clock import NS_PER_MS, Clock, wait_event
 from shared.domain import Decision, Outcome
-from shared.errors import SignalError, SignalTimeoutError, StoreError
+from shared.errors import LeaseLostError, SignalError, SignalTimeoutError, SignalUnreachableError, StoreError
 from shared.log import get_logger
 from shared.plc import Delivery
 from shared.settings import LineSettings
@@ -31,6 +34,7 @@ _STUCK_NS: Final = 1_000 * NS_PER_MS
 _PATIENCE_NS: Final = 1_000 * NS_PER_MS
 """How long after a part fell due the records of later ones still wait for it: its gate may not answer for long."""
 _HELD: Final = 1_000
+_PICTURELESS: Final = 100
 _RECORD_EACH: Final = 100
 """Each look for what may be recorded scans the open parts, of which an outage leaves thousands."""
 
@@ -59,7 +63,9 @@ class LineGate:
         signals: GateSignals,
         clock: Clock,
         settled: asyncio.Queue[Settlement],
+        tenure: Tenure | None = None,
     ) -> None:
+        """Serve `line` while `tenure` holds; without one nobody else does."""
         self.line = line
         self.rules = LineRules(line, clock)
         self.table = PartTable(line, margin_ms=min(DEFAULT_MARGIN_MS, line.gate_delay_ms / 10))
@@ -67,11 +73,13 @@ class LineGate:
         self._signals = signals
         self._clock = clock
         self._settled = settled
+        self._tenure = tenure or Tenure(clock)
         self._wake = asyncio.Event()
         self._connected = False
         self._tried_ns: int | None = None
         self._sequence = 0
         self._uncertain: list[OpenPart] = []
+        self._without_pictures: deque[str] = deque(maxlen=_PICTURELESS)
         # Whatever was captured before a part falls due within the part's own time to decide.
         longest_ns = line.gate_delay_ns - line.actuation_lead_ns + _PATIENCE_NS
         self._order: CaptureOrder[Settlement] = CaptureOrder(longest_ns=longest_ns, most=_HELD)
@@ -100,10 +108,10 @@ class LineGate:
             now_ns = self._clock.monotonic_ns()
             self._alive_ns = now_ns
             await self._keep_connected(now_ns)
-            ready = self.table.ready(self._clock.monotonic_ns(), only_due=not self._connected)
+            ready = self.table.ready(self._clock.monotonic_ns(), only_due=not self._able)
             for turn, part in enumerate(ready, start=1):
                 # The gate may have been lost on the way: then only what is due is settled now.
-                if self._connected or part.due_ns <= self._clock.monotonic_ns():
+                if self._able or part.due_ns <= self._clock.monotonic_ns():
                     await self._decide(part)
                 self._alive_ns = self._clock.monotonic_ns()
                 if turn % _RECORD_EACH == 0:
@@ -118,12 +126,29 @@ class LineGate:
             await wait_event(self._clock, self._wake, min(_TICK_S, max(0.0, left_s)))
 
     async def beat(self, now_ns: int) -> None:
-        """Beat once, if parts are being decided and the gate is connected."""
-        if self._connected and self.healthy(now_ns) and self.rules.halted is None:
+        """Beat once, if parts are being decided, and by nobody else, and the gate is connected."""
+        if self._connected and self._tenure.holds() and self.healthy(now_ns) and self.rules.halted is None:
             try:
                 await self._signals.beat()
             except SignalError as error:
                 self._lost(error)
+
+    @property
+    def _able(self) -> bool:
+        """Return whether a part that is complete can be decided before it is due."""
+        return self._connected and self._tenure.may_claim
+
+    @property
+    def _may_signal(self) -> bool:
+        return self._connected and self._tenure.holds()
+
+    def lacks_pictures(self, part_id: str) -> bool:
+        """Return whether the part was rejected lately before all its verdicts were there."""
+        return part_id in self._without_pictures
+
+    def unrecorded(self) -> Iterator[OpenPart]:
+        """Yield the parts that a store which lost its data must learn of again: they are announced, or decided."""
+        yield from chain(self.table, self._uncertain, (settlement.part for settlement in self._order))
 
     async def _keep_connected(self, now_ns: int) -> None:
         if self._connected or (self._tried_ns is not None and now_ns - self._tried_ns < _RECONNECT_NS):
@@ -137,20 +162,22 @@ class LineGate:
         self._sequence = max(self._sequence, accepted.sequence)
         self._connected = True
         self._log.info("gate.connected", gate=self.line.gate.value, last_sequence=accepted.sequence)
-        while self._uncertain and self._connected:
+        while self._uncertain and self._may_signal:
             await self._deliver(self._uncertain.pop(0))
 
     async def _decide(self, part: OpenPart) -> None:
         if part.claimed is None:
             part.claimed = await self._claim(part)
-        if self._connected:
+        if part.claimed is None:
+            return  # there is time to ask again
+        if self._may_signal:
             await self._deliver(part)
         elif part.uncertain:
             self._ask_later(part)
-        else:
+        elif part.due_ns <= self._clock.monotonic_ns():
             await self._close(part, delivery=None)
 
-    async def _claim(self, part: OpenPart) -> Decision:
+    async def _claim(self, part: OpenPart) -> Decision | None:
         announcement = part.announcement
         ruling = self.rules.rule(part.cameras, part.verdicts)
         judgement = ruling.judgement
@@ -171,26 +198,45 @@ class LineGate:
             policy_version=ruling.version,
             product=self.line.product,
         )
+        if not self._tenure.may_claim:
+            return self._unclaimed(part, decision, ruling)
         try:
-            if not part.counted:
-                record = await self._store.announce(announcement)
-                part.counted = True
-                if record.claimed is not None:
-                    # Whoever claimed it may have signalled it, too.
-                    part.uncertain = True
-                    return record.claimed
-            first = await self._store.claim(decision)
-            part.uncertain = part.uncertain or first != decision
-            if first == decision:
-                self.rules.applied(part.announcement.part_id, ruling)
-            return first  # noqa: TRY300 - what it returns is what the store said
+            first = await self._first(part, decision)
+        except LeaseLostError as error:
+            self._log.warning("lease.refused", error=str(error))
+            self._tenure.doubt()
+            return self._unclaimed(part, decision, ruling)
         except StoreError as error:
             self._log.warning("store.away", error=str(error))
-            if decision.outcome is not Outcome.PASS:
-                self.rules.applied(part.announcement.part_id, ruling)
-                return decision
-            # Without a claim nothing keeps a second process from deciding otherwise: such a part may not pass.
-            return replace(decision, outcome=Outcome.DEFAULT_REJECT, reason="the store is away: nothing may pass")
+            return self._unclaimed(part, decision, ruling, waits=False)
+        if first == decision:
+            self.rules.applied(part.announcement.part_id, ruling)
+        return first
+
+    async def _first(self, part: OpenPart, decision: Decision) -> Decision:
+        """Return the decision that stands for the part: this one, unless another was claimed before."""
+        if not part.counted:
+            record = await self._store.announce(part.announcement)
+            part.counted, part.counted_under = True, self._tenure.token
+            if record.claimed is not None:
+                # Whoever claimed it may have signalled it, too.
+                part.uncertain = True
+                return record.claimed
+        first = await self._store.claim(decision, token=self._tenure.token)
+        part.uncertain = part.uncertain or first != decision
+        return first
+
+    def _unclaimed(self, part: OpenPart, decision: Decision, ruling: Ruling, *, waits: bool = True) -> Decision | None:
+        """Return what may be signalled without a claim, or None while there is time to ask again.
+
+        Without a claim nothing keeps a second process from deciding otherwise: such a part may not pass.
+        """
+        if waits and part.due_ns > self._clock.monotonic_ns():
+            return None
+        if decision.outcome is not Outcome.PASS:
+            self.rules.applied(part.announcement.part_id, ruling)
+            return decision
+        return replace(decision, outcome=Outcome.DEFAULT_REJECT, reason="the store is away: nothing may pass")
 
     async def _deliver(self, part: OpenPart) -> None:
         decision = part.claimed
@@ -215,12 +261,18 @@ class LineGate:
 
     async def _send(self, decision: Decision) -> Delivery:
         self._sequence += 1
-        delivery = await self._signals.send(signal_for(decision, self._sequence, self.line))
+        delivery = await self._write(decision)
         if delivery is Delivery.OUT_OF_ORDER:
             # Somebody else wrote to this PLC: behind its sequence, no result would ever be taken again.
             self._sequence = max(self._sequence, (await self._signals.last_accepted()).sequence) + 1
-            delivery = await self._signals.send(signal_for(decision, self._sequence, self.line))
+            delivery = await self._write(decision)
         return delivery
+
+    async def _write(self, decision: Decision) -> Delivery:
+        # The last look before anything leaves this process: whatever came before may have taken long.
+        if not self._tenure.holds():
+            raise SignalUnreachableError("nothing was written: the lease of this line ran out")
+        return await self._signals.send(signal_for(decision, self._sequence, self.line))
 
     def _ask_later(self, part: OpenPart) -> None:
         """Keep a part whose signal may have landed until the gate can be asked again."""
@@ -243,6 +295,8 @@ class LineGate:
             raise AssertionError("a part is closed only after its decision was claimed")
         self.table.close(part.announcement.part_id)
         decision = effective(part.claimed, delivery, self.line.gate)
+        if decision.outcome is Outcome.REJECT and not part.cameras <= part.overlays.keys():
+            self._without_pictures.append(decision.part_id)
         now_ns = self._clock.utc_ns()
         # On the monotonic clock: a step of the wall clock must not keep the service from stopping.
         left_ns = min(decision.captured_at_ns + self.line.gate_delay_ns - now_ns, self.line.gate_delay_ns)

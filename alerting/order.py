@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
@@ -46,6 +46,9 @@ class CaptureOrder(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._held)
+
+    def __iter__(self) -> Iterator[T]:
+        return (held.item for held in self._held)
 
     def hold(self, place: Place, item: T, now_ns: int) -> None:
         """Keep an item until its turn."""

@@ -21,7 +21,8 @@ class OpenPart:
     """A part whose decision does not hold yet.
 
     `due_ns` is monotonic; `tokens` are the bus records that its decision settles; `counted` says that the store knows
-    the part, `uncertain` that a signal for it was written and never answered.
+    the part, and `counted_under` which token this process had then; `uncertain` that a signal for it was written and
+    never answered.
     """
 
     announcement: PartAnnouncement
@@ -31,6 +32,7 @@ class OpenPart:
     overlays: dict[str, bytes] = field(default_factory=dict)
     tokens: list[Token] = field(default_factory=list)
     counted: bool = False
+    counted_under: int | None = None
     claimed: Decision | None = None
     uncertain: bool = False
 

@@ -10,13 +10,14 @@ from typing import TypeVar
 from alerting.alerts.board import AlertBoard
 from alerting.alerts.symptoms import DetectorWatch
 from alerting.camera_alerts import CameraAlerts, state_fields
+from alerting.lease import Tenure
 from alerting.ledger import Ledger
 from alerting.line import Settlement
 from shared import metrics
 from shared.bus.intake import Token
 from shared.clock import Clock
 from shared.domain import CameraReport, Decision, Outcome
-from shared.errors import StoreError
+from shared.errors import LeaseLostError, StoreError
 from shared.ledger.chain import LedgerRecord
 from shared.log import get_logger
 from shared.retry import insist
@@ -37,12 +38,14 @@ class Recorder:
         clock: Clock,
         board: AlertBoard,
         done: Callable[[Iterable[Token]], None],
+        tenure: Tenure,
     ) -> None:
         self._ledger = ledger
         self._store = store
         self._clock = clock
         self._board = board
         self._done = done
+        self._tenure = tenure
         self._alerts: dict[str, CameraAlerts] = {}
         self._detectors: dict[str, DetectorWatch] = {}
         self._log = get_logger("alerting")
@@ -57,13 +60,15 @@ class Recorder:
     async def record(self, settlement: Settlement) -> None:
         """Record one part; every step may be repeated without a second effect."""
         decision = settlement.decision
-        await self._insist(lambda: self._count(settlement), "announce")
         # Shown before it is settled: a crash between the two may show a reject twice, and never hides one.
         await self._show(settlement)
-        record = await self._insist(lambda: self._settle(settlement), "settle")
+        record, token = await self._insist(lambda: self._settle(settlement), "settle")
         await self._ledger.write(record, decision.line)
         await self._insist(lambda: self._ledger.publish(record, decision.line, decision.part_id), "publish")
         await self._insist(lambda: self._store.published(decision.line, decision.part_id), "mark")
+        if token != self._tenure.token:
+            # The store lost its data meanwhile: it took in again what the topic held then, perhaps without this.
+            await self._insist(lambda: self._store.restore([record], token=self._tenure.token), "restore")
         self._done(settlement.part.tokens)
         metrics.DECISIONS.labels(decision.line, decision.outcome.value).inc()
         self._log.debug(
@@ -104,20 +109,36 @@ class Recorder:
     async def republish(self, decision: Decision, tokens: Iterable[Token]) -> None:
         """Publish a decision that was settled before a crash and may not have reached the bus."""
         record = await self._insist(lambda: self._ledger.settled(decision), "record")
+        await self._ledger.write_again(record, decision.line)
         await self._insist(lambda: self._ledger.publish(record, decision.line, decision.part_id), "publish")
         await self._insist(lambda: self._store.published(decision.line, decision.part_id), "mark")
         self._done(tokens)
 
     async def _count(self, settlement: Settlement) -> None:
         part = settlement.part
-        if not part.counted:
+        token = self._tenure.token
+        # A store that lost its data since does not know the part any more.
+        if not part.counted or part.counted_under != token:
             await self._store.announce(part.announcement)
-            part.counted = True
+            part.counted, part.counted_under = True, token
 
-    async def _settle(self, settlement: Settlement) -> LedgerRecord:
-        return await self._ledger.settle(
-            settlement.decision, latency_ms=settlement.latency_ms, unconfirmed=settlement.unconfirmed
-        )
+    async def _settle(self, settlement: Settlement) -> tuple[LedgerRecord, int | None]:
+        """Return the record, and the token under which it was settled."""
+        if not self._tenure.whole:
+            raise LeaseLostError("this process may settle nothing now: the store is not known to be whole")
+        await self._count(settlement)
+        token = self._tenure.token
+        try:
+            record = await self._ledger.settle(
+                settlement.decision,
+                latency_ms=settlement.latency_ms,
+                unconfirmed=settlement.unconfirmed,
+                token=token,
+            )
+        except LeaseLostError:
+            self._tenure.doubt()
+            raise
+        return record, token
 
     async def _show(self, settlement: Settlement) -> None:
         """Keep the pictures of a reject and alert; each on its own, since nothing settled is shown twice."""

@@ -9,7 +9,8 @@ LinewardenError
 │   └── StaleAssignmentError a commit for partitions that were handed to another consumer
 ├── StoreError
 │   ├── StoreUnavailableError
-│   └── ChainMovedError      somebody else put a record behind the one that was the newest
+│   ├── ChainMovedError      somebody else put a record behind the one that was the newest
+│   └── LeaseLostError       another process has the line's gate, or the store was emptied
 ├── WireError                bytes that are not a message
 │   └── UnsupportedVersionError  a message of a newer major version
 ├── SourceError              a camera or picture source failed
@@ -79,6 +80,10 @@ class StoreUnavailableError(StoreError):
 
 class ChainMovedError(StoreError):
     """Another record stands at the end of a line's chain than the one that was to be followed."""
+
+
+class LeaseLostError(StoreError):
+    """The token of this process is not the one that the store holds for the line: what it asked for was not done."""
 
 
 class WireError(LinewardenError):

@@ -46,6 +46,7 @@ INSPECTED: Final = Counter(
 DECISIONS: Final = Counter("linewarden_decisions", "Parts settled.", ["line", "outcome"])
 HALTED: Final = Gauge("linewarden_line_halted", "Whether the line rejects everything until it is resumed.", ["line"])
 POLICY_VERSION: Final = Gauge("linewarden_policy_version", "The version of the policy in force.", ["line"])
+LEASE_HELD: Final = Gauge("linewarden_lease_held", "Whether this process may signal to the line's gate.", ["line"])
 RECORDS_HELD: Final = Gauge(
     "linewarden_records_held", "Settled parts whose records wait for parts that were captured earlier.", ["line"]
 )

@@ -172,11 +172,16 @@ class AlertSettings(Section):
 class AlertingSettings(Section):
     """The alerting service, and who hears of its decisions beside the gates.
 
+    With `standby` several run, and one of them signals for each line: the one that stops renewing its lease of
+    `lease_ms` signals no more, and another takes over. Without, the one that runs takes its lines at once.
+
     `journal` is a folder for the ledger on a disk of one's own, which the embedded bus does not have otherwise: a file
     begins anew at `journal_mib`, and a power cut loses what came within `journal_sync_ms` at most.
     """
 
     member: Member = "alerting-0"
+    standby: bool = False
+    lease_ms: Annotated[int, Field(ge=200, le=60_000)] = 1_000
     journal: Path | None = None
     journal_mib: Annotated[int, Field(ge=1, le=4_096)] = 64
     journal_sync_ms: Annotated[int, Field(ge=1, le=60_000)] = 200

@@ -29,7 +29,7 @@ from shared.domain import (
 )
 from shared.partition_plan import PartitionPlan
 from shared.settings import LineSettings, Settings, from_dict
-from shared.store.base import LineCounters
+from shared.store.base import LineCounters, Store
 from shared.wire import DeadLetter, Encoding, VerdictMessage, decode, encode, kind_of
 from tests.outages import CuttableBus, CuttableStore
 
@@ -152,15 +152,20 @@ class Plant:
         mode: GateMode = GateMode.PASS_ASSERTED,
         signals: Callable[[GateSimulator], GateSignals] = MemoryGateSignals,
         journal: Path | None = None,
+        standby: bool = False,
+        heartbeat_timeout_ms: float = 600_000,
     ) -> None:
         self._journal = journal
         self.clock = ManualClock()
         self.settings = line_settings(cameras=cameras, gate=mode)
+        if standby:
+            shared = self.settings.alerting.model_copy(update={"standby": True})
+            self.settings = self.settings.model_copy(update={"alerting": shared})
         self.topics = self.settings.topics
         self.cameras = tuple(cameras)
         self.bus = CuttableBus(MemoryBus(self.clock))
         self.store = CuttableStore.embedded()
-        self.plc = GateSimulator(mode, self.clock, heartbeat_timeout_ms=600_000)
+        self.plc = GateSimulator(mode, self.clock, heartbeat_timeout_ms=heartbeat_timeout_ms)
         self.signals = signals(self.plc)
         self._captured_ns: dict[str, int] = {}
         self._stop = asyncio.Event()
@@ -168,23 +173,38 @@ class Plant:
 
     async def start(self) -> None:
         """Start a service on the bus, the store and the gate as they are."""
+        self._stop = asyncio.Event()
+        self._serving = await self.serve(self.bus, self.store, self.signals, self._stop)
+        await self.run(0.1)
+
+    async def serve(
+        self,
+        bus: Bus,
+        store: Store,
+        signals: GateSignals,
+        stop: asyncio.Event,
+        *,
+        member: str = "alerting-0",
+        writes: Callable[[Journal], Journal] = lambda journal: journal,
+    ) -> asyncio.Task[None]:
+        """Start one process of the alerting service, as it sees the others."""
         plan = await topics_for(self.settings, self.bus)
         journal = None
         if self._journal is not None:
             journal = Journal(self._journal, [LINE], clock=self.clock, rotate_bytes=1_000_000, sync_s=0.1)
             journal.open()
+            journal = writes(journal)
+        named = self.settings.alerting.model_copy(update={"member": member})
         service = AlertingService(
-            self.settings,
+            self.settings.model_copy(update={"alerting": named}),
             plan=plan,
-            bus=self.bus,
-            store=self.store,
+            bus=bus,
+            store=store,
             clock=self.clock,
-            signals=lambda _line: self.signals,
+            signals=lambda _line: signals,
             journal=journal,
         )
-        self._stop = asyncio.Event()
-        self._serving = asyncio.create_task(service.run(self._stop))
-        await self.run(0.1)
+        return asyncio.create_task(service.run(stop))
 
     async def kill(self) -> None:
         """End the service as a crash would: nothing is finished, committed or closed in order."""

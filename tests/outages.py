@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 
 import redis.asyncio
 
@@ -12,7 +12,7 @@ from shared.domain import CaptureId, Decision, PartAnnouncement
 from shared.envelope import Headers
 from shared.errors import BusUnavailableError, StoreUnavailableError
 from shared.ledger.chain import LedgerRecord, Link
-from shared.store.base import Alert, PartRecord
+from shared.store.base import Alert, LeaseRecord, PartRecord
 from shared.store.redis import RedisStore, RedisStoreSettings
 
 
@@ -53,6 +53,10 @@ class CuttableBus:
     async def subscribe(self, topics: Sequence[str], *, group: str, member: str) -> Subscription:
         """Join a group."""
         return _CuttableSubscription(self, await self._bus.subscribe(topics, group=group, member=member))
+
+    async def read(self, places: Collection[TopicPartition], *, group: str, member: str) -> Subscription:
+        """Read through the network."""
+        return _CuttableSubscription(self, await self._bus.read(places, group=group, member=member))
 
     async def history(self, topic: str, partition: int, *, newest: int | None = None) -> AsyncGenerator[Record, None]:
         """Read through the network."""
@@ -127,10 +131,27 @@ class CuttableStore(RedisStore):
         self._check("announce")
         return await super().announce(part)
 
-    async def claim(self, decision: Decision) -> Decision:
+    async def claim(self, decision: Decision, *, token: int | None = None) -> Decision:
         """Fix a decision."""
         self._check("claim")
-        return await super().claim(decision)
+        return await super().claim(decision, token=token)
+
+    async def lease(self, line: str) -> LeaseRecord | None:
+        """Return how a lease stands."""
+        self._check("lease")
+        return await super().lease(line)
+
+    async def move_lease(self, line: str, to: LeaseRecord, *, instead_of: LeaseRecord | None) -> bool:
+        """Move a lease."""
+        self._check("move_lease")
+        moved = await super().move_lease(line, to, instead_of=instead_of)
+        self._check("move_lease answer")
+        return moved
+
+    async def restore(self, records: Sequence[LedgerRecord], *, token: int | None = None) -> int:
+        """Take lost parts in."""
+        self._check("restore")
+        return await super().restore(records, token=token)
 
     async def settle(
         self,
@@ -140,11 +161,12 @@ class CuttableStore(RedisStore):
         unconfirmed: bool = False,
         link: Link | None = None,
         instead_of: Link | None = None,
+        token: int | None = None,
     ) -> bool:
         """Record a decision."""
         self._check("settle")
         done = await super().settle(
-            decision, latency_ms=latency_ms, unconfirmed=unconfirmed, link=link, instead_of=instead_of
+            decision, latency_ms=latency_ms, unconfirmed=unconfirmed, link=link, instead_of=instead_of, token=token
         )
         self._check("settle answer")
         return done
@@ -153,6 +175,11 @@ class CuttableStore(RedisStore):
         """Return the newest record of a chain."""
         self._check("ledger_head")
         return await super().ledger_head(line)
+
+    async def ledger_record(self, line: str, part_id: str) -> LedgerRecord | None:
+        """Return what a part was settled as."""
+        self._check("ledger_record")
+        return await super().ledger_record(line, part_id)
 
     async def published(self, line: str, part_id: str) -> None:
         """Mark a decision as published."""

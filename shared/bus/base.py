@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -111,6 +111,14 @@ class Bus(Protocol):
         """Join `group` as `member` (a name that stays the same over restarts), reading from the group's last commit.
 
         Raises `ConfigError` for a topic that does not exist.
+        """
+        ...
+
+    async def read(self, places: Collection[TopicPartition], *, group: str, member: str) -> Subscription:
+        """Read these partitions from the last commit of `group`, shared with nobody: who else reads them gets the same.
+
+        Commits count for the group, whoever makes them; two who commit must agree by other means. Raises `ConfigError`
+        for a partition that does not exist.
         """
         ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -69,6 +69,8 @@ class _Log:
 class _Group:
     committed: dict[TopicPartition, int] = field(default_factory=dict)
     members: list[MemorySubscription] = field(default_factory=list)
+    readers: list[MemorySubscription] = field(default_factory=list)
+    """Those who read what they name themselves, and share it with nobody."""
 
 
 class MemoryBus:
@@ -136,6 +138,21 @@ class MemoryBus:
         self._rebalance(joined)
         return subscription
 
+    async def read(self, places: Collection[TopicPartition], *, group: str, member: str) -> Subscription:
+        """Read from the group's last commit; a reader of the same name that is still there reads nothing any more."""
+        for place in places:
+            self._log(place)
+        joined = self._groups.setdefault(group, _Group())
+        for other in list(joined.readers):
+            if other.member == member and other.fixed == frozenset(places):
+                joined.readers.remove(other)
+                other.assign(frozenset(), {})
+        topics = frozenset(place.topic for place in places)
+        subscription = MemorySubscription(self, group, member, topics, fixed=frozenset(places))
+        joined.readers.append(subscription)
+        subscription.assign(frozenset(places), joined.committed)
+        return subscription
+
     async def history(self, topic: str, partition: int, *, newest: int | None = None) -> AsyncGenerator[Record, None]:
         """Yield what is held now."""
         records = list(self._log(TopicPartition(topic, partition)).records)
@@ -178,7 +195,7 @@ class MemoryBus:
         return [
             group
             for group in self._groups.values()
-            if any(topic in member.topics for member in group.members)
+            if any(topic in member.topics for member in (*group.members, *group.readers))
             or any(place.topic == topic for place in group.committed)
         ]
 
@@ -196,9 +213,12 @@ class MemoryBus:
 
     async def _leave(self, subscription: MemorySubscription) -> None:
         group = self._groups[subscription.group]
-        if subscription in group.members:
-            group.members.remove(subscription)
-            self._rebalance(group)
+        if subscription in group.members or subscription in group.readers:
+            if subscription in group.readers:
+                group.readers.remove(subscription)
+            else:
+                group.members.remove(subscription)
+                self._rebalance(group)
             # A publisher may have waited for this very reader.
             async with self._room:
                 self._room.notify_all()
@@ -233,9 +253,18 @@ class MemoryBus:
 class MemorySubscription:
     """A member of a group on the in-process bus."""
 
-    def __init__(self, bus: MemoryBus, group: str, member: str, topics: frozenset[str]) -> None:
+    def __init__(
+        self,
+        bus: MemoryBus,
+        group: str,
+        member: str,
+        topics: frozenset[str],
+        *,
+        fixed: frozenset[TopicPartition] = frozenset(),
+    ) -> None:
         self.group = group
         self.member = member
+        self.fixed = fixed
         self.topics = topics
         self._bus = bus
         self._positions: dict[TopicPartition, int] = {}

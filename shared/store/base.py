@@ -5,7 +5,7 @@ Each effect is idempotent on the part's identity: announcing, claiming or settli
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -66,6 +66,19 @@ class Alert:
     severity: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class LeaseRecord:
+    """Who may signal to a line's gate. Each holder has a higher `token` than the one before, each renewal a new `beat`.
+
+    No holder means that the last one let go. It never expires in the store: whoever wants it watches its beat
+    (`alerting.lease`).
+    """
+
+    holder: str
+    token: int
+    beat: int = 0
+
+
 class PayloadStore(Protocol):
     """Where the payloads of large frames lie while their references travel on the bus.
 
@@ -92,8 +105,11 @@ class Store(PayloadStore, Protocol):
         """Count the part once, and return what is known of it."""
         ...
 
-    async def claim(self, decision: Decision) -> Decision:
-        """Fix the decision for a part before it is signalled; return the one that was first."""
+    async def claim(self, decision: Decision, *, token: int | None = None) -> Decision:
+        """Fix the decision for a part before it is signalled; return the one that was first.
+
+        With a `token` nothing is done, and `LeaseLostError` raised, unless it is the one of the line's lease.
+        """
         ...
 
     async def settle(
@@ -104,12 +120,29 @@ class Store(PayloadStore, Protocol):
         unconfirmed: bool = False,
         link: Link | None = None,
         instead_of: Link | None = None,
+        token: int | None = None,
     ) -> bool:
         """Record the final decision: counters, the line's stream and its state, in one step; return False if it was.
 
         With a `link` the line's chain moves to it in the same step, if `instead_of` is the newest one (None: there is
-        none); else nothing is done, and `ChainMovedError` raised.
+        none); else nothing is done, and `ChainMovedError` raised. A `token` is as with `claim`.
         """
+        ...
+
+    async def restore(self, records: Sequence[LedgerRecord], *, token: int | None = None) -> int:
+        """Take in settled and published parts of one line that the store has lost, oldest first; return how many.
+
+        Each is counted as if it had been announced and settled here; one that is settled here stays as it is. The
+        line's chain does not move. A `token` is as with `claim`.
+        """
+        ...
+
+    async def lease(self, line: str) -> LeaseRecord | None:
+        """Return how the line's lease stands; None where nobody ever took it, or the store was emptied."""
+        ...
+
+    async def move_lease(self, line: str, to: LeaseRecord, *, instead_of: LeaseRecord | None) -> bool:
+        """Let the lease stand as `to` if it stands as `instead_of`; return whether it did."""
         ...
 
     async def ledger_head(self, line: str) -> LedgerRecord | None:

@@ -2,7 +2,7 @@
 
 Keys, under the prefix: `lines` (set), `kept:NAME` (what all lines share), and for each line `line:L:counters`,
 `line:L:latency`, `line:L:state` (hashes), `line:L:ledger` (hash: the newest record of its chain),
-`line:L:decisions` (stream, trimmed), those of `shared.store.alerts`, `line:L:part:P`
+`line:L:decisions` (stream, trimmed), those of `shared.store.alerts` and `shared.store.leases`, `line:L:part:P`
 (hash, expires), `line:L:picture:P:C` (expires), `line:L:payload:C:EPOCH:SEQUENCE` (a large frame's encoded pixels,
 expires).
 """
@@ -22,16 +22,17 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from shared.cancellation import cancellation_kept
-from shared.domain import CaptureId, Decision, Outcome, PartAnnouncement
-from shared.errors import ChainMovedError, ConfigError, StoreError, StoreUnavailableError, WireError
+from shared.domain import CaptureId, Decision, PartAnnouncement
+from shared.errors import ChainMovedError, ConfigError, LeaseLostError, StoreError, StoreUnavailableError, WireError
 from shared.latency import bucket_of
 from shared.ledger.chain import LedgerRecord, Link, decision_bytes, pack, unpack
 from shared.redaction import redact, redact_address
 from shared.store import scripts
 from shared.store.alerts import RedisAlerts
 from shared.store.base import LineCounters, PartRecord
+from shared.store.counts import counts_of
+from shared.store.leases import FENCED, RedisLeases, token_text
 
-_COUNTED = {Outcome.PASS: "passed", Outcome.REJECT: "rejected", Outcome.DEFAULT_REJECT: "defaulted"}
 _DECISION = msgspec.msgpack.Decoder(Decision)
 _TIMEOUT_S = 2.0
 _MOVED = -1
@@ -81,16 +82,7 @@ def map_error(error: BaseException, address: str) -> StoreError:
     return StoreUnavailableError(f"Redis at {address} does not answer ({text})", "Start it, or correct store.url.")
 
 
-def labelled_counts(decision: Decision) -> list[str]:
-    """Return which counters about ground truth a settled part adds to; none where its label is unknown."""
-    if decision.label is None:
-        return []
-    if decision.label == "good":
-        return ["false_rejects"] if decision.outcome is Outcome.REJECT else []
-    return ["defects", "missed" if decision.outcome is Outcome.PASS else "caught"]
-
-
-class RedisStore(RedisAlerts):
+class RedisStore(RedisAlerts, RedisLeases):
     """The live state of lines in Redis."""
 
     def __init__(
@@ -109,6 +101,8 @@ class RedisStore(RedisAlerts):
         self._published = client.register_script(scripts.PUBLISHED)
         self._keep = client.register_script(scripts.KEEP)
         self._extend = client.register_script(scripts.EXTEND)
+        self._restore = client.register_script(scripts.RESTORE)
+        self._move_lease = client.register_script(scripts.LEASE)
 
     @classmethod
     def from_url(cls, url: str, settings: RedisStoreSettings) -> RedisStore:
@@ -146,11 +140,14 @@ class RedisStore(RedisAlerts):
             claimed=_DECISION.decode(claim) if claim else None, settled=bool(settled), published=bool(published)
         )
 
-    async def claim(self, decision: Decision) -> Decision:
+    async def claim(self, decision: Decision, *, token: int | None = None) -> Decision:
         """Fix the decision unless one stands."""
-        args: list[bytes | int] = [msgspec.msgpack.encode(decision), self._settings.part_retention_s]
+        keys = [self._part(decision.line, decision.part_id), self._key(decision.line, "lease")]
+        args = [msgspec.msgpack.encode(decision), self._settings.part_retention_s, token_text(token)]
         with self._mapped():
-            first = await self._claim(keys=[self._part(decision.line, decision.part_id)], args=args)
+            first = await self._claim(keys=keys, args=args)
+        if first is None:
+            raise _fenced(decision.line)
         return _DECISION.decode(first)
 
     async def settle(
@@ -161,13 +158,14 @@ class RedisStore(RedisAlerts):
         unconfirmed: bool = False,
         link: Link | None = None,
         instead_of: Link | None = None,
+        token: int | None = None,
     ) -> bool:
         """Record the outcome once."""
         keys = [
             self._part(decision.line, decision.part_id),
-            *(self._key(decision.line, name) for name in ("counters", "decisions", "latency", "ledger")),
+            *(self._key(decision.line, name) for name in ("counters", "decisions", "latency", "ledger", "lease")),
         ]
-        counts = [_COUNTED[decision.outcome], *labelled_counts(decision), *(["unconfirmed"] if unconfirmed else [])]
+        counts = [*counts_of(decision), *(["unconfirmed"] if unconfirmed else [])]
         bucket: int | str = "" if latency_ms is None else bucket_of(latency_ms)
         args: list[bytes | int | str] = [
             decision_bytes(decision),
@@ -176,12 +174,15 @@ class RedisStore(RedisAlerts):
             bucket,
             pack(link) if link else b"",
             pack(instead_of) if instead_of else b"",
+            token_text(token),
             *counts,
         ]
         with self._mapped():
             done = int(await self._settle(keys=keys, args=args))
             if self._sweeps:
                 await self._client.dbsize()
+        if done == FENCED:
+            raise _fenced(decision.line)
         if done == _MOVED:
             raise ChainMovedError(f"the ledger of line {decision.line!r} goes on from another record")
         return bool(done)
@@ -321,3 +322,7 @@ class RedisStore(RedisAlerts):
 
     def _part(self, line: str, part_id: str) -> str:
         return self._key(line, "part", part_id)
+
+
+def _fenced(line: str) -> LeaseLostError:
+    return LeaseLostError(f"line {line!r} is another process' by now, or the store was emptied")

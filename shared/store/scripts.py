@@ -10,17 +10,20 @@ end
 return redis.call('HMGET', KEYS[1], 'claim', 'settled', 'published')
 """
 
-# KEYS: part.  ARGV: decision, retention in s.  Returns the decision that was first.
+# KEYS: part, lease.  ARGV: decision, retention in s, token or ''.  Returns the decision that was first, or nothing if
+# another token stands.
 CLAIM = """
+if ARGV[3] ~= '' and redis.call('HGET', KEYS[2], 'token') ~= ARGV[3] then return false end
 redis.call('HSETNX', KEYS[1], 'claim', ARGV[1])
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 return redis.call('HGET', KEYS[1], 'claim')
 """
 
-# KEYS: part, counters, decisions stream, latency, ledger.  ARGV: decision, retention in s, stream length, latency
-# bucket or '', link or '', the link that must stand or '', then names of counters to add one to.  Returns 1, 0 if done,
-# or -1 if another link stands.
+# KEYS: part, counters, decisions stream, latency, ledger, lease.  ARGV: decision, retention in s, stream length,
+# latency bucket or '', link or '', the link that must stand or '', token or '', then names of counters to add one to.
+# Returns 1, 0 if done, -1 if another link stands, or -2 if another token does.
 SETTLE = """
+if ARGV[7] ~= '' and redis.call('HGET', KEYS[6], 'token') ~= ARGV[7] then return -2 end
 if redis.call('HEXISTS', KEYS[1], 'settled') == 1 then return 0 end
 if ARGV[5] ~= '' then
   if (redis.call('HGET', KEYS[5], 'link') or '') ~= ARGV[6] then return -1 end
@@ -28,9 +31,37 @@ if ARGV[5] ~= '' then
 end
 redis.call('HSET', KEYS[1], 'settled', '1', 'claim', ARGV[1], 'link', ARGV[5])
 redis.call('EXPIRE', KEYS[1], ARGV[2])
-for index = 7, #ARGV do redis.call('HINCRBY', KEYS[2], ARGV[index], 1) end
+for index = 8, #ARGV do redis.call('HINCRBY', KEYS[2], ARGV[index], 1) end
 if ARGV[4] ~= '' then redis.call('HINCRBY', KEYS[4], ARGV[4], 1) end
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', 'decision', ARGV[1])
+return 1
+"""
+
+# KEYS: part, counters, decisions stream, latency, lines, lease.  ARGV: decision, retention in s, stream length, latency
+# bucket or '', link or '', decide_by, token or '', line, then names of counters to add one to.  Returns 1, 0 if it was
+# settled, or -2 if another token stands.
+RESTORE = """
+if ARGV[7] ~= '' and redis.call('HGET', KEYS[6], 'token') ~= ARGV[7] then return -2 end
+if redis.call('HEXISTS', KEYS[1], 'settled') == 1 then return 0 end
+if redis.call('HSETNX', KEYS[1], 'decide_by_ns', ARGV[6]) == 1 then
+  redis.call('HINCRBY', KEYS[2], 'announced', 1)
+  redis.call('SADD', KEYS[5], ARGV[8])
+end
+redis.call('HSET', KEYS[1], 'settled', '1', 'claim', ARGV[1], 'link', ARGV[5], 'published', '1')
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+for index = 9, #ARGV do redis.call('HINCRBY', KEYS[2], ARGV[index], 1) end
+if ARGV[4] ~= '' then redis.call('HINCRBY', KEYS[4], ARGV[4], 1) end
+redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', 'decision', ARGV[1])
+return 1
+"""
+
+# KEYS: lease.  ARGV: holder, token and beat that shall stand, then those that must; a token '' for no lease at all.
+# Returns 1 if it stood.
+LEASE = """
+local stands = redis.call('HMGET', KEYS[1], 'holder', 'token', 'beat')
+if (stands[2] or '') ~= ARGV[5] then return 0 end
+if stands[2] and (stands[1] ~= ARGV[4] or stands[3] ~= ARGV[6]) then return 0 end
+redis.call('HSET', KEYS[1], 'holder', ARGV[1], 'token', ARGV[2], 'beat', ARGV[3])
 return 1
 """
 

@@ -435,3 +435,32 @@ async def test_history_of_what_is_not_there_is_refused(bus: Bus, topic: str) -> 
     for absent, partition in ((topic, 2), (f"{topic}-absent", 0)):
         with pytest.raises(ConfigError):
             await values_in(bus, absent, partition)
+
+
+async def test_who_reads_by_name_shares_with_nobody(bus: Bus, topic: str) -> None:
+    """Two that read one partition get the same records, from the group's last commit, and nothing of another."""
+    place, group = TopicPartition(topic, 1), f"group-{uuid.uuid4().hex}"
+    await publish(bus, topic, b"zero", b"one", b"two", partition=1)
+    await publish(bus, topic, b"elsewhere", partition=0)
+    first = await bus.read([place], group=group, member="one")
+    assert values_of(await take(first, 3)) == [b"zero", b"one", b"two"]
+    assert first.assignment() == {place}
+    await first.commit({place: 1})
+    second = await bus.read([place], group=group, member="two")
+    assert values_of(await take(second, 2)) == [b"one", b"two"]
+    await publish(bus, topic, b"three", partition=1)
+    for reader in (first, second):
+        assert values_of(await take(reader, 1)) == [b"three"]
+    await second.commit({place: 4})
+    await first.close()
+    await second.close()
+    third = await bus.read([place], group=group, member="one")
+    await publish(bus, topic, b"four", partition=1)
+    assert values_of(await take(third, 1)) == [b"four"]
+    await third.close()
+
+
+async def test_what_does_not_exist_is_not_read(bus: Bus, topic: str) -> None:
+    """A partition that the topic has not is a ConfigError."""
+    with pytest.raises(ConfigError, match="partition 2"):
+        await bus.read([TopicPartition(topic, 2)], group="group", member="one")

@@ -14,10 +14,10 @@ import redis.asyncio
 
 from shared.alerts import Deed, Handling, Severity, StandingAlert, What
 from shared.domain import CameraFinding, CaptureId, Decision, NotInspected, Outcome, PartAnnouncement, VerdictStatus
-from shared.errors import ChainMovedError, StoreError
+from shared.errors import ChainMovedError, LeaseLostError, StoreError
 from shared.latency import bucket_of
 from shared.ledger.chain import LedgerRecord, decision_bytes, first_link, next_link
-from shared.store.base import Alert, LineCounters, PartRecord
+from shared.store.base import Alert, LeaseRecord, LineCounters, PartRecord
 from shared.store.redis import RedisStore, RedisStoreSettings
 
 LINE = "bottling"
@@ -396,6 +396,67 @@ async def test_state_is_merged(rig: Rig) -> None:
     await rig.other.set_state(LINE, {"status": "stopped"})
     await rig.store.set_state(LINE, {})
     assert await rig.store.state(LINE) == {"status": "stopped", "model": "m1"}
+
+
+async def test_a_lease_moves_only_from_what_was_read(rig: Rig) -> None:
+    """Of two that want a line one gets it; holder, token and beat must all be the ones that were seen."""
+    assert await rig.store.lease(LINE) is None
+    held = LeaseRecord("größe/1", 7)
+    assert await rig.store.move_lease(LINE, held, instead_of=None)
+    assert not await rig.other.move_lease(LINE, LeaseRecord("two", 8), instead_of=None)
+    for stale in (replace(held, beat=1), replace(held, token=6), replace(held, holder="two")):
+        assert not await rig.other.move_lease(LINE, LeaseRecord("two", 8), instead_of=stale)
+    assert await rig.other.lease(LINE) == held
+    assert await rig.store.move_lease(LINE, replace(held, beat=1), instead_of=held)
+    assert await rig.other.move_lease(LINE, LeaseRecord("", 7, 2), instead_of=replace(held, beat=1))
+    assert await rig.store.lease(LINE) == LeaseRecord("", 7, 2)
+    assert await rig.store.lease("packing") is None
+
+
+@pytest.mark.parametrize("stands", [None, LeaseRecord("two", 8)])
+async def test_a_token_that_does_not_stand_has_no_effect(rig: Rig, stands: LeaseRecord | None) -> None:
+    """Whether another has the line, or the store was emptied: nothing is claimed, settled or restored, nor counted."""
+    if stands is not None:
+        await rig.store.move_lease(LINE, stands, instead_of=None)
+    link = first_link(decision_bytes(decision()), began_ns=7, origin="")
+    with pytest.raises(LeaseLostError, match=LINE):
+        await rig.store.claim(decision(), token=7)
+    with pytest.raises(LeaseLostError, match=LINE):
+        await rig.store.settle(decision(), latency_ms=None, link=link, token=7)
+    with pytest.raises(LeaseLostError):
+        await rig.store.restore([LedgerRecord(decision_bytes(decision()), link)], token=7)
+    assert await rig.store.announce(announcement()) == PartRecord()
+    assert await rig.store.counters(LINE) == LineCounters(announced=1)
+    assert await rig.store.ledger_head(LINE) is None
+
+
+async def test_the_token_that_stands_claims_and_settles(rig: Rig) -> None:
+    """Whatever its holder's beat is meanwhile."""
+    await rig.store.move_lease(LINE, LeaseRecord("one", 7, 3), instead_of=None)
+    assert await rig.other.claim(decision(), token=7) == decision()
+    assert await rig.other.settle(decision(), latency_ms=None, token=7)
+
+
+async def test_lost_parts_are_taken_in_once(rig: Rig) -> None:
+    """As if announced, settled and published here, with their place in the chain; what is settled here stays."""
+    signalled = replace(decision("p2"), stamps_ns={"signalled": decision().captured_at_ns + 12_500_000})
+    lost = [decision("p1", Outcome.REJECT, label="scratch"), signalled, decision("p3", Outcome.DEFAULT_REJECT)]
+    link = first_link(decision_bytes(lost[0]), began_ns=7, origin="")
+    links = [link, next_link(link, decision_bytes(lost[1])), None]
+    records = [LedgerRecord(decision_bytes(one), its) for one, its in zip(lost, links, strict=True)]
+    await rig.store.announce(announcement("p3"))
+    await rig.store.settle(decision("p3"), latency_ms=None)
+    assert await rig.store.restore(records) == 2
+    assert await rig.other.restore(records) == 0
+    assert await rig.store.restore([]) == 0
+    assert await rig.store.counters(LINE) == LineCounters(
+        announced=3, passed=2, rejected=1, defects=1, caught=1, latency_buckets={bucket_of(12.5): 1}
+    )
+    assert await rig.other.announce(announcement("p1")) == PartRecord(lost[0], settled=True, published=True)
+    assert await rig.store.ledger_record(LINE, "p2") == records[1]
+    assert await rig.store.ledger_head(LINE) is None
+    assert [one.part_id for one in await rig.store.decisions(LINE, newest=9)] == ["p2", "p1", "p3"]
+    assert RETENTION_S - 10 < await rig.ttl_s("part", "p1") <= RETENTION_S
 
 
 async def test_lines_do_not_mix(store: RedisStore) -> None:

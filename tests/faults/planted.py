@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 from unittest.mock import patch
 
 from alerting.parts import PartTable
@@ -34,9 +34,17 @@ def forget_decisions() -> None:
         await announce(self, part)
         return PartRecord()
 
-    async def granted(_: RedisStore, decision: Decision) -> Decision:
+    async def granted(_: RedisStore, decision: Decision, *, token: int | None = None) -> Decision:
+        del token
         return decision
 
+    settle = RedisStore.settle
+
+    async def unsettled(self: RedisStore, decision: Decision, **kept: Any) -> bool:  # noqa: ANN401 - as it is called
+        await self._client.hdel(self._part(decision.line, decision.part_id), "settled")
+        return await settle(self, decision, **kept)
+
+    patch.object(RedisStore, "settle", unsettled).start()
     patch.object(PartTable, "close", close).start()
     patch.object(RedisStore, "announce", unclaimed).start()
     patch.object(RedisStore, "claim", granted).start()

@@ -146,6 +146,7 @@ STEPS: dict[str, Callable[[Bus], Awaitable[object]]] = {
     "ensure": lambda bus: bus.ensure_topics({"topic": 1}),
     "publish": lambda bus: bus.publish("topic", b"value", key=None, partition=0),
     "subscribe": lambda bus: bus.subscribe(["topic"], group="group", member="one"),
+    "read": lambda bus: bus.read([TopicPartition("topic", 0)], group="group", member="one"),
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 
 import pytest
 
@@ -101,6 +101,10 @@ class BusThatIsAway:
     async def subscribe(self, topics: Sequence[str], *, group: str, member: str) -> Subscription:
         """Refuse."""
         raise BusUnavailableError(f"away: {topics} {group} {member}")
+
+    async def read(self, places: Collection[TopicPartition], *, group: str, member: str) -> Subscription:
+        """Refuse."""
+        raise BusUnavailableError(f"away: {places} {group} {member}")
 
     async def history(self, topic: str, partition: int, *, newest: int | None = None) -> AsyncGenerator[Record, None]:
         """Refuse."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from typing import Final
 
 import aiokafka
 
-from shared.bus.base import Record, Subscription
+from shared.bus.base import Record, Subscription, TopicPartition
 from shared.bus.kafka.history import history
 from shared.bus.kafka.mapping import FAILURES, map_error, mapped
 from shared.bus.kafka.producer import SharedProducer
@@ -87,6 +87,17 @@ class KafkaBus:
             if not count:
                 raise _missing(f"topic {topic!r}")
         subscription = KafkaSubscription(self._settings, topics, group=group, member=member)
+        await subscription.join()
+        return subscription
+
+    async def read(self, places: Collection[TopicPartition], *, group: str, member: str) -> Subscription:
+        """Read what is named, as no member: the group's coordinator only keeps the commits."""
+        topics = sorted({place.topic for place in places})
+        counts = await self.partition_counts(topics)
+        for place in places:
+            if place.partition >= counts[place.topic]:
+                raise _missing(f"partition {place.partition} of topic {place.topic!r}")
+        subscription = KafkaSubscription(self._settings, topics, group=group, member=member, places=places)
         await subscription.join()
         return subscription
 

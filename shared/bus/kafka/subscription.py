@@ -49,9 +49,19 @@ class KafkaSubscription:
     is away, and after three the consumer is replaced by a new one, which joins as the same member.
     """
 
-    def __init__(self, settings: KafkaBusSettings, topics: Sequence[str], *, group: str, member: str) -> None:
+    def __init__(
+        self,
+        settings: KafkaBusSettings,
+        topics: Sequence[str],
+        *,
+        group: str,
+        member: str,
+        places: Collection[TopicPartition] = (),
+    ) -> None:
+        """Share `topics` with the group's other members; with `places` read just these, and share nothing."""
         self._settings = settings
         self._topics = tuple(topics)
+        self._places = tuple(places)
         self._group = group
         self._member = member
         self._consumer: aiokafka.AIOKafkaConsumer | None = None
@@ -159,7 +169,7 @@ class KafkaSubscription:
         consumer = aiokafka.AIOKafkaConsumer(
             bootstrap_servers=self._settings.bootstrap,
             group_id=self._group,
-            group_instance_id=self._member,
+            group_instance_id=None if self._places else self._member,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             session_timeout_ms=self._settings.session_timeout_ms,
@@ -175,7 +185,10 @@ class KafkaSubscription:
             metadata_max_age_ms=_METADATA_MS,
             partition_assignment_strategy=(RoundRobinPartitionAssignor,),
         )
-        consumer.subscribe(self._topics, listener=_Handover(self._hand_over))
+        if self._places:
+            consumer.assign([aiokafka.TopicPartition(place.topic, place.partition) for place in self._places])
+        else:
+            consumer.subscribe(self._topics, listener=_Handover(self._hand_over))
         return consumer
 
     async def _hand_over(self) -> None:
