@@ -24,7 +24,7 @@ from shared.store.base import Store
 _EMBEDDED: Final = "memory://"
 _MIB: Final = 1024 * 1024
 _PROBES: Final = 10
-_WARM_MINUTES: Final = 10
+_WARM_MINUTES: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,10 @@ class Hour:
 
     @property
     def memory_growth(self) -> float | None:
-        """Return the growth of the median from the ten minutes after the first ten to the last ten."""
+        """Return the growth of the median from the ten minutes after the first twenty to the last ten.
+
+        By then what the store keeps for a minute of the host's own time, and its streams, are full.
+        """
         early = self.memory_mib[_WARM_MINUTES : _WARM_MINUTES + _PROBES]
         late = self.memory_mib[-_PROBES:]
         if len(self.memory_mib) < _WARM_MINUTES + 2 * _PROBES:
@@ -100,7 +103,7 @@ class AlertingFigures:
             )
             table.add_row("memory, first/last", f"{hour.memory_mib[0]:.0f} / {hour.memory_mib[-1]:.0f} MiB")
             growth = hour.memory_growth
-            table.add_row("memory growth after ten minutes", "run is too short" if growth is None else f"{growth:+.1%}")
+            table.add_row("memory growth after 20 minutes", "run is too short" if growth is None else f"{growth:+.1%}")
             table.add_row("ledgers balance", _yes(hour.balanced))
         paced = self.paced
         table.add_row(f"real time, store {paced.store}", f"{paced.parts:,} parts in {paced.seconds:.0f} s")

@@ -52,5 +52,5 @@ def test_figures_have_stable_names() -> None:
     found = json.loads(json.dumps(FIGURES.to_json()))
     assert (found["hour"]["cpu_ms_a_part"], found["hour"]["memory_growth"], found["sound"]) == (2.0, 0.0, True)
     assert found["paced"]["decision_p99_ms"] == 0.9
-    assert replace(HOUR, memory_mib=(90.0,) * 29).memory_growth is None
+    assert replace(HOUR, memory_mib=(90.0,) * 39).memory_growth is None
     assert FIGURES.table().row_count == replace(FIGURES, hour=None).table().row_count + 7
