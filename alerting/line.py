@@ -11,6 +11,7 @@ from typing import Final
 
 from alerting.gate import effective, signal_for
 from alerting.lease import Tenure
+from alerting.neighbours import NeighbourRules
 from alerting.order import CaptureOrder
 from alerting.parts import OpenPart, PartTable
 from alerting.rules import LineRules, Ruling
@@ -83,6 +84,7 @@ class LineGate:
         # Whatever was captured before a part falls due within the part's own time to decide.
         longest_ns = line.gate_delay_ns - line.actuation_lead_ns + _PATIENCE_NS
         self._order: CaptureOrder[Settlement] = CaptureOrder(longest_ns=longest_ns, most=_HELD)
+        self._neighbours = NeighbourRules(line, self.rules, self.table, clock)
         self._last_at_gate_ns = clock.monotonic_ns() - 1
         self._alive_ns = clock.monotonic_ns()
         self._log = get_logger("alerting").bind(line=line.name)
@@ -102,6 +104,7 @@ class LineGate:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Decide until `stop` is set, no part is open, and the last one that was signalled has reached the gate."""
+        await self._neighbours.remember(self._store)
         while True:
             self._wake.clear()
             stopping = stop.is_set()
@@ -111,7 +114,8 @@ class LineGate:
             ready = self.table.ready(self._clock.monotonic_ns(), only_due=not self._able)
             for turn, part in enumerate(ready, start=1):
                 # The gate may have been lost on the way: then only what is due is settled now.
-                if self._able or part.due_ns <= self._clock.monotonic_ns():
+                due = part.due_ns <= self._clock.monotonic_ns()
+                if due or (self._able and not self._neighbours.waits(part)):
                     await self._decide(part)
                 self._alive_ns = self._clock.monotonic_ns()
                 if turn % _RECORD_EACH == 0:
@@ -170,6 +174,7 @@ class LineGate:
             part.claimed = await self._claim(part)
         if part.claimed is None:
             return  # there is time to ask again
+        self._neighbours.decided(part, part.claimed)
         if self._may_signal:
             await self._deliver(part)
         elif part.uncertain:
@@ -179,7 +184,7 @@ class LineGate:
 
     async def _claim(self, part: OpenPart) -> Decision | None:
         announcement = part.announcement
-        ruling = self.rules.rule(part.cameras, part.verdicts)
+        ruling = self._neighbours.rule(part)
         judgement = ruling.judgement
         stamps = {name: at for verdict in part.verdicts.values() for name, at in verdict.stamps_ns.items()}
         now_ns = self._clock.utc_ns()

@@ -75,8 +75,10 @@ class PartTable:
         _note_missing(existing, part)
         existing.cameras |= frozenset(part.cameras)
         # Cameras of a line may announce the part at different times: the earliest binds, whoever comes first.
-        earliest = min(existing.announcement, part, key=lambda announcement: announcement.decide_by_ns)
-        existing.announcement = replace(earliest, label=existing.announcement.label or part.label)
+        known = existing.announcement
+        earliest = min(known, part, key=lambda announcement: announcement.decide_by_ns)
+        place = part.place_counts if known.place_counts is None else known.place_counts
+        existing.announcement = replace(earliest, label=known.label or part.label, place_counts=place)
         existing.due_ns = min(existing.due_ns, self._due_ns(part, utc_ns=utc_ns, now_ns=now_ns))
         return existing
 

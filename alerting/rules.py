@@ -33,6 +33,10 @@ class Ruling:
     version: int
     reject_at: float
 
+    def withheld(self, why: str) -> Ruling:
+        """Return the default that stands in for it."""
+        return replace(self, judgement=_withheld(self.judgement, why))
+
 
 class LineRules:
     """The policy of one line in force.

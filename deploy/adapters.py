@@ -79,5 +79,8 @@ def make_store(settings: Settings, url: str | None = None) -> Store:
         part_retention_s=settings.store.retention_s,
         picture_ttl_s=settings.store.pictures_s,
         stream_length=settings.store.entries,
+        picture_bytes=settings.store.pictures_bytes,
+        shift_retention_s=settings.store.shift_days * 86_400,
+        shifts={line.name: line.shift_times() for line in settings.lines},
     )
     return RedisStore.from_url(url or settings.store.url.get_secret_value(), kept)

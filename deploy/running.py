@@ -9,7 +9,7 @@ from deploy.adapters import adapters_for, make_store
 from deploy.app import Role, build, run
 from deploy.result import RunResult, result_of
 from shared import log
-from shared.clock import Clock
+from shared.clock import Clock, SystemClock
 from shared.errors import ConfigError
 from shared.lifecycle import stop_on_signals
 from shared.metrics import served
@@ -24,7 +24,7 @@ def run_role(config: Path, role: Role, clock: Clock | None = None) -> list[RunRe
 
 
 def report_lines(config: Path) -> list[RunResult]:
-    """Return the figures of all lines as they stand."""
+    """Return the figures of all lines as they stand, with those of their current shifts."""
     settings = load(config)
     if settings.store.embedded:
         raise ConfigError(
@@ -48,7 +48,8 @@ async def _run(settings: Settings, role: Role, clock: Clock | None) -> list[RunR
 
 async def _report(settings: Settings) -> list[RunResult]:
     store = make_store(settings)
+    now_ns = SystemClock().utc_ns()
     try:
-        return [await result_of(line, store) for line in settings.lines]
+        return [await result_of(line, store, shift_at_ns=now_ns) for line in settings.lines]
     finally:
         await store.close()

@@ -76,7 +76,7 @@ class Announcer:
         return f"{self._station.epoch:x}-u{sequence:06d}-{self._place}"
 
     async def exposed(
-        self, part_id: str, sequence: int, captured_at_ns: int, label: str | None
+        self, part_id: str, sequence: int, captured_at_ns: int, label: str | None, place_counts: int | None = None
     ) -> tuple[Capture, SeenPart]:
         """Note an exposure of this camera, and tell the PLC of a part that is new."""
         line = self._station.line
@@ -87,6 +87,7 @@ class Announcer:
             passed_at_ns=passed_at_ns,
             decide_by_ns=line.decide_by_ns(passed_at_ns),
             label=label,
+            place_counts=place_counts,
         )
         if new:
             await self._tell_plc(part)

@@ -161,9 +161,11 @@ class Camera:
             for turn, number in enumerate(missed := identity.missed[self._unidentified :], start=1):
                 self._event(MISSED, number=number)
                 at_ns = self._between(shot.captured_at_ns, turn / (len(missed) + 1))
-                await self._begin(Shot(None, at_ns), self._announcer.part_id(number), MISSED, outbox)
+                place = identity.place_of(number)
+                await self._begin(Shot(None, at_ns), self._announcer.part_id(number), MISSED, outbox, place)
             self._unidentified = 0
-            await self._begin(shot, self._announcer.part_id(identity.number), shot.fault, outbox)
+            part_id = self._announcer.part_id(identity.number)
+            await self._begin(shot, part_id, shot.fault, outbox, identity.place_counts)
         else:
             self._event(identity.value)
             self._unidentified += 1
@@ -175,11 +177,15 @@ class Camera:
         last_ns = at_ns if self._last_at_ns is None else self._last_at_ns
         return round(last_ns + (at_ns - last_ns) * share)
 
-    async def _begin(self, shot: Shot, part_id: str, fault: str | None, outbox: Outbox) -> None:
+    async def _begin(
+        self, shot: Shot, part_id: str, fault: str | None, outbox: Outbox, place_counts: int | None = None
+    ) -> None:
         """Announce the part that a shot shows, and send its frame unless there is a `fault`."""
         self._sequence += 1
         pixels, reason = await self._judged(shot, fault)
-        capture, part = await self._announcer.exposed(part_id, self._sequence, shot.captured_at_ns, shot.label)
+        capture, part = await self._announcer.exposed(
+            part_id, self._sequence, shot.captured_at_ns, shot.label, place_counts
+        )
         metrics.CAPTURES.labels(*self._labels).inc()
         if reason is not None:
             outbox.refuse(capture, reason)

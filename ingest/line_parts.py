@@ -17,6 +17,7 @@ class SeenPart:
     passed_at_ns: int
     decide_by_ns: int
     label: str | None
+    place_counts: int | None = None
     cameras: set[str] = field(default_factory=set)
 
 
@@ -28,13 +29,20 @@ class LineParts:
         self._offline: set[str] = set()
 
     def exposed(
-        self, part_id: str, camera: str | None, *, passed_at_ns: int, decide_by_ns: int, label: str | None
+        self,
+        part_id: str,
+        camera: str | None,
+        *,
+        passed_at_ns: int,
+        decide_by_ns: int,
+        label: str | None,
+        place_counts: int | None = None,
     ) -> tuple[SeenPart, bool]:
         """Note an exposure, or with no `camera` a part known without one; return the part, and whether it is new."""
         part = self._parts.get(part_id)
         new = part is None
         if part is None:
-            part = self._parts[part_id] = SeenPart(part_id, passed_at_ns, decide_by_ns, label)
+            part = self._parts[part_id] = SeenPart(part_id, passed_at_ns, decide_by_ns, label, place_counts)
             if len(self._parts) > _REMEMBERED:
                 self._parts.popitem(last=False)
         part.label = part.label or label

@@ -42,6 +42,7 @@ class Messages:
             decide_by_ns=part.decide_by_ns,
             label=part.label,
             missing=dict(missing),
+            place_counts=part.place_counts,
         )
         return Publication(
             self._topics.captures,

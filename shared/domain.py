@@ -45,7 +45,8 @@ class PartAnnouncement:
 
     `missing` names those of them of which no verdict can come, and why. `label` is the ground truth of a replayed or
     rendered part ("good", or the defect's name) and is for the report alone: it never travels with the frame, and no
-    decision reads it.
+    decision reads it. `place_counts` is where on the conveyor it lies, where the line's encoder says so: counts that
+    never wrap, as of the line's first camera.
     """
 
     line: str
@@ -55,6 +56,7 @@ class PartAnnouncement:
     decide_by_ns: int
     label: str | None = None
     missing: dict[str, NotInspected] = field(default_factory=dict)
+    place_counts: int | None = None
 
 
 class CameraState(StrEnum):

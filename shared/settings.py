@@ -29,10 +29,11 @@ from shared.camera_settings import (
 from shared.clock import NS_PER_MS
 from shared.domain import GateMode
 from shared.errors import ConfigError
+from shared.gate_settings import gate_misfit, with_delay
 from shared.partition_plan import Wanted
 from shared.policy import CameraPolicy, LinePolicy, RunPolicy, misfit
 from shared.redaction import redact
-from shared.shifts import zone_of
+from shared.shifts import Shifts, zone_of
 from shared.signal_settings import OpcUaServerSettings, WebhookSettings
 from shared.topics import Topics
 
@@ -83,7 +84,8 @@ class BusSettings(Section):
 class StoreSettings(Section):
     """Where live state is kept, and how long.
 
-    `payload_url` is a Redis of their own for the payloads of large frames; without it they lie in that of `url`.
+    `payload_url` is a Redis of their own for the payloads of large frames; without it they lie in that of `url`. The
+    pictures of a line's rejects share `picture_mib`, and the oldest go first; its shifts are counted for `shift_days`.
     """
 
     url: SecretStr = SecretStr("memory://")
@@ -91,6 +93,8 @@ class StoreSettings(Section):
     key_prefix: Annotated[str, Field(min_length=1, max_length=60)] = "linewarden"
     part_retention_s: Annotated[int, Field(ge=10)] | None = None
     picture_ttl_s: Annotated[int, Field(ge=1)] | None = None
+    picture_mib: Annotated[int, Field(ge=1, le=65_536)] | None = None
+    shift_days: Annotated[int, Field(ge=2, le=10_000)] = 400
     stream_length: Annotated[int, Field(ge=100)] | None = None
 
     @property
@@ -106,6 +110,11 @@ class StoreSettings(Section):
     def pictures_s(self) -> int:
         """Return how long the picture of a reject is kept, in seconds: an hour, or a minute in this process."""
         return self.picture_ttl_s or (60 if self.embedded else 3_600)
+
+    @property
+    def pictures_bytes(self) -> int:
+        """Return how much the pictures of one line's rejects may hold: 64 MiB, or 16 in this process's memory."""
+        return (self.picture_mib or (16 if self.embedded else 64)) * 1024 * 1024
 
     @property
     def entries(self) -> int:
@@ -210,14 +219,21 @@ class LineSettings(Section):
     `policy` says more, and may say that in its place. One that was set while the line ran lies in the store, and
     outdoes this one.
 
-    `gate_delay_ms` is the time from exposure to the gate; `actuation_lead_ms` is what the gate needs to move. `product`
-    is what the line makes: each decision says so. `shifts` are the times of day at which shifts begin, in `time_zone`.
+    `gate_delay_ms` is the time from exposure to the gate; `actuation_lead_ms` is what the gate needs to move. A gate
+    that is reached by counts of the encoder, whatever the speed, has `gate_counts` and `fastest_counts_per_s` instead.
+    Parts within `gate_reach_ms`, or `gate_reach_counts`, of each other the gate cannot tell apart: beside a reject none
+    passes. `product` is what the line makes: each decision says so. `shifts` are the times of day at which shifts
+    begin, in `time_zone`.
     """
 
     name: Name = "line-1"
     gate: GateMode = GateMode.PASS_ASSERTED
     gate_delay_ms: Annotated[int, Field(ge=20, le=3_600_000)] = 1_500
     actuation_lead_ms: Annotated[int, Field(ge=0, le=60_000)] = 200
+    gate_counts: Annotated[int, Field(ge=1, le=2**31)] | None = None
+    fastest_counts_per_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    gate_reach_ms: Annotated[float, Field(gt=0, le=60_000)] | None = None
+    gate_reach_counts: Annotated[int, Field(ge=1, le=2**31)] | None = None
     reject_at: Annotated[float, Field(gt=0, le=12)] = 2.0
     product: Annotated[str, Field(max_length=60)] = ""
     shifts: tuple[ShiftStart, ...] = ()
@@ -229,10 +245,11 @@ class LineSettings(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_threshold(cls, values: Any) -> Any:  # noqa: ANN401 - whatever somebody wrote as a line
-        """Give the policy the line's `reject_at`, unless it has its own."""
+    def _derived(cls, values: Any) -> Any:  # noqa: ANN401 - whatever somebody wrote as a line
+        """Give the policy the line's `reject_at`, unless it has its own, and the line the delay of its counts."""
         if not isinstance(values, dict) or not isinstance(values.get("policy", {}), dict):
             return values
+        values = with_delay(values)
         own = {"reject_at": values["reject_at"]} if "reject_at" in values else {}
         return {**values, "policy": {**own, **values.get("policy", {})}}
 
@@ -243,7 +260,9 @@ class LineSettings(Section):
         names = [camera.name for camera in self.cameras]
         if not names or len(set(names)) < len(names):
             raise ValueError("cameras must have at least one entry and names of their own")
-        problem = misfit(self.policy, names)
+        offsets = [camera.offset_counts for camera in self.cameras]
+        gate_problem = gate_misfit(self, identity=self.parts.identity, offsets_counts=offsets)
+        problem = misfit(self.policy, names) or gate_problem
         if problem is not None:
             raise ValueError(problem)
         if list(self.shifts) != sorted(set(self.shifts)):
@@ -270,6 +289,10 @@ class LineSettings(Section):
             raise ValueError(
                 "offset_ms must be smaller than gate_delay_ms - actuation_lead_ms, or the camera sees too late"
             )
+
+    def shift_times(self) -> Shifts:
+        """Return the line's shifts."""
+        return Shifts(self.shifts, zone_of(self.time_zone))
 
     @property
     def gate_delay_ns(self) -> int:

@@ -65,7 +65,7 @@ def verify(where: Where, against: Path | None) -> Findings:
 def tally(where: Where) -> Tally:
     """Count all that is there."""
     lines = () if where.settings is None else where.settings.lines
-    shifts = {line.name: Shifts(line.shifts, zone_of(line.time_zone)) for line in lines}
+    shifts = {line.name: line.shift_times() for line in lines}
     counted = Tally(shifts, default=Shifts((), zone_of("UTC")))
     asyncio.run(_read(where, [counted], counted))
     return counted

@@ -14,10 +14,21 @@ MOST_MISSED: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A part's number, and the numbers of parts between the last one and this that gave no exposure."""
+    """A part's number, and the numbers of parts between the last one and this that gave no exposure.
+
+    `place_counts` is where it lies, where an encoder says so, and `pitch_counts` how far parts lie apart.
+    """
 
     number: int
     missed: range = range(0)
+    place_counts: int | None = None
+    pitch_counts: float = 0.0
+
+    def place_of(self, number: int) -> int | None:
+        """Return where the part of a number lies, as its distance from this one says."""
+        return (
+            None if self.place_counts is None else round(self.place_counts - (self.number - number) * self.pitch_counts)
+        )
 
 
 class Odd(StrEnum):

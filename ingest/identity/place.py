@@ -33,7 +33,7 @@ class Belt:
     """
 
     def __init__(self, *, pitch_counts: float, words: int | None) -> None:
-        self._pitch = pitch_counts
+        self.pitch_counts = pitch_counts
         self._range = 1 << (_CHUNK_BITS if words is None else _WORD_BITS * words)
         self._longest = min(MOST_MISSED * pitch_counts, self._range / 4)
         # Beyond what could be taken for so many missed parts.
@@ -62,12 +62,12 @@ class Belt:
         at = bisect_left(self._parts, place, key=lambda part: part.place)
         beside = self._parts[max(0, at - 1) : at + 1]
         nearest = min(beside, key=lambda part: abs(place - part.place))
-        if abs(place - nearest.place) <= _SAME * self._pitch:
+        if abs(place - nearest.place) <= _SAME * self.pitch_counts:
             return nearest.number
         if at == 0:
             return None
         last = self._parts[at - 1]
-        number = last.number + max(1, math.floor((place - last.place) / self._pitch + 0.5))
+        number = last.number + max(1, math.floor((place - last.place) / self.pitch_counts + 0.5))
         if at < len(self._parts) and number >= self._parts[at].number:
             return None
         self._parts.insert(at, _Known(number, place))
@@ -92,7 +92,8 @@ class ByPlace:
     def number(self, shot: Shot, reading: int | None) -> Identity | Odd:
         """Return the part's number; DOUBLED where it was seen before, UNIDENTIFIED where nothing says a part."""
         raw = reading if shot.encoder is None else shot.encoder
-        number = None if raw is None else self._belt.part_at(self._belt.place(raw) - self._offset)
+        place = None if raw is None else self._belt.place(raw) - self._offset
+        number = None if place is None else self._belt.part_at(place)
         if number is None:
             return Odd.UNIDENTIFIED
         if self._highest is not None and number <= self._highest:
@@ -100,4 +101,4 @@ class ByPlace:
         # After a new start there is no telling how many passed.
         missed = gap(self._highest, number)
         self._highest = number
-        return Identity(number, missed)
+        return Identity(number, missed, place, self._belt.pitch_counts)

@@ -268,6 +268,7 @@ class MemorySubscription:
         self.topics = topics
         self._bus = bus
         self._positions: dict[TopicPartition, int] = {}
+        self._places: list[TopicPartition] = []
         self._turn = 0
         self._paused = False
         self._closed = False
@@ -310,22 +311,25 @@ class MemorySubscription:
     async def close(self) -> None:
         """Leave the group."""
         self._closed = True
-        self._positions = {}
+        self._positions, self._places = {}, []
         await self._bus._leave(self)  # noqa: SLF001
 
     def assign(self, places: frozenset[TopicPartition], committed: Mapping[TopicPartition, int]) -> None:
         """Take `places` over; partitions that stay keep their position, new ones start at the group's commit."""
         self._positions = {place: self._positions.get(place, committed.get(place, 0)) for place in places}
+        self._places = sorted(places, key=lambda place: (place.topic, place.partition))
 
     def take(self, logs: Mapping[TopicPartition, _Log], max_records: int) -> list[Record]:
         """Return the next records, beginning with another partition each time so that none starves."""
         if self._paused:
             return []
-        places = sorted(self._positions, key=lambda place: (place.topic, place.partition))
+        places = self._places
         taken: list[Record] = []
         for step in range(len(places)):
             place = places[(self._turn + step) % len(places)]
             log = logs[place]
+            if self._positions[place] >= log.next_offset:
+                continue
             start = max(self._positions[place], log.base) - log.base
             share = [log.records[index] for index in range(start, min(len(log.records), start + max_records))]
             share = share[: max_records - len(taken)]

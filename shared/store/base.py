@@ -5,13 +5,16 @@ Each effect is idempotent on the part's identity: announcing, claiming or settli
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from enum import StrEnum
+from typing import Generic, Protocol, TypeVar
 
 from shared.alerts import Deed, Handling, StandingAlert
 from shared.domain import CaptureId, Decision, PartAnnouncement
 from shared.ledger.chain import LedgerRecord, Link
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,8 @@ class LineCounters:
     """Counts of a line since its counters began. `announced = passed + rejected + defaulted` once all are settled.
 
     The four counts about defects come from labelled sources alone. `latency_buckets` counts settled PASS and REJECT
-    parts by the time from capture to acknowledged signal: see `shared.latency`.
+    parts by the time from capture to acknowledged signal: see `shared.latency`. `pictures_dropped` went before their
+    time, for want of room. Counts of a shift hold what belongs to parts alone.
     """
 
     announced: int = 0
@@ -42,6 +46,7 @@ class LineCounters:
     late_verdicts: int = 0
     unannounced: int = 0
     unconfirmed: int = 0
+    pictures_dropped: int = 0
     latency_buckets: Mapping[int, int] = field(default_factory=dict)
 
     @property
@@ -77,6 +82,42 @@ class LeaseRecord:
     holder: str
     token: int
     beat: int = 0
+
+
+class Feed(StrEnum):
+    """A stream of a line that groups of readers follow."""
+
+    DECISIONS = "decisions"
+    ALERTS = "alerts"
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads: each group is given every entry, once, to one of its members. Names stay the same over restarts."""
+
+    group: str
+    member: str = "reader"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Generic[T]):
+    """What stands in a feed, and the name by which it is finished."""
+
+    id: str
+    value: T
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """`waiting` entries were given to nobody of the group, `unfinished` ones were given and are not done with.
+
+    `lost` says that the feed was trimmed up to where the group had read, and most likely beyond: what it has not seen
+    stands on the `decisions` topic alone. Reading on takes it back.
+    """
+
+    waiting: int = 0
+    unfinished: int = 0
+    lost: bool = False
 
 
 class PayloadStore(Protocol):
@@ -165,8 +206,15 @@ class Store(PayloadStore, Protocol):
         """Return the line's counters."""
         ...
 
+    async def shift_counters(self, line: str, shift: str) -> LineCounters:
+        """Return the counts of the parts that a shift of the line saw, by its name (`shared.shifts`)."""
+        ...
+
     async def put_picture(self, line: str, part_id: str, camera: str, jpeg: bytes) -> None:
-        """Keep a reject's picture with its overlay until its time to live ends."""
+        """Keep a reject's picture with its overlay until its time to live ends, or the line's newer ones need its room.
+
+        One that is larger than all the room is not kept.
+        """
         ...
 
     async def picture(self, line: str, part_id: str, camera: str) -> bytes | None:
@@ -203,6 +251,25 @@ class Store(PayloadStore, Protocol):
 
     async def decisions(self, line: str, *, newest: int) -> list[Decision]:
         """Return the newest decisions, newest first."""
+        ...
+
+    async def next_decisions(self, line: str, reader: Reader, *, most: int) -> list[Entry[Decision]]:
+        """Return the oldest decisions that the reader's group has not read, and those that this reader never finished.
+
+        A group begins, the first time that it reads, with the oldest one that is kept.
+        """
+        ...
+
+    async def next_alerts(self, line: str, reader: Reader, *, most: int) -> list[Entry[Alert]]:
+        """Return alerts as `next_decisions` does decisions."""
+        ...
+
+    async def finished(self, line: str, feed: Feed, reader: Reader, ids: Iterable[str]) -> None:
+        """Say that these entries are done with, so that they do not come again."""
+        ...
+
+    async def lag(self, line: str, feed: Feed, reader: Reader) -> Lag:
+        """Return how far the reader's group is behind, and whether it was away for too long."""
         ...
 
     async def set_state(self, line: str, fields: Mapping[str, str]) -> None:

@@ -76,6 +76,7 @@ class RedisLeases:
             decision.decide_by_ns,
             token_text(token),
             line,
+            *self._shift_args(line, decision.captured_at_ns),
             *counts_of(decision),
         ]
         await self._restore(keys=keys, args=args, client=step)
@@ -87,6 +88,9 @@ class RedisLeases:
         raise NotImplementedError
 
     def _prefixed(self, *parts: str) -> str:
+        raise NotImplementedError
+
+    def _shift_args(self, line: str, captured_at_ns: int) -> tuple[str, str, int]:
         raise NotImplementedError
 
 

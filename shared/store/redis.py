@@ -1,17 +1,13 @@
 """The store on Redis; fakeredis serves as the embedded store behind the same code. The only place that imports redis.
 
-Keys, under the prefix: `lines` (set), `kept:NAME` (what all lines share), and for each line `line:L:counters`,
-`line:L:latency`, `line:L:state` (hashes), `line:L:ledger` (hash: the newest record of its chain),
-`line:L:decisions` (stream, trimmed), those of `shared.store.alerts` and `shared.store.leases`, `line:L:part:P`
-(hash, expires), `line:L:picture:P:C` (expires), `line:L:payload:C:EPOCH:SEQUENCE` (a large frame's encoded pixels,
-expires).
+Its keys are in `docs/store.md`, and a test holds what a run leaves against them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import fakeredis
@@ -27,11 +23,14 @@ from shared.errors import ChainMovedError, ConfigError, LeaseLostError, StoreErr
 from shared.latency import bucket_of
 from shared.ledger.chain import LedgerRecord, Link, decision_bytes, pack, unpack
 from shared.redaction import redact, redact_address
+from shared.shifts import Shifts
 from shared.store import scripts
 from shared.store.alerts import RedisAlerts
-from shared.store.base import LineCounters, PartRecord
-from shared.store.counts import counts_of
+from shared.store.base import PartRecord
+from shared.store.counts import RedisCounts, counts_of
 from shared.store.leases import FENCED, RedisLeases, token_text
+from shared.store.pictures import RedisPictures
+from shared.store.readers import RedisReaders
 
 _DECISION = msgspec.msgpack.Decoder(Decision)
 _TIMEOUT_S = 2.0
@@ -67,6 +66,10 @@ class RedisStoreSettings:
     part_retention_s: int = 21_600
     picture_ttl_s: int = 3_600
     stream_length: int = 10_000
+    picture_bytes: int = 64 * 1024 * 1024
+    shift_retention_s: int = 400 * 86_400
+    shifts: Mapping[str, Shifts] = field(default_factory=dict)
+    """When the shifts of each line begin; those of a line that is not there are days in UTC."""
 
 
 def map_error(error: BaseException, address: str) -> StoreError:
@@ -82,7 +85,7 @@ def map_error(error: BaseException, address: str) -> StoreError:
     return StoreUnavailableError(f"Redis at {address} does not answer ({text})", "Start it, or correct store.url.")
 
 
-class RedisStore(RedisAlerts, RedisLeases):
+class RedisStore(RedisAlerts, RedisCounts, RedisLeases, RedisPictures, RedisReaders):
     """The live state of lines in Redis."""
 
     def __init__(
@@ -93,12 +96,18 @@ class RedisStore(RedisAlerts, RedisLeases):
         self._client: Any = client
         self._settings = settings
         self._stream_length = settings.stream_length
+        self._picture_ttl_s = settings.picture_ttl_s
+        self._picture_bytes = settings.picture_bytes
+        self._shifts = settings.shifts
+        self._shift_retention_s = settings.shift_retention_s
         self._address = address
         self._sweeps = sweeps
         self._announce = client.register_script(scripts.ANNOUNCE)
         self._claim = client.register_script(scripts.CLAIM)
         self._settle = client.register_script(scripts.SETTLE)
         self._published = client.register_script(scripts.PUBLISHED)
+        self._put_picture = client.register_script(scripts.PUT_PICTURE)
+        self._behind = client.register_script(scripts.BEHIND)
         self._keep = client.register_script(scripts.KEEP)
         self._extend = client.register_script(scripts.EXTEND)
         self._restore = client.register_script(scripts.RESTORE)
@@ -133,7 +142,8 @@ class RedisStore(RedisAlerts, RedisLeases):
     async def announce(self, part: PartAnnouncement) -> PartRecord:
         """Count the part once."""
         keys = [self._part(part.line, part.part_id), self._key(part.line, "counters"), self._prefixed("lines")]
-        args: list[int | str] = [self._settings.part_retention_s, part.line, part.decide_by_ns]
+        shift = self._shift_args(part.line, part.captured_at_ns)
+        args: list[int | str] = [self._settings.part_retention_s, part.line, part.decide_by_ns, *shift]
         with self._mapped():
             claim, settled, published = await self._announce(keys=keys, args=args)
         return PartRecord(
@@ -175,6 +185,7 @@ class RedisStore(RedisAlerts, RedisLeases):
             pack(link) if link else b"",
             pack(instead_of) if instead_of else b"",
             token_text(token),
+            *self._shift_args(decision.line, decision.captured_at_ns),
             *counts,
         ]
         with self._mapped():
@@ -204,34 +215,6 @@ class RedisStore(RedisAlerts, RedisLeases):
         """Mark the part as published, where it is still kept."""
         with self._mapped():
             await self._published(keys=[self._part(line, part_id)], args=[self._settings.part_retention_s])
-
-    async def count(self, line: str, **increments: int) -> None:
-        """Add to counters."""
-        with self._mapped():
-            for name, increment in increments.items():
-                await self._client.hincrby(self._key(line, "counters"), name, increment)
-
-    async def counters(self, line: str) -> LineCounters:
-        """Return the counters; those never touched are zero."""
-        with self._mapped():
-            counts = await self._client.hgetall(self._key(line, "counters"))
-            latency = await self._client.hgetall(self._key(line, "latency"))
-        known = {entry.name for entry in fields(LineCounters)}
-        return LineCounters(
-            **{name.decode(): int(value) for name, value in counts.items() if name.decode() in known},
-            latency_buckets={int(bucket): int(value) for bucket, value in latency.items()},
-        )
-
-    async def put_picture(self, line: str, part_id: str, camera: str, jpeg: bytes) -> None:
-        """Keep the picture for `picture_ttl_s`."""
-        with self._mapped():
-            await self._client.set(self._key(line, "picture", part_id, camera), jpeg, ex=self._settings.picture_ttl_s)
-
-    async def picture(self, line: str, part_id: str, camera: str) -> bytes | None:
-        """Return the picture, or None once it expired."""
-        with self._mapped():
-            found: bytes | None = await self._client.get(self._key(line, "picture", part_id, camera))
-        return found
 
     async def put_payload(self, capture: CaptureId, payload: bytes, *, ttl_s: int) -> None:
         """Keep the payload.

@@ -1,8 +1,13 @@
 """The store's atomic steps, run inside Redis. KEYS and ARGV are listed above each."""
 
-# KEYS: part, counters, lines.  ARGV: retention in s, line, decide_by.  Returns claim, settled, published.
+# KEYS: part, counters, lines.  ARGV: retention in s, line, decide_by, shift, what shifts' keys begin with, their
+# retention in s.  Returns claim, settled, published.  A part counts in the shift that it was first known in, always.
 ANNOUNCE = """
 if redis.call('HSETNX', KEYS[1], 'decide_by_ns', ARGV[3]) == 1 then
+  redis.call('HSETNX', KEYS[1], 'shift', ARGV[4])
+  local shift = ARGV[5] .. redis.call('HGET', KEYS[1], 'shift')
+  redis.call('HINCRBY', shift, 'announced', 1)
+  redis.call('EXPIRE', shift, ARGV[6])
   redis.call('EXPIRE', KEYS[1], ARGV[1])
   redis.call('HINCRBY', KEYS[2], 'announced', 1)
   redis.call('SADD', KEYS[3], ARGV[2])
@@ -19,10 +24,27 @@ redis.call('EXPIRE', KEYS[1], ARGV[2])
 return redis.call('HGET', KEYS[1], 'claim')
 """
 
+# Adds one to the counters named from ARGV[first] on, those of the line and those of the shift.
+_COUNT = """
+local function count(shift, bucket, first)
+  for index = first, #ARGV do
+    redis.call('HINCRBY', KEYS[2], ARGV[index], 1)
+    redis.call('HINCRBY', shift, ARGV[index], 1)
+  end
+  if bucket ~= '' then
+    redis.call('HINCRBY', KEYS[4], bucket, 1)
+    redis.call('HINCRBY', shift, 'ms:' .. bucket, 1)
+  end
+end
+"""
+
 # KEYS: part, counters, decisions stream, latency, ledger, lease.  ARGV: decision, retention in s, stream length,
-# latency bucket or '', link or '', the link that must stand or '', token or '', then names of counters to add one to.
+# latency bucket or '', link or '', the link that must stand or '', token or '', shift, what shifts' keys begin with,
+# their retention in s, then names of counters to add one to.
 # Returns 1, 0 if done, -1 if another link stands, or -2 if another token does.
-SETTLE = """
+SETTLE = (
+    _COUNT
+    + """
 if ARGV[7] ~= '' and redis.call('HGET', KEYS[6], 'token') ~= ARGV[7] then return -2 end
 if redis.call('HEXISTS', KEYS[1], 'settled') == 1 then return 0 end
 if ARGV[5] ~= '' then
@@ -31,29 +53,38 @@ if ARGV[5] ~= '' then
 end
 redis.call('HSET', KEYS[1], 'settled', '1', 'claim', ARGV[1], 'link', ARGV[5])
 redis.call('EXPIRE', KEYS[1], ARGV[2])
-for index = 8, #ARGV do redis.call('HINCRBY', KEYS[2], ARGV[index], 1) end
-if ARGV[4] ~= '' then redis.call('HINCRBY', KEYS[4], ARGV[4], 1) end
+redis.call('HSETNX', KEYS[1], 'shift', ARGV[8])
+local shift = ARGV[9] .. redis.call('HGET', KEYS[1], 'shift')
+count(shift, ARGV[4], 11)
+redis.call('EXPIRE', shift, ARGV[10])
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', 'decision', ARGV[1])
 return 1
 """
+)
 
 # KEYS: part, counters, decisions stream, latency, lines, lease.  ARGV: decision, retention in s, stream length, latency
-# bucket or '', link or '', decide_by, token or '', line, then names of counters to add one to.  Returns 1, 0 if it was
-# settled, or -2 if another token stands.
-RESTORE = """
+# bucket or '', link or '', decide_by, token or '', line, shift, what shifts' keys begin with, their retention in s,
+# then names of counters to add one to.  Returns 1, 0 if it was settled, or -2 if another token stands.
+RESTORE = (
+    _COUNT
+    + """
 if ARGV[7] ~= '' and redis.call('HGET', KEYS[6], 'token') ~= ARGV[7] then return -2 end
 if redis.call('HEXISTS', KEYS[1], 'settled') == 1 then return 0 end
+redis.call('HSETNX', KEYS[1], 'shift', ARGV[9])
+local shift = ARGV[10] .. redis.call('HGET', KEYS[1], 'shift')
 if redis.call('HSETNX', KEYS[1], 'decide_by_ns', ARGV[6]) == 1 then
   redis.call('HINCRBY', KEYS[2], 'announced', 1)
+  redis.call('HINCRBY', shift, 'announced', 1)
   redis.call('SADD', KEYS[5], ARGV[8])
 end
 redis.call('HSET', KEYS[1], 'settled', '1', 'claim', ARGV[1], 'link', ARGV[5], 'published', '1')
 redis.call('EXPIRE', KEYS[1], ARGV[2])
-for index = 9, #ARGV do redis.call('HINCRBY', KEYS[2], ARGV[index], 1) end
-if ARGV[4] ~= '' then redis.call('HINCRBY', KEYS[4], ARGV[4], 1) end
+count(shift, ARGV[4], 12)
+redis.call('EXPIRE', shift, ARGV[11])
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', 'decision', ARGV[1])
 return 1
 """
+)
 
 # KEYS: lease.  ARGV: holder, token and beat that shall stand, then those that must; a token '' for no lease at all.
 # Returns 1 if it stood.
@@ -78,6 +109,59 @@ if (redis.call('GET', KEYS[1]) or '') ~= ARGV[2] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1])
 if ARGV[3] ~= '0' then redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', 'note', ARGV[1]) end
 return 1
+"""
+
+# KEYS: order of the line's pictures (sorted set), their sizes (hash; '' holds the sum), counters.  ARGV: what pictures'
+# keys begin with, the picture's name, the picture, time to live in s, how many bytes the line may hold.
+# Those whose time is over are forgotten, and then the oldest go until there is room; one that never has room is not
+# kept, and takes no other's.  Returns how many went for room, the picture itself included.
+PUT_PICTURE = """
+local function forget(name)
+  redis.call('ZREM', KEYS[1], name)
+  local size = redis.call('HGET', KEYS[2], name)
+  if size then
+    redis.call('HDEL', KEYS[2], name)
+    redis.call('HINCRBY', KEYS[2], '', 0 - size)
+  end
+end
+local function oldest() return redis.call('ZRANGE', KEYS[1], 0, 0)[1] end
+
+local first = oldest()
+while first and redis.call('EXISTS', ARGV[1] .. first) == 0 do
+  forget(first)
+  first = oldest()
+end
+forget(ARGV[2])
+redis.call('DEL', ARGV[1] .. ARGV[2])
+local size, budget, dropped = string.len(ARGV[3]), tonumber(ARGV[5]), 0
+if size > budget then
+  dropped = 1
+else
+  local held = tonumber(redis.call('HGET', KEYS[2], '') or '0')
+  while held + size > budget do
+    first = oldest()
+    if redis.call('DEL', ARGV[1] .. first) == 1 then dropped = dropped + 1 end
+    forget(first)
+    held = tonumber(redis.call('HGET', KEYS[2], ''))
+  end
+  local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2]
+  redis.call('SET', ARGV[1] .. ARGV[2], ARGV[3], 'EX', ARGV[4])
+  redis.call('ZADD', KEYS[1], tonumber(last or '0') + 1, ARGV[2])
+  redis.call('HSET', KEYS[2], ARGV[2], size)
+  redis.call('HINCRBY', KEYS[2], '', size)
+end
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+redis.call('EXPIRE', KEYS[2], ARGV[4])
+if dropped > 0 then redis.call('HINCRBY', KEYS[3], 'pictures_dropped', dropped) end
+return dropped
+"""
+
+# KEYS: stream.  ARGV: an entry's id.  Returns how many entries stand behind it.  What XINFO calls lag is wrong for good
+# once entries were trimmed that a group had not read.
+BEHIND = """
+local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+if not last or last[1] == ARGV[1] then return 0 end
+return #redis.call('XRANGE', KEYS[1], '(' .. ARGV[1], '+')
 """
 
 # KEYS: payload.  ARGV: its next piece.  Returns 0 for one that is gone: begun anew here it would never expire.

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-import uuid
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
-import fakeredis
 import pytest
-import redis.asyncio
 
 from shared.alerts import Deed, Handling, Severity, StandingAlert, What
 from shared.domain import CameraFinding, CaptureId, Decision, NotInspected, Outcome, PartAnnouncement, VerdictStatus
@@ -18,70 +14,8 @@ from shared.errors import ChainMovedError, LeaseLostError, StoreError
 from shared.latency import bucket_of
 from shared.ledger.chain import LedgerRecord, decision_bytes, first_link, next_link
 from shared.store.base import Alert, LeaseRecord, LineCounters, PartRecord
-from shared.store.redis import RedisStore, RedisStoreSettings
-
-LINE = "bottling"
-RETENTION_S = 1_000
-PICTURE_TTL_S = 100
-STREAM_LENGTH = 100
-
-
-class Rig:
-    """Two stores as two processes have them, on the same data, which no other test sees; and a client to look in."""
-
-    def __init__(self, url: str) -> None:
-        self.prefix = f"test-{uuid.uuid4().hex}"
-        self._url = url
-        self._server = fakeredis.FakeServer()
-        self.client = self._connect()
-        self.store, self.other = self.make(), self.make()
-
-    def make(self) -> RedisStore:
-        """Connect once more."""
-        settings = RedisStoreSettings(self.prefix, RETENTION_S, PICTURE_TTL_S, STREAM_LENGTH)
-        if self._url == "memory://":
-            return RedisStore(self._connect(), settings, "memory")
-        return RedisStore.from_url(self._url, settings)
-
-    async def ttl_s(self, *key: str) -> int:
-        """Return how long a key still lives."""
-        return int(await self.client.ttl(":".join((self.prefix, "line", LINE, *key))))
-
-    async def close(self) -> None:
-        """Remove the data and disconnect."""
-        async for key in self.client.scan_iter(match=f"{self.prefix}:*"):
-            await self.client.delete(key)
-        for open_client in (self.client, self.store, self.other):
-            await (open_client.aclose() if isinstance(open_client, redis.asyncio.Redis) else open_client.close())
-
-    def _connect(self) -> redis.asyncio.Redis:
-        if self._url == "memory://":
-            client: redis.asyncio.Redis = fakeredis.FakeAsyncRedis(server=self._server, protocol=2)
-            return client
-        return redis.asyncio.Redis.from_url(self._url, protocol=2)
-
-
-@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
-def store_url(request: pytest.FixtureRequest) -> str:
-    """Give the address of the adapter under test."""
-    if request.param == "memory":
-        return "memory://"
-    url: str = request.getfixturevalue("redis_url")
-    return url
-
-
-@pytest.fixture
-async def rig(store_url: str) -> AsyncIterator[Rig]:
-    """Connect to the adapter under test."""
-    rig = Rig(store_url)
-    yield rig
-    await rig.close()
-
-
-@pytest.fixture
-def store(rig: Rig) -> RedisStore:
-    """Give the first of the two stores."""
-    return rig.store
+from shared.store.redis import RedisStore
+from tests.stores import LINE, PICTURE_TTL_S, RETENTION_S, STREAM_LENGTH, Rig
 
 
 def announcement(part_id: str = "p1") -> PartAnnouncement:

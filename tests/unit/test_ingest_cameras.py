@@ -211,6 +211,19 @@ async def test_a_part_that_the_plc_cannot_name_is_never_passed() -> None:
     assert ledger.gained("frames_dropped") == {Odd.UNIDENTIFIED.value: 2}
 
 
+async def test_announcements_say_where_on_the_belt_a_part_lies() -> None:
+    """By the encoder, in the place of the line's first camera; one that nobody saw lies where its number says."""
+    hall = Hall()
+    (camera,) = hall.settings.lines[0].cameras
+    cameras = (camera.model_copy(update={"offset_counts": 30}),)
+    hall.settings = on_line(hall.settings, parts=PartsSettings(identity="encoder", pitch_counts=100), cameras=cameras)
+    hall.sources[CAMERA] = Reel(
+        hall.clock, [Shot(PIXELS, 0, encoder=encoder) for encoder in (1_030, 1_128, 1_335, None)]
+    )
+    await hall.play()
+    assert [part.place_counts for part in await hall.announced()] == [1_000, 1_098, 1_205, 1_305, None]
+
+
 async def test_cameras_one_behind_the_other_are_joined_by_time() -> None:
     """The second sees each part 300 ms later: same part, same deadline, and the PLC is told once."""
     hall = Hall("left", "right")

@@ -7,13 +7,13 @@ from rich.console import Console
 from alerting.plc_sim.server import PlcServer
 from alerting.plc_sim.simulator import GateSimulator
 from deploy.result import RunResult, result_of
-from shared.clock import ManualClock, SystemClock
-from shared.domain import GateMode
+from shared.clock import NS_PER_S, ManualClock, SystemClock
+from shared.domain import GateMode, Outcome
 from shared.latency import bucket_of
 from shared.plc import PlcCounters
 from shared.settings import LineSettings
 from shared.store.base import LineCounters
-from tests.lines import LINE, announcement
+from tests.lines import LINE, T0_NS, announcement, decided
 from tests.outages import CuttableStore
 
 OURS = LineCounters(announced=10, passed=6, rejected=3, defaulted=1, latency_buckets={bucket_of(80.0): 9})
@@ -109,6 +109,23 @@ async def test_the_plc_is_asked_for_its_own_count() -> None:
     assert found.plc is not None
     assert (found.plc.parts, found.plc.defaulted) == (1, 1)
     assert not found.ledger_balanced
+
+
+async def test_the_shift_stands_beside_the_total() -> None:
+    """In the table and in the JSON, by the line's own shifts."""
+    store = CuttableStore.embedded()
+    for part_id, at_ns in (("p1", T0_NS), ("p2", T0_NS - 86_400 * NS_PER_S)):
+        await store.announce(announcement(part_id, at_ns=at_ns))
+        await store.settle(decided(part_id, Outcome.PASS, at_ns=at_ns), latency_ms=12.0)
+    found = await result_of(line_at("none"), store, shift_at_ns=T0_NS)
+    await store.close()
+    assert found.shift is not None
+    assert (found.counters.passed, found.shift.counters.passed) == (2, 1)
+    shown = found.to_json()
+    assert (shown["passed"], shown["shift"]["name"], shown["shift"]["passed"]) == (2, "2023-11-14", 1)
+    console = Console(width=120, file=io.StringIO(), record=True)
+    console.print(found.table())
+    assert "shift 2023-11-14" in console.export_text()
 
 
 @pytest.mark.parametrize("url", ["none", "modbus://127.0.0.1:1"])

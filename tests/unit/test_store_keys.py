@@ -1,0 +1,88 @@
+"""Every key that a run leaves in the store is in docs/store.md, of the type that it says, expiring where it says so."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.alerts import Deed, What
+from shared.domain import CameraReport, CameraState, CaptureId
+from shared.plan_keeper import PlanKeeper
+from shared.policy import LinePolicy
+from shared.policy_keeper import PolicyKeeper
+from shared.policy_record import LineHalt
+from shared.store.base import Feed, Reader
+from shared.wire import encode
+from tests.lines import CAMERA, LINE, Plant, running
+
+DOC = Path(__file__).parents[2] / "docs" / "store.md"
+PLACEHOLDERS = {"L", "P", "C", "S", "T", "EPOCH", "SEQUENCE"}
+TYPES = {"set": b"set", "string": b"string", "stream": b"stream", "hash": b"hash", "sorted set": b"zset"}
+READER = Reader("console")
+
+
+@dataclass(frozen=True)
+class Documented:
+    """A row of the table."""
+
+    pattern: str
+    type: bytes
+    expires: bool
+
+    def matches(self, key: str) -> bool:
+        """Return whether a key is one of these."""
+        words = re.split(r"([:.])", self.pattern)
+        return bool(re.fullmatch("".join(".+" if word in PLACEHOLDERS else re.escape(word) for word in words), key))
+
+
+def documented() -> list[Documented]:
+    """Read the table."""
+    rows = re.findall(r"^\| `([^`]+)` \| ([^|]+) \| [^|]+ \| ([^|]+) \|", DOC.read_text(encoding="utf-8"), re.MULTILINE)
+    return [Documented(key, TYPES[kind.strip()], lasting.strip().startswith("expires")) for key, kind, lasting in rows]
+
+
+async def run_a_line(plant: Plant) -> None:
+    """Do everything that leaves something in the store."""
+    await PlanKeeper(plant.store, plant.topics).grow(plant.settings.wanted)
+    for part_id, score in (("good", 0.5), ("bad", 5.0), ("odd:one", 5.0), ("silent", None)):
+        await plant.announce(part_id, label="good")
+        if score is not None:
+            await plant.say(part_id, score, overlay=b"jpeg")
+    offline = CameraReport(LINE, CAMERA, CameraState.OFFLINE, "refused", "no picture", plant.clock.utc_ns())
+    await plant.put(plant.topics.captures, encode(offline))
+    await plant.run(2)
+    await plant.say("good", 0.1)
+    keeper = PolicyKeeper(plant.store, plant.topics, LINE)
+    await keeper.change(
+        lambda old: LinePolicy(reject_at=old.reject_at / 2),
+        first=LinePolicy(reject_at=4.0),
+        by="anna",
+        at_ns=1,
+        why="x",
+    )
+    await plant.store.handle_alert(LINE, Deed(What.ACKNOWLEDGED, "CAMERA_OFFLINE", "anna", "seen", 1))
+    await plant.store.put_payload(CaptureId(LINE, CAMERA, 1, 1), b"pixels", ttl_s=9)
+    (first, *_) = await plant.store.next_decisions(LINE, READER, most=10)
+    await plant.store.finished(LINE, Feed.DECISIONS, READER, [first.id])
+    await plant.store.next_alerts(LINE, READER, most=10)
+    await plant.run(2)
+    halt = LineHalt(LINE, halted=True, by="anna", at_ns=plant.clock.utc_ns(), why="tried")
+    assert await keeper.halt(halt, instead_of=None)
+
+
+async def test_every_key_is_documented_and_every_documented_key_is_there() -> None:
+    """With its type, and with a time to live where one is named and nowhere else."""
+    async with running(Plant()) as plant:
+        await run_a_line(plant)
+        client = plant.store._client
+        rows, seen = documented(), set()
+        async for raw in client.scan_iter():
+            key = raw.decode().removeprefix("linewarden:")
+            fitting = [row for row in rows if row.matches(key)]
+            # Of several the one with the most words of its own: `kept:line-policy.T.L` fits more than its own keys.
+            row = max(fitting, key=lambda one: len(one.pattern), default=None)
+            assert row is not None, f"{key} is not in docs/store.md"
+            assert (row.type, row.expires) == (await client.type(raw), await client.ttl(raw) >= 0), key
+            seen.add(row)
+        assert {row.pattern for row in rows if row not in seen} == set()
