@@ -9,6 +9,7 @@ import pytest
 from shared.clock import NS_PER_S
 from shared.domain import Decision, Outcome, PartAnnouncement
 from shared.latency import bucket_of
+from shared.ledger.chain import LedgerRecord, decision_bytes
 from shared.store.base import Alert, Feed, Lag, LineCounters, Reader
 from tests.lines import decided
 from tests.stores import LINE, PICTURE_BYTES, PICTURE_TTL_S, SHIFT_RETENTION_S, STREAM_LENGTH, Rig
@@ -49,6 +50,19 @@ async def test_parts_count_in_the_shift_that_captured_them(rig: Rig) -> None:
     assert (await rig.store.counters(LINE)).announced == 3
     assert await rig.store.shift_counters(LINE, "2026-03-30 06:00") == LineCounters()
     assert await rig.store.shift_counters("packing", EARLY) == LineCounters()
+
+
+async def test_lost_parts_count_in_their_shift_again(rig: Rig) -> None:
+    """As they counted before the store was emptied; one that is announced again counts on in the shift it has."""
+    signalled = replace(decision("p1"), stamps_ns={"signalled": EARLY_NS + 12_500_000})
+    late = decision("p2", Outcome.REJECT, at_ns=LATE_NS)
+    await rig.other.announce(part("p2", EARLY_NS))
+    assert await rig.store.restore([LedgerRecord(decision_bytes(one), None) for one in (signalled, late)]) == 2
+    assert await rig.store.shift_counters(LINE, EARLY) == LineCounters(
+        announced=2, passed=1, rejected=1, latency_buckets={bucket_of(12.5): 1}
+    )
+    assert await rig.store.shift_counters(LINE, LATE) == LineCounters()
+    assert SHIFT_RETENTION_S - 10 < await rig.ttl_s("shift", EARLY.replace(" ", "T")) <= SHIFT_RETENTION_S
 
 
 async def test_a_part_counts_in_one_shift_alone(rig: Rig) -> None:
