@@ -28,6 +28,9 @@ def run_faults(
     model: Annotated[Path | None, typer.Option(help="A trained model; without one it trains its own.")] = None,
     parts_per_s: Annotated[float, typer.Option(help="Parts a second, over both lines.", min=0.5, max=100)] = 9.0,
     without: Annotated[list[FaultKind] | None, typer.Option(help="Leave a kind of fault out.")] = None,
+    standby: Annotated[
+        bool, typer.Option(help="Two alerting processes, of which one takes over from the other.")
+    ] = False,
     keep: Annotated[Path | None, typer.Option(help="Keep logs and settings in this new folder.")] = None,
     json_out: JsonOut = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
@@ -52,6 +55,7 @@ def run_faults(
             parts_per_s=parts_per_s,
             without=frozenset(without or ()),
             folder=keep,
+            standby=standby,
         )
         result = run_campaign(options, console)
     console.print(result.table())

@@ -21,7 +21,7 @@ from deploy.faults.explanation import Explanation, explain
 from deploy.faults.injector import Injected, Injector
 from deploy.faults.meddler import Meddler
 from deploy.faults.schedule import FaultKind, schedule
-from deploy.faults.system import ROLES, System, running_system
+from deploy.faults.system import System, running_system
 from deploy.machine import machine_facts
 from deploy.model_making import progress_bar
 from shared.clock import NS_PER_S, SystemClock
@@ -49,6 +49,8 @@ class CampaignOptions:
     without: frozenset[FaultKind] = frozenset()
     entry: tuple[str, ...] = DEFAULT_ENTRY
     folder: Path | None = None
+    standby: bool = False
+    """Whether two alerting processes share the lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class CampaignResult:
         return {
             "seed": self.options.seed,
             "minutes": self.options.minutes,
+            "standby": self.options.standby,
             "parts": len(self.evidence.announced),
             "passed": sum(line.passed for line in counters),
             "rejected": sum(line.rejected for line in counters),
@@ -139,6 +142,7 @@ class _Campaign:
                     parts_per_s=options.parts_per_s,
                     entry=options.entry,
                     full_disks=FaultKind.DISK_FULL not in options.without,
+                    standby=options.standby,
                 )
             )
             bus = make_bus(system.settings, self._clock)
@@ -162,7 +166,7 @@ class _Campaign:
 
     async def _start(self, system: System, store: Store) -> None:
         """Start the roles, and wait until each line's parts have been looked at for a while without a default."""
-        for names in reversed(ROLES.values()):
+        for names in reversed(system.roles.values()):
             for name in names:
                 system.start(name)
         began_ns = calm_ns = self._clock.monotonic_ns()
@@ -198,7 +202,7 @@ class _Campaign:
 
     async def _settle(self, system: System, store: Store, meddler: Meddler) -> None:
         """Let no more parts in, wait until all frames are answered and all parts through the gate; stop the rest."""
-        late = await system.stop(ROLES["ingest"])
+        late = await system.stop(system.roles["ingest"])
         deadline_ns = self._clock.monotonic_ns() + round(_SETTLE_S * NS_PER_S)
         while meddler.unanswered or not await _all_settled(system, store):
             if self._clock.monotonic_ns() > deadline_ns:
@@ -208,7 +212,7 @@ class _Campaign:
                 self._surprises.append(text)
                 break
             await self._clock.sleep(_WATCH_S)
-        late += await system.stop(ROLES["detector"]) + await system.stop(ROLES["alerting"])
+        late += await system.stop(system.roles["detector"]) + await system.stop(system.roles["alerting"])
         self._surprises += [f"{name} had to be killed at the end" for name in late]
 
 

@@ -12,7 +12,7 @@ from deploy.faults.link import Link
 from deploy.faults.meddler import Meddler
 from deploy.faults.role import step
 from deploy.faults.schedule import Fault, FaultKind
-from deploy.faults.system import ROLES, System
+from deploy.faults.system import System
 from deploy.servers.base import LoopbackServer
 from deploy.servers.child import ChildProcess
 from shared.bus.base import Bus
@@ -71,7 +71,7 @@ class Injector:
             await self._clock.sleep(fault.for_s)
             await asyncio.to_thread(server.start)
             return
-        name = self._rng.choice(ROLES[fault.target])
+        name = self._rng.choice(self._system.roles[fault.target])
         self._system.processes.pop(name).kill()
         await self._clock.sleep(fault.for_s)
         self._system.start(name)
@@ -80,8 +80,8 @@ class Injector:
         frozen: list[LoopbackServer | ChildProcess] = []
         if fault.target in self._system.servers:
             frozen.append(self._system.servers[fault.target])
-        elif fault.target in ROLES:
-            frozen.append(self._system.processes[self._rng.choice(ROLES[fault.target])])
+        elif fault.target in self._system.roles:
+            frozen.append(self._system.processes[self._rng.choice(self._system.roles[fault.target])])
         for one in frozen:
             one.freeze()
         plcs = self._system.plcs.values() if fault.target == "plc" else ()

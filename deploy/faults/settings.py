@@ -1,4 +1,4 @@
-"""The system that a campaign starts: two lines, three cameras, two detectors."""
+"""The system that a campaign starts: two lines, three cameras, two detectors, and one or two who may signal."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ key_prefix = "faults"
 [detector]
 model = "{model}"
 member = "{member}"
+
+[alerting]
+member = "{member}"
+standby = {standby}
 
 [[lines]]
 name = "single"
@@ -49,9 +53,10 @@ class SystemConfig:
     plcs: dict[str, str]
     model: Path
     parts_per_s: float
+    standby: bool = False
 
     def write(self, path: Path, *, member: str) -> None:
-        """Write the settings of the roles, with `member` for a detector."""
+        """Write the settings of the roles, with `member` for a detector or an alerting process."""
         path.write_text(
             _TEMPLATE.format(
                 bus=self.bus,
@@ -59,6 +64,7 @@ class SystemConfig:
                 plcs=self.plcs,
                 model=self.model,
                 member=member,
+                standby=str(self.standby).lower(),
                 gate_delay_ms=round(GATE_DELAY_S * 1000),
                 rate_hz=self.parts_per_s * 2 / 3,
                 pair_rate_hz=self.parts_per_s / 3,

@@ -26,12 +26,6 @@ from shared.domain import GateMode
 from shared.plc import PlcCounters
 from shared.settings import Settings, load
 
-ROLES: Final[dict[str, tuple[str, ...]]] = {
-    "ingest": ("ingest",),
-    "detector": ("detector-0", "detector-1"),
-    "alerting": ("alerting",),
-}
-"""The processes of each role."""
 _STOP_S: Final = 15.0
 _REMEMBERED: Final = 100_000
 
@@ -63,11 +57,13 @@ class System:
     links: dict[str, Link]
     plcs: dict[str, Plc]
     settings: Settings
+    roles: dict[str, tuple[str, ...]]
+    """The processes of each role."""
     processes: dict[str, ChildProcess] = field(default_factory=dict)
 
     def start(self, name: str) -> None:
         """Start a role's process."""
-        role = next(role for role, names in ROLES.items() if name in names)
+        role = next(role for role, names in self.roles.items() if name in names)
         argv = [sys.executable, *self.entry, str(self.config(name)), role, str(self.clock_file(role))]
         self.processes[name] = ChildProcess(argv, self.folder / f"{name}.log")
 
@@ -96,7 +92,14 @@ class System:
 
 @asynccontextmanager
 async def running_system(
-    folder: Path, clock: Clock, model: Path, *, parts_per_s: float, entry: tuple[str, ...], full_disks: bool
+    folder: Path,
+    clock: Clock,
+    model: Path,
+    *,
+    parts_per_s: float,
+    entry: tuple[str, ...],
+    full_disks: bool,
+    standby: bool,
 ) -> AsyncIterator[System]:
     """Start servers, PLCs and networks in `folder`, with settings for each role; whatever still runs ends with it.
 
@@ -123,8 +126,14 @@ async def running_system(
             plcs={line: f"modbus://127.0.0.1:{plc.link.port}" for line, plc in plcs.items()},
             model=model,
             parts_per_s=parts_per_s,
+            standby=standby,
         )
-        for role, names in ROLES.items():
+        roles = {
+            "ingest": ("ingest",),
+            "detector": ("detector-0", "detector-1"),
+            "alerting": ("alerting-0", "alerting-1") if standby else ("alerting-0",),
+        }
+        for role, names in roles.items():
             step(folder / f"{role}.clock", 0.0)
             for name in names:
                 config.write(folder / f"{name}.toml", member=name)
@@ -136,7 +145,8 @@ async def running_system(
             disks=disks,
             links=links,
             plcs=plcs,
-            settings=load(folder / "alerting.toml"),
+            settings=load(folder / "alerting-0.toml"),
+            roles=roles,
         )
         try:
             yield system
