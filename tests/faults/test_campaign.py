@@ -44,7 +44,7 @@ def campaign(
 
 
 def test_a_sound_system_keeps_its_promises_through_kills(lite_model: Path) -> None:
-    """Each role and server is killed once, one of two who share the gates: no violation, every default has its fault."""
+    """Each role and server is killed once, one of two who share the gates: no violation, each default has its fault."""
     result = campaign(lite_model, minutes=0.8, without=KILLS, standby=True)
     assert {fault.fault.name for fault in result.faults} == {
         f"kill/{target}" for target in ("ingest", "detector", "alerting", "kafka", "redis")
