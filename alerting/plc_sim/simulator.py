@@ -173,6 +173,12 @@ class GateSimulator:
         self._accepted = Accepted(result.sequence, result.part_id, result.outcome)
         return delivery
 
+    def forget_results(self) -> None:
+        """Lose what was written, as a PLC does that starts anew with registers that are not retained."""
+        self._accepted = Accepted()
+        for carried in self._belt.items:
+            carried.item.outcome = None
+
     def torn(self) -> Delivery:
         """Take note of a block whose checksum does not match: nothing in it can be believed."""
         self.tick()

@@ -6,10 +6,14 @@ forgotten; `pytest -rA` lists the points that were covered.
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Final
+
+import pytest
+import structlog
 
 import alerting
 from alerting.signals.base import GateSignals
@@ -59,6 +63,14 @@ RECOVERING: Final = frozenset(
         "store.settle",
     }
 )
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """Log nothing: a thousand runs of a line would fill the report."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    yield
+    structlog.reset_defaults()
 
 
 async def points(course: Course, *, only: Collection[str] = ()) -> list[CrashPoint]:
@@ -153,6 +165,7 @@ ELSEWHERE: Final = {
     "store.notes": "the same",
     "signals.last_accepted": "a gate that another wrote to: test_alerting_gates",
     "bus.ensure_topics": "the composition root's",
+    "bus.subscribe": "who hears of decisions beside the gate: test_alerting_role, test_webhook",
 }
 
 

@@ -118,7 +118,7 @@ async def test_a_plc_that_is_started_anew_and_forgot_its_results_passes_nothing_
     async with running(Plant()) as plant:
         for now in range(round(RUN_S / STEP_S)):
             if now == step:
-                forget(plant.plc)
+                plant.plc.forget_results()
             await production(plant, now * STEP_S)
             await plant.run(STEP_S)
         done, recorded = plant.actions(), await plant.outcomes()
@@ -127,10 +127,3 @@ async def test_a_plc_that_is_started_anew_and_forgot_its_results_passes_nothing_
         assert passed <= PASSES & {part for part, outcome in recorded.items() if outcome is Outcome.PASS}
         if step < 70:
             assert "after" in passed
-
-
-def forget(plc: GateSimulator) -> None:
-    """Lose what was written, as a PLC does whose registers are not retained; the parts are still on its belt."""
-    plc._accepted = Accepted()
-    for part in plc._known.values():
-        part.outcome = part.outcome if part.decided else None
