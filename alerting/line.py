@@ -9,17 +9,19 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Final
 
+from alerting.claims import Claims
 from alerting.gate import effective, signal_for
 from alerting.lease import Tenure
 from alerting.neighbours import NeighbourRules
 from alerting.order import CaptureOrder
 from alerting.parts import OpenPart, PartTable
-from alerting.rules import LineRules, Ruling
+from alerting.rules import LineRules
 from alerting.signals.base import GateSignals
+from alerting.store_watch import StoreWatch
 from shared import metrics
 from shared.clock import NS_PER_MS, Clock, wait_event
 from shared.domain import Decision, Outcome
-from shared.errors import LeaseLostError, SignalError, SignalTimeoutError, SignalUnreachableError, StoreError
+from shared.errors import SignalError, SignalTimeoutError, SignalUnreachableError
 from shared.log import get_logger
 from shared.plc import Delivery
 from shared.settings import LineSettings
@@ -35,6 +37,10 @@ _STUCK_NS: Final = 1_000 * NS_PER_MS
 _PATIENCE_NS: Final = 1_000 * NS_PER_MS
 """How long after a part fell due the records of later ones still wait for it: its gate may not answer for long."""
 _HELD: Final = 1_000
+_PICTURED: Final = 1_000
+"""How many parts that wait to be recorded keep their pictures."""
+_UNRECORDED: Final = 20_000
+"""How many may wait to be recorded before no more are taken in."""
 _PICTURELESS: Final = 100
 _RECORD_EACH: Final = 100
 """Each look for what may be recorded scans the open parts, of which an outage leaves thousands."""
@@ -53,7 +59,8 @@ class Settlement:
 class LineGate:
     """Decides the parts of one line as their verdicts come; recording them delays no signal.
 
-    Settled ones go to the queue `settled` in the order of their captures, within the bounds of `alerting.order`.
+    Settled ones go to the queue `settled`, which takes any number, in the order of their captures, within the bounds of
+    `alerting.order`.
     """
 
     def __init__(
@@ -65,6 +72,7 @@ class LineGate:
         clock: Clock,
         settled: asyncio.Queue[Settlement],
         tenure: Tenure | None = None,
+        watch: StoreWatch | None = None,
     ) -> None:
         """Serve `line` while `tenure` holds; without one nobody else does."""
         self.line = line
@@ -75,6 +83,7 @@ class LineGate:
         self._clock = clock
         self._settled = settled
         self._tenure = tenure or Tenure(clock)
+        self.watch = watch or StoreWatch(line.name, store, clock)
         self._wake = asyncio.Event()
         self._connected = False
         self._tried_ns: int | None = None
@@ -85,6 +94,16 @@ class LineGate:
         longest_ns = line.gate_delay_ns - line.actuation_lead_ns + _PATIENCE_NS
         self._order: CaptureOrder[Settlement] = CaptureOrder(longest_ns=longest_ns, most=_HELD)
         self._neighbours = NeighbourRules(line, self.rules, self.table, clock)
+        self._claims = Claims(
+            line,
+            rules=self.rules,
+            neighbours=self._neighbours,
+            store=store,
+            clock=clock,
+            tenure=self._tenure,
+            watch=self.watch,
+        )
+        self._reused_ns: int | None = None
         self._last_at_gate_ns = clock.monotonic_ns() - 1
         self._alive_ns = clock.monotonic_ns()
         self._log = get_logger("alerting").bind(line=line.name)
@@ -99,14 +118,34 @@ class LineGate:
         return self._connected
 
     def healthy(self, now_ns: int) -> bool:
-        """Return whether parts are being decided; without that the heartbeat must rest."""
-        return now_ns - self._alive_ns < _STUCK_NS
+        """Return whether parts are being decided in time; without that the heartbeat must rest."""
+        late_ns = self.table.margin_ns + self._claims.slack_ns
+        return now_ns - self._alive_ns < _STUCK_NS and not any(part.due_ns + late_ns < now_ns for part in self.table)
+
+    @property
+    def full(self) -> bool:
+        """Return whether so many parts wait to be recorded that no more may be taken in."""
+        return self._settled.qsize() + len(self._order) >= _UNRECORDED
+
+    def reused(self, part_id: str) -> None:
+        """Take note of a part under the identity of an earlier one: no signal can reach it, so that it may not go."""
+        if self._reused_ns is None:
+            self._log.error("part.id_reused", part=part_id, remedy="let part ids go on where they were")
+            text = f"{part_id} was the id of an earlier part: parts of used ids cannot be signalled"
+            self.rules.tell("PART_ID_REUSED", text, part_id)
+        self._reused_ns = self._clock.monotonic_ns()
+
+    def blind(self, now_ns: int) -> bool:
+        """Return whether parts come that this process cannot signal, or may not take in."""
+        if self._reused_ns is not None and now_ns - self._reused_ns > self.line.gate_delay_ns + _PATIENCE_NS:
+            self._reused_ns = None
+        return self.full or self._reused_ns is not None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Decide until `stop` is set, no part is open, and the last one that was signalled has reached the gate."""
-        await self._neighbours.remember(self._store)
         while True:
             self._wake.clear()
+            await self._neighbours.remember(self._store, self.watch)
             stopping = stop.is_set()
             now_ns = self._clock.monotonic_ns()
             self._alive_ns = now_ns
@@ -119,9 +158,9 @@ class LineGate:
                     await self._decide(part)
                 self._alive_ns = self._clock.monotonic_ns()
                 if turn % _RECORD_EACH == 0:
-                    await self._record()
+                    self._record()
             await self._give_up_on_old_uncertain(last=stopping)
-            await self._record()
+            self._record()
             nothing_left = not len(self.table) and not len(self._order)
             if stopping and nothing_left and self._clock.monotonic_ns() > self._last_at_gate_ns:
                 return
@@ -140,7 +179,7 @@ class LineGate:
     @property
     def _able(self) -> bool:
         """Return whether a part that is complete can be decided before it is due."""
-        return self._connected and self._tenure.may_claim
+        return self._connected and self._tenure.may_claim and not self.watch.away
 
     @property
     def _may_signal(self) -> bool:
@@ -171,7 +210,7 @@ class LineGate:
 
     async def _decide(self, part: OpenPart) -> None:
         if part.claimed is None:
-            part.claimed = await self._claim(part)
+            part.claimed = await self._claims.claim(part)
         if part.claimed is None:
             return  # there is time to ask again
         self._neighbours.decided(part, part.claimed)
@@ -181,67 +220,6 @@ class LineGate:
             self._ask_later(part)
         elif part.due_ns <= self._clock.monotonic_ns():
             await self._close(part, delivery=None)
-
-    async def _claim(self, part: OpenPart) -> Decision | None:
-        announcement = part.announcement
-        ruling = self._neighbours.rule(part)
-        judgement = ruling.judgement
-        stamps = {name: at for verdict in part.verdicts.values() for name, at in verdict.stamps_ns.items()}
-        now_ns = self._clock.utc_ns()
-        decision = Decision(
-            line=self.line.name,
-            part_id=announcement.part_id,
-            outcome=judgement.outcome,
-            reason=judgement.reason,
-            reject_at=ruling.reject_at,
-            findings=judgement.findings,
-            captured_at_ns=announcement.captured_at_ns,
-            decide_by_ns=announcement.decide_by_ns,
-            decided_at_ns=now_ns,
-            label=announcement.label,
-            stamps_ns={**stamps, "decided": now_ns},
-            policy_version=ruling.version,
-            product=self.line.product,
-        )
-        if not self._tenure.may_claim:
-            return self._unclaimed(part, decision, ruling)
-        try:
-            first = await self._first(part, decision)
-        except LeaseLostError as error:
-            self._log.warning("lease.refused", error=str(error))
-            self._tenure.doubt()
-            return self._unclaimed(part, decision, ruling)
-        except StoreError as error:
-            self._log.warning("store.away", error=str(error))
-            return self._unclaimed(part, decision, ruling, waits=False)
-        if first == decision:
-            self.rules.applied(part.announcement.part_id, ruling)
-        return first
-
-    async def _first(self, part: OpenPart, decision: Decision) -> Decision:
-        """Return the decision that stands for the part: this one, unless another was claimed before."""
-        if not part.counted:
-            record = await self._store.announce(part.announcement)
-            part.counted, part.counted_under = True, self._tenure.token
-            if record.claimed is not None:
-                # Whoever claimed it may have signalled it, too.
-                part.uncertain = True
-                return record.claimed
-        first = await self._store.claim(decision, token=self._tenure.token)
-        part.uncertain = part.uncertain or first != decision
-        return first
-
-    def _unclaimed(self, part: OpenPart, decision: Decision, ruling: Ruling, *, waits: bool = True) -> Decision | None:
-        """Return what may be signalled without a claim, or None while there is time to ask again.
-
-        Without a claim nothing keeps a second process from deciding otherwise: such a part may not pass.
-        """
-        if waits and part.due_ns > self._clock.monotonic_ns():
-            return None
-        if decision.outcome is not Outcome.PASS:
-            self.rules.applied(part.announcement.part_id, ruling)
-            return decision
-        return replace(decision, outcome=Outcome.DEFAULT_REJECT, reason="the store is away: nothing may pass")
 
     async def _deliver(self, part: OpenPart) -> None:
         decision = part.claimed
@@ -281,7 +259,7 @@ class LineGate:
 
     def _ask_later(self, part: OpenPart) -> None:
         """Keep a part whose signal may have landed until the gate can be asked again."""
-        self.table.close(part.announcement.part_id)
+        self.table.close(part)
         self._uncertain.append(part)
 
     async def _taken_earlier(self, decision: Decision) -> Decision | None:
@@ -298,7 +276,7 @@ class LineGate:
     async def _close(self, part: OpenPart, *, delivery: Delivery | None) -> None:
         if part.claimed is None:
             raise AssertionError("a part is closed only after its decision was claimed")
-        self.table.close(part.announcement.part_id)
+        self.table.close(part)
         decision = effective(part.claimed, delivery, self.line.gate)
         if decision.outcome is Outcome.REJECT and not part.cameras <= part.overlays.keys():
             self._without_pictures.append(decision.part_id)
@@ -313,8 +291,8 @@ class LineGate:
         unconfirmed = part.uncertain and delivery is None
         self._order.hold(part.place, Settlement(part, decision, latency_ms, unconfirmed), self._clock.monotonic_ns())
 
-    async def _record(self) -> None:
-        """Hand on what no earlier part holds up; waits, and so stops deciding, while the recorder is far behind."""
+    def _record(self) -> None:
+        """Hand on what no earlier part holds up; while the recorder is far behind, without its pictures."""
         now_ns = self._clock.monotonic_ns()
         unsettled = chain(self.table, self._uncertain)
         still_open = (part.place for part in unsettled if now_ns < part.due_ns + _PATIENCE_NS)
@@ -325,7 +303,10 @@ class LineGate:
                 metrics.RECORDS_LATE.labels(self.line.name).inc()
                 self._log.info("part.recorded_late", part=settlement.decision.part_id)
             self.rules.observe(settlement.decision)
-            await self._settled.put(settlement)
+            if settlement.part.overlays and self._settled.qsize() > _PICTURED:
+                settlement.part.overlays.clear()
+                metrics.PICTURES_DROPPED.labels(self.line.name).inc()
+            self._settled.put_nowait(settlement)
 
     async def _give_up_on_old_uncertain(self, *, last: bool) -> None:
         now_ns = self._clock.monotonic_ns()

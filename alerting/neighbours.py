@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from alerting.parts import OpenPart, PartTable
-from alerting.reach import Neighbour, Neighbourhood, Reach, Spot, rejects
+from alerting.reach import TOO_CLOSE, Neighbour, Neighbourhood, Reach, Spot, rejects
 from alerting.rules import LineRules, Ruling
-from shared.clock import Clock
+from alerting.store_watch import StoreWatch
+from shared.clock import NS_PER_MS, Clock
 from shared.domain import Decision, Outcome
 from shared.errors import StoreError
 from shared.log import get_logger
@@ -15,6 +16,10 @@ from shared.settings import LineSettings
 from shared.store.base import Store
 
 _REMEMBERED: Final = 500
+_ASKING_NS: Final = 200 * NS_PER_MS
+_HEARING_NS: Final = 500 * NS_PER_MS
+"""How long after a start announcements that waited on the bus may still come, behind verdicts of parts beside them."""
+_UNKNOWN: Final = f"{TOO_CLOSE}what was decided before the start, which the store has not told yet"
 
 
 class NeighbourRules:
@@ -26,17 +31,23 @@ class NeighbourRules:
         self._table = table
         self._clock = clock
         self._near = Neighbourhood(Reach.of(line), kept_ns=line.gate_delay_ns)
+        self._began_ns = clock.monotonic_ns()
+        self._remembers = not self._near.reach
         self._log = get_logger("alerting").bind(line=line.name)
 
-    async def remember(self, store: Store) -> None:
-        """Learn what was decided before a restart, and may lie beside what comes."""
-        if not self._near.reach:
+    async def remember(self, store: Store, watch: StoreWatch) -> None:
+        """Learn, once, what was decided before a restart and may lie beside what comes; without it nothing passes."""
+        if self._remembers or watch.away:
             return
+        until_ns = self._clock.monotonic_ns() + _ASKING_NS
         try:
-            for decision in reversed(await store.decisions(self._line, newest=_REMEMBERED)):
-                self._near.decided(Spot(decision.part_id, decision.captured_at_ns), decision)
+            known = await watch.within(store.decisions(self._line, newest=_REMEMBERED), until_ns)
         except StoreError as error:
-            self._log.warning("store.away", error=str(error))
+            watch.failed(error)
+            return
+        for decision in reversed(known):
+            self._near.decided(Spot(decision.part_id, decision.captured_at_ns, decision.place_counts), decision)
+        self._remembers = True
 
     def rule(self, part: OpenPart) -> Ruling:
         """Judge a part, and withhold its PASS where its neighbours forbid it."""
@@ -44,13 +55,15 @@ class NeighbourRules:
         if not self._near.reach or ruling.judgement.outcome is not Outcome.PASS:
             return ruling
         spot = Spot.of(part.announcement)
-        why = self._near.against(spot, self._others(spot))
+        why = self._near.against(spot, self._others(spot)) if self._remembers else _UNKNOWN
         return ruling if why is None else ruling.withheld(why)
 
     def waits(self, part: OpenPart) -> bool:
         """Return whether a part that would pass waits for what may become known of its neighbours."""
         if not self._near.reach or part.claimed is not None or self._own(part).judgement.outcome is not Outcome.PASS:
             return False
+        if not self._remembers or self._clock.monotonic_ns() < self._began_ns + _HEARING_NS:
+            return True
         spot = Spot.of(part.announcement)
         return self._near.waits(spot, self._others(spot), self._clock.utc_ns())
 

@@ -6,6 +6,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from alerting.order import Place
 from shared.bus.intake import Token
@@ -53,9 +54,10 @@ class PartTable:
 
     def __init__(self, line: LineSettings, *, margin_ms: float) -> None:
         self._line = line
-        self._margin_ns = round(margin_ms * NS_PER_MS)
+        self.margin_ns: Final = round(margin_ms * NS_PER_MS)
         self._open: dict[str, OpenPart] = {}
-        self._closed: OrderedDict[str, None] = OrderedDict()
+        self._closed: OrderedDict[str, int] = OrderedDict()
+        """When each was captured, UTC."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -116,12 +118,22 @@ class PartTable:
         ]
         return sorted(ready, key=lambda part: part.due_ns)
 
-    def close(self, part_id: str) -> None:
+    def close(self, part: OpenPart) -> None:
         """Forget a part whose decision is made, but remember its name for late messages."""
+        part_id = part.announcement.part_id
         self._open.pop(part_id, None)
-        self._closed[part_id] = None
+        self._closed[part_id] = part.announcement.captured_at_ns
         if len(self._closed) > _REMEMBERED:
             self._closed.popitem(last=False)
+
+    def find(self, part_id: str) -> OpenPart | None:
+        """Return the open part of this name."""
+        return self._open.get(part_id)
+
+    def reuses(self, part: PartAnnouncement) -> bool:
+        """Return whether another part had this identity lately: cameras see one part within its way to the gate."""
+        known_ns = self._closed.get(part.part_id)
+        return known_ns is not None and is_another(part.captured_at_ns, known_ns, self._line)
 
     def knows(self, part_id: str) -> bool:
         """Return whether the part is open, or was closed lately."""
@@ -143,7 +155,12 @@ class PartTable:
     def _due_ns(self, announcement: PartAnnouncement, *, utc_ns: int, now_ns: int) -> int:
         left_ns = announcement.decide_by_ns - utc_ns
         # A clock step must not keep a part open past the line's own gate delay.
-        return now_ns + min(left_ns, self._line.gate_delay_ns - self._line.actuation_lead_ns) - self._margin_ns
+        return now_ns + min(left_ns, self._line.gate_delay_ns - self._line.actuation_lead_ns) - self.margin_ns
+
+
+def is_another(captured_at_ns: int, known_ns: int, line: LineSettings) -> bool:
+    """Return whether what was captured then is another part than the one of the same name that is known."""
+    return abs(captured_at_ns - known_ns) > line.gate_delay_ns
 
 
 def _note_missing(part: OpenPart, announcement: PartAnnouncement) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 from alerting.lease import Tenure
 from alerting.line import LineGate
-from alerting.parts import OpenPart
+from alerting.parts import OpenPart, is_another
 from alerting.recorder import Recorder
 from shared.bus.base import Record
 from shared.bus.intake import Intake, Token, token_of
@@ -16,17 +18,22 @@ from shared.domain import CameraReport, Capture, PartAnnouncement, VerdictStatus
 from shared.errors import ConfigError, StoreError, WireError
 from shared.log import get_logger
 from shared.plc import check_part_id
-from shared.store.base import Store
+from shared.store.base import Alert, Store
 from shared.topics import Topics
 from shared.wire import VerdictMessage, decode, kind_of
 
 REPORTS: Final = 1_000
 _MAX_RECORDS: Final = 500
 _LATEST_NS: Final = (1 << 63) - 1
+_BESIDE: Final = 2_000
+"""How much of what the store is told beside the parts may wait; what is more is left out."""
 
 
 class LineReader:
-    """Reads announcements, verdicts and cameras' reports of one line; reports wait in `reports` to be recorded."""
+    """Reads announcements, verdicts and cameras' reports of one line; reports wait in `reports` to be recorded.
+
+    Reading waits for no store: what it is to be told is told beside, in order.
+    """
 
     def __init__(
         self,
@@ -46,12 +53,14 @@ class LineReader:
         self._clock = clock
         self._tenure = tenure
         self._topics = topics
-        self.reports: asyncio.Queue[tuple[CameraReport, Token]] = asyncio.Queue(REPORTS)
+        self.reports: asyncio.Queue[tuple[CameraReport, Alert | None, Token]] = asyncio.Queue(REPORTS)
+        self._beside: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
         self._log = get_logger("alerting")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read until it is cancelled; once `stop` is set no new part is taken in."""
         while True:
+            self._intake.pause(full=self._gate.full)
             for record in await self._intake.poll(_MAX_RECORDS):
                 if record.topic == self._topics.verdicts:
                     await self._verdict(record, stop)
@@ -61,21 +70,40 @@ class LineReader:
                     # Announcements that come while stopping stay uncommitted, for whoever comes next.
                     await self._announced(record)
 
+    async def tell(self) -> None:
+        """Tell the store what is to be told beside reading; ends when it is cancelled."""
+        while True:
+            await (await self._beside.get())()
+
+    def count_again(self) -> None:
+        """Let a store that was away count what it does not know yet."""
+        for part in self._gate.table:
+            if not part.counted:
+                self._beside.put_nowait(partial(self._count_open, part))
+
     async def count(self, part: OpenPart) -> None:
         """Let the store count the part; close it if it was settled before a restart."""
         token = self._tenure.token
         try:
             known = await self._store.announce(part.announcement)
         except StoreError as error:
-            self._log.warning("store.away", error=str(error))
+            self._gate.watch.failed(error)
             return
         part.counted, part.counted_under = True, token
         if part.claimed is None and known.claimed is not None:
             # Claimed before a restart, and perhaps signalled: only the gate knows.
             part.claimed, part.uncertain = known.claimed, True
         if known.settled and known.claimed is not None:
-            self._gate.table.close(part.announcement.part_id)
+            self._gate.table.close(part)
             await self._recorder.republish(known.claimed, part.tokens)
+            if is_another(part.announcement.captured_at_ns, known.claimed.captured_at_ns, self._gate.line):
+                self._gate.reused(part.announcement.part_id)
+        self._gate.wake()
+
+    async def _count_open(self, part: OpenPart) -> None:
+        """Let a store that answers count a part that is not decided yet; else whoever decides it does."""
+        if not self._gate.watch.away and self._gate.table.find(part.announcement.part_id) is part:
+            await self.count(part)
 
     async def _reported(self, record: Record) -> None:
         try:
@@ -83,11 +111,12 @@ class LineReader:
         except WireError as error:
             await self._intake.bury(record, str(error))
             return
+        alert = self._recorder.heard(report) if report.line == self._gate.line.name else None
         if report.line != self._gate.line.name or self.reports.full():
             # What operators are not told while the store is away for so long, they see in the camera's parts.
             self._intake.done([token_of(record)])
             return
-        self.reports.put_nowait((report, token_of(record)))
+        self.reports.put_nowait((report, alert, token_of(record)))
 
     async def _announced(self, record: Record) -> None:
         try:
@@ -100,7 +129,9 @@ class LineReader:
             self._intake.done([token_of(record)])
             return
         utc_ns, now_ns = self._clock.utc_ns(), self._clock.monotonic_ns()
-        await self._take(self._gate.table.announced(announcement, utc_ns=utc_ns, now_ns=now_ns), token_of(record))
+        if self._gate.table.reuses(announcement):
+            self._gate.reused(announcement.part_id)
+        self._take(self._gate.table.announced(announcement, utc_ns=utc_ns, now_ns=now_ns), token_of(record))
 
     async def _verdict(self, record: Record, stop: asyncio.Event) -> None:
         try:
@@ -119,33 +150,33 @@ class LineReader:
             return
         utc_ns, now_ns = self._clock.utc_ns(), self._clock.monotonic_ns()
         part = table.verdict(message.verdict, bytes(overlay), utc_ns=utc_ns, now_ns=now_ns)
-        if part is None and message.verdict.status is VerdictStatus.INSPECTED:
-            await self._count_late()
-        if part is None and overlay and self._gate.lacks_pictures(capture.part_id):
-            await self._show(capture, bytes(overlay))
-        await self._take(part, token_of(record))
+        late = part is None and message.verdict.status is VerdictStatus.INSPECTED
+        lacking = part is None and bool(overlay) and self._gate.lacks_pictures(capture.part_id)
+        if (late or lacking) and self._beside.qsize() < _BESIDE:
+            picture = bytes(overlay) if lacking else b""
+            self._beside.put_nowait(partial(self._late, capture, picture, token_of(record), counts=late))
+        else:
+            self._take(part, token_of(record))
 
-    async def _show(self, capture: Capture, overlay: bytes) -> None:
-        """Keep the picture of a reject that was settled without it, as after a crash: its verdict came again later."""
+    async def _late(self, capture: Capture, picture: bytes, token: Token, *, counts: bool) -> None:
+        """Count a late verdict, and keep its picture where a reject was settled without it, as after a crash."""
         try:
-            await self._store.put_picture(capture.id.line, capture.part_id, capture.id.camera, overlay)
+            if counts:
+                await self._store.count(self._gate.line.name, late_verdicts=1)
+            if picture:
+                await self._store.put_picture(capture.id.line, capture.part_id, capture.id.camera, picture)
         except StoreError as error:
-            self._log.warning("store.away", error=str(error))
+            self._gate.watch.failed(error)
+        self._intake.done([token])
 
-    async def _take(self, part: OpenPart | None, token: Token) -> None:
+    def _take(self, part: OpenPart | None, token: Token) -> None:
         if part is None:
             self._intake.done([token])
             return
         part.tokens.append(token)
         if not part.counted:
-            await self.count(part)
+            self._beside.put_nowait(partial(self._count_open, part))
         self._gate.wake()
-
-    async def _count_late(self) -> None:
-        try:
-            await self._store.count(self._gate.line.name, late_verdicts=1)
-        except StoreError as error:
-            self._log.warning("store.away", error=str(error))
 
 
 def _check(part_id: str, captured_at_ns: int, decide_by_ns: int) -> None:

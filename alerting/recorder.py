@@ -22,7 +22,7 @@ from shared.ledger.chain import LedgerRecord
 from shared.log import get_logger
 from shared.retry import insist
 from shared.settings import LineSettings
-from shared.store.base import Store
+from shared.store.base import Alert, Store
 
 T = TypeVar("T")
 
@@ -91,12 +91,15 @@ class Recorder:
         """Return whether all cameras of a line are offline."""
         return {camera.name for camera in line.cameras} <= self._alerts_of(line.name).offline
 
-    async def run_reports(self, reports: asyncio.Queue[tuple[CameraReport, Token]]) -> None:
-        """Tell operators of cameras' states as they come; ends when it is cancelled."""
+    def heard(self, report: CameraReport) -> Alert | None:
+        """Know of a camera's state at once, whatever becomes of the store; return what operators are to be told."""
+        return self._alerts_of(report.line).reported(report)
+
+    async def run_reports(self, reports: asyncio.Queue[tuple[CameraReport, Alert | None, Token]]) -> None:
+        """Write down cameras' states as they were heard, and tell operators; ends when it is cancelled."""
         while True:
-            report, token = await reports.get()
+            report, alert, token = await reports.get()
             await self._insist(partial(self._store.set_state, report.line, state_fields(report)), "state")
-            alert = self._alerts_of(report.line).reported(report)
             if alert is not None:
                 self._log.info("camera.reported", line=report.line, camera=report.camera, state=report.state.value)
                 self._board.note(alert)

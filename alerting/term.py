@@ -36,7 +36,6 @@ from shared.store.base import Store
 
 _STATE_S: Final = 1.0
 _SILENT_NS: Final = 1 * NS_PER_S
-_QUEUE: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ class LineTerm:
         self._around = around
         self._store = around.store
         self._clock = around.clock
-        self._settled: asyncio.Queue[Settlement] = asyncio.Queue(_QUEUE)
+        self._settled: asyncio.Queue[Settlement] = asyncio.Queue()
         self._signals = around.signals(line)
         self._gate = LineGate(
             line,
@@ -101,12 +100,19 @@ class LineTerm:
             mender = self._mender(reader)
             await mender.mend()
             await recorder.restore(line.name)
+
+            def back() -> None:
+                reader.count_again()
+                gate.wake()
+
             async with asyncio.TaskGroup() as tasks:
                 consuming = tasks.create_task(reader.run(stop))
                 running = [consuming]
                 running += [
                     tasks.create_task(work)
                     for work in (
+                        reader.tell(),
+                        gate.watch.run(back),
                         mender.run(),
                         self._beat(intake, recorder),
                         recorder.run(self._settled),
@@ -164,11 +170,13 @@ class LineTerm:
     async def _beat(self, intake: Intake, recorder: Recorder) -> None:
         interval_s = self._line.signal.heartbeat_ms / 1_000
         rests_open = self._line.gate is GateMode.REJECT_ASSERTED
+        silent_ns = min(_SILENT_NS, self._line.gate_delay_ns // 2) if rests_open else _SILENT_NS
         while True:
             now_ns = self._clock.monotonic_ns()
-            # Parts that no camera exposes are never announced: a gate that rests open would let them all through.
-            unseen = rests_open and recorder.blind(self._line)
-            if now_ns - intake.polled_ns < _SILENT_NS and not unseen:
+            # A gate that rests open lets through what it is told nothing of: parts that no camera exposes are never
+            # announced, and others cannot be signalled or taken in.
+            unseen = rests_open and (recorder.blind(self._line) or self._gate.blind(now_ns))
+            if now_ns - intake.polled_ns < silent_ns and not unseen:
                 await self._gate.beat(now_ns)
             await self._clock.sleep(interval_s)
 

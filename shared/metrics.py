@@ -52,6 +52,10 @@ RECORDS_HELD: Final = Gauge(
 )
 RECORDS_LATE: Final = Counter("linewarden_records_late", "Parts recorded after one that was captured later.", ["line"])
 
+PICTURES_DROPPED: Final = Counter(
+    "linewarden_pictures_dropped", "Rejects whose pictures went for want of room while the store was away.", ["line"]
+)
+
 ALERTS_TOLD: Final = Counter("linewarden_alerts_told", "Alerts that operators were told.", ["line", "kind", "severity"])
 ALERTS_OPEN: Final = Gauge(
     "linewarden_alerts_open", "Alerts that stand and that nobody acknowledged or shelved.", ["line", "severity"]

@@ -57,7 +57,7 @@ def test_any_order_of_events_closes_each_part_once_and_in_time(script: list[tupl
             case _:
                 for ready in table.ready(now_ns):
                     assert ready.due_ns <= now_ns or ready.verdicts.keys() >= {"left", "right"}
-                    table.close(ready.announcement.part_id)
+                    table.close(ready)
                     closed.add(ready.announcement.part_id)
                 continue
         if part is None:
@@ -68,7 +68,7 @@ def test_any_order_of_events_closes_each_part_once_and_in_time(script: list[tupl
             opened.setdefault(part_id, now_ns)
             assert part.due_ns <= opened[part_id] + WAIT_NS
     for ready in table.ready(now_ns + WAIT_NS):
-        table.close(ready.announcement.part_id)
+        table.close(ready)
     assert len(table) == 0
 
 

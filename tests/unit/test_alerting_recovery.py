@@ -40,14 +40,19 @@ async def test_nothing_passes_while_the_store_is_away() -> None:
         await plant.stop()
 
 
-async def test_a_claim_that_fails_does_not_pass() -> None:
-    """The store goes away exactly between counting and claiming: that part defaults."""
+@pytest.mark.parametrize(("back", "action"), [(True, GateAction.PASSED), (False, GateAction.DEFAULTED)])
+async def test_a_claim_that_fails_is_made_again_while_there_is_time(back: bool, action: GateAction) -> None:
+    """The store goes away exactly between counting and claiming: the part passes if it comes back, else it defaults."""
     async with running(Plant()) as plant:
         plant.store.fails_once.add("claim")
         await plant.announce("p1")
         await plant.say("p1", GOOD)
+        await plant.clock.advance(0.01)
+        plant.store.away = not back
         await plant.run(2)
-        assert plant.actions() == {"p1": GateAction.DEFAULTED}
+        plant.store.away = False
+        await plant.run(1)
+        assert plant.actions() == {"p1": action}
         await plant.assert_balanced()
 
 
@@ -100,7 +105,7 @@ async def test_a_kill_after_the_record_decides_nothing_twice() -> None:
     async with running(Plant()) as plant:
         await plant.announce("p1")
         await plant.say("p1", GOOD)
-        await plant.clock.advance(0.01)
+        await plant.clock.advance(0.01, settle=100)
         assert await plant.outcomes() == {"p1": PASS}
         await plant.kill()
         await plant.start()

@@ -7,15 +7,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from alerting.line import LineGate, Settlement
+from alerting.parts import OpenPart
 from alerting.plc_sim.simulator import GateSimulator
 from alerting.signals.absent import AbsentGateSignals
 from alerting.signals.base import GateSignals
 from alerting.signals.memory import MemoryGateSignals
 from shared.clock import NS_PER_MS, ManualClock
-from shared.domain import GateMode, Outcome, PartAnnouncement
+from shared.domain import GateMode, Outcome, PartAnnouncement, Signal
 from shared.errors import SignalTimeoutError
-from shared.plc import Accepted
-from tests.lines import GATE_DELAY_MS, announcement, inspected, one_line
+from shared.plc import Accepted, Delivery
+from tests.lines import CAMERA, GATE_DELAY_MS, announcement, decided, inspected, one_line
 from tests.outages import CuttableStore
 
 
@@ -40,15 +41,24 @@ class SlowToOpen(MemoryGateSignals):
         return await super().open()
 
 
+class SlowToTake(MemoryGateSignals):
+    """A gate that needs 0.3 s for each signal."""
+
+    async def send(self, signal: Signal) -> Delivery:
+        """Take it slowly."""
+        await self._simulator.clock.sleep(0.3)
+        return await super().send(signal)
+
+
 class Post:
     """A line's gate at work, with the parts put into its table by hand."""
 
-    def __init__(self, signals: type[MemoryGateSignals] | None, *, queue: int = 100) -> None:
+    def __init__(self, signals: type[MemoryGateSignals] | None) -> None:
         self.clock = ManualClock()
         self.plc = GateSimulator(GateMode.PASS_ASSERTED, self.clock, heartbeat_timeout_ms=600_000)
         self.signals: GateSignals = AbsentGateSignals() if signals is None else signals(self.plc)
         self.store = CuttableStore.embedded()
-        self.settled: asyncio.Queue[Settlement] = asyncio.Queue(queue)
+        self.settled: asyncio.Queue[Settlement] = asyncio.Queue()
         self.gate = LineGate(one_line(), store=self.store, signals=self.signals, clock=self.clock, settled=self.settled)
         self.stop = asyncio.Event()
 
@@ -76,9 +86,9 @@ class Post:
 
 
 @asynccontextmanager
-async def post(signals: type[MemoryGateSignals] | None = MemoryGateSignals, *, queue: int = 100) -> AsyncIterator[Post]:
+async def post(signals: type[MemoryGateSignals] | None = MemoryGateSignals) -> AsyncIterator[Post]:
     """Run a gate while the test runs."""
-    made = Post(signals, queue=queue)
+    made = Post(signals)
     running = asyncio.create_task(made.gate.run(made.stop))
     await made.clock.advance(0.01)
     try:
@@ -166,17 +176,43 @@ async def test_a_heartbeat_that_gets_no_answer_disconnects() -> None:
         assert line.plc.heartbeat_counter == 1
 
 
-async def test_a_full_recorder_stops_the_heartbeat() -> None:
-    """What cannot be recorded any more must not be decided on and on: the queue is bounded, and the gate stalls."""
-    async with post(queue=2) as line:
-        for number in range(4):
-            await line.see(f"p{number}", 0.5)
-        await line.clock.advance(1.2)
-        assert not line.gate.healthy(line.clock.monotonic_ns())
-        assert len(line.outcomes()) == 2
-        await line.clock.advance(0.2)
+async def test_a_recorder_that_is_far_behind_holds_no_decision_up() -> None:
+    """Nobody records: parts are decided all the same, without their pictures after a while."""
+    async with post() as line:
+        for number in range(1_200):
+            await line.see(f"p{number}", 5.0)
+            opened = line.gate.table.find(f"p{number}")
+            assert opened is not None
+            opened.overlays[CAMERA] = b"jpeg"
+            if number % 40 == 0:
+                await line.clock.advance(0.1)
+        await line.clock.advance(3)
         assert line.gate.healthy(line.clock.monotonic_ns())
-        assert len(line.outcomes()) == 2
+        settled = [line.settled.get_nowait() for _ in range(1_200)]
+        assert sum(bool(settlement.part.overlays) for settlement in settled) == 1_001
+        assert not line.gate.full
+
+
+async def test_of_too_many_unrecorded_parts_no_more_are_taken_in() -> None:
+    """The bound is told to whoever reads, and the heartbeat of a gate that rests open rests."""
+    async with post() as line:
+        part = OpenPart(announcement("p"), due_ns=0, cameras=frozenset())
+        filler = Settlement(part, decided("p", Outcome.PASS))
+        for _ in range(20_000):
+            line.settled.put_nowait(filler)
+        assert line.gate.full
+        assert line.gate.blind(line.clock.monotonic_ns())
+
+
+async def test_parts_that_are_not_decided_in_time_rest_the_heartbeat() -> None:
+    """The loop goes on, and yet parts are long due: nobody may take that for health."""
+    async with post(SlowToTake) as line:
+        for number in range(6):
+            await line.see(f"p{number}")
+        await line.clock.advance(GATE_DELAY_MS / 1000)
+        assert not line.gate.healthy(line.clock.monotonic_ns())
+        await line.clock.advance(2.5)
+        assert line.gate.healthy(line.clock.monotonic_ns())
 
 
 async def test_the_most_urgent_part_is_decided_first() -> None:

@@ -139,8 +139,9 @@ def test_a_verdict_after_its_time_is_late() -> None:
 def test_closed_parts_stay_closed() -> None:
     """Neither an announcement nor a verdict opens a decided part again."""
     table = Table()
-    table.announce(announcement())
-    table.table.close("p1")
+    opened = table.announce(announcement())
+    assert opened is not None
+    table.table.close(opened)
     assert table.announce(announcement()) is None
     assert table.say(inspected(0.5)) is None
     assert len(table.table) == 0
@@ -152,7 +153,7 @@ def test_the_names_of_closed_parts_are_bounded() -> None:
     """Ten thousand are remembered, and the oldest is forgotten first."""
     table = Table()
     for number in range(10_002):
-        table.table.close(f"p{number}")
+        table.table.close(OpenPart(announcement(f"p{number}"), due_ns=0, cameras=frozenset()))
     assert not table.table.knows("p1")
     assert table.table.knows("p2")
     assert len(table.table._closed) == 10_000

@@ -50,7 +50,7 @@ async def test_a_part_beside_one_that_nobody_judged_does_not_pass() -> None:
     async with running(plant_with(gate_reach_ms=150.0)) as plant:
         await plant.announce("alone")
         await plant.say("alone", GOOD)
-        await plant.run(0.4)
+        await plant.run(0.7)
         assert await plant.outcomes() == {"alone": PASS}
         await plant.announce("p1")
         await plant.say("p1", GOOD)
