@@ -26,14 +26,14 @@ def effective(decision: Decision, delivery: Delivery | None, mode: GateMode) -> 
     """Return the decision that the gate really carried out; `delivery` None means that it never answered.
 
     A gate that rests rejecting threw out whatever it did not take a result for. A gate that rests open let it go: there
-    the decision stands as it was meant, and the part is reported as not signalled. What a gate holds that says
-    CONFLICTING is not this decision in either: then nobody knows that the part passed.
+    the decision stands as it was meant, and the part is reported as not signalled; but where it says CONFLICTING it
+    holds something else, and nobody knows that the part passed.
     """
     if delivery in TAKEN:
         return decision
     said = "gate did not answer" if delivery is None else f"gate said {delivery.value}"
     reason = f"{decision.outcome.value} not carried out, {said} ({decision.reason})"
-    stands = mode is GateMode.REJECT_ASSERTED and delivery is not Delivery.CONFLICTING
-    if stands or decision.outcome is Outcome.DEFAULT_REJECT:
+    passed = decision.outcome is not Outcome.PASS or delivery is not Delivery.CONFLICTING
+    if (mode is GateMode.REJECT_ASSERTED and passed) or decision.outcome is Outcome.DEFAULT_REJECT:
         return replace(decision, reason=reason)
     return replace(decision, outcome=Outcome.DEFAULT_REJECT, reason=reason)

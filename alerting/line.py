@@ -20,10 +20,10 @@ from alerting.signals.base import GateSignals
 from alerting.store_watch import StoreWatch
 from shared import metrics
 from shared.clock import NS_PER_MS, Clock, wait_event
-from shared.domain import Decision, Outcome
+from shared.domain import Decision, GateMode, Outcome
 from shared.errors import SignalError, SignalTimeoutError, SignalUnreachableError
 from shared.log import get_logger
-from shared.plc import Delivery
+from shared.plc import U32_MAX, Accepted, Delivery
 from shared.settings import LineSettings
 from shared.store.base import Store
 
@@ -37,6 +37,8 @@ _STUCK_NS: Final = 1_000 * NS_PER_MS
 _PATIENCE_NS: Final = 1_000 * NS_PER_MS
 """How long after a part fell due the records of later ones still wait for it: its gate may not answer for long."""
 _HELD: Final = 1_000
+_LAST_SEQUENCE: Final = U32_MAX // 2
+"""More than any gate can have taken, at 20 parts a second in three years: what is above was never counted there."""
 _PICTURED: Final = 1_000
 """How many parts that wait to be recorded keep their pictures."""
 _UNRECORDED: Final = 20_000
@@ -104,6 +106,7 @@ class LineGate:
             watch=self.watch,
         )
         self._reused_ns: int | None = None
+        self._rests_open = line.gate is GateMode.REJECT_ASSERTED
         self._last_at_gate_ns = clock.monotonic_ns() - 1
         self._alive_ns = clock.monotonic_ns()
         self._log = get_logger("alerting").bind(line=line.name)
@@ -136,10 +139,10 @@ class LineGate:
         self._reused_ns = self._clock.monotonic_ns()
 
     def blind(self, now_ns: int) -> bool:
-        """Return whether parts come that this process cannot signal, or may not take in."""
+        """Return whether parts come that this process cannot signal, or may not take in, or wait for the gate."""
         if self._reused_ns is not None and now_ns - self._reused_ns > self.line.gate_delay_ns + _PATIENCE_NS:
             self._reused_ns = None
-        return self.full or self._reused_ns is not None
+        return self.full or self._reused_ns is not None or bool(self._uncertain)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Decide until `stop` is set, no part is open, and the last one that was signalled has reached the gate."""
@@ -159,7 +162,7 @@ class LineGate:
                 self._alive_ns = self._clock.monotonic_ns()
                 if turn % _RECORD_EACH == 0:
                     self._record()
-            await self._give_up_on_old_uncertain(last=stopping)
+            self._give_up_on_old_uncertain(last=stopping)
             self._record()
             nothing_left = not len(self.table) and not len(self._order)
             if stopping and nothing_left and self._clock.monotonic_ns() > self._last_at_gate_ns:
@@ -199,14 +202,22 @@ class LineGate:
         self._tried_ns = now_ns
         try:
             accepted = await self._signals.open()
+            self._follow(accepted)
         except SignalError as error:
             self._log.debug("gate.unreachable", error=str(error))
             return
-        self._sequence = max(self._sequence, accepted.sequence)
         self._connected = True
         self._log.info("gate.connected", gate=self.line.gate.value, last_sequence=accepted.sequence)
         while self._uncertain and self._may_signal:
             await self._deliver(self._uncertain.pop(0))
+
+    def _follow(self, accepted: Accepted) -> None:
+        """Go on behind what the gate took last."""
+        if accepted.sequence > _LAST_SEQUENCE:
+            raise SignalUnreachableError(
+                f"the gate holds sequence {accepted.sequence}, behind which there is no room", "Clear its ACK block."
+            )
+        self._sequence = max(self._sequence, accepted.sequence)
 
     async def _decide(self, part: OpenPart) -> None:
         if part.claimed is None:
@@ -216,10 +227,19 @@ class LineGate:
         self._neighbours.decided(part, part.claimed)
         if self._may_signal:
             await self._deliver(part)
-        elif part.uncertain:
+        else:
+            self._not_signalled(part)
+
+    def _not_signalled(self, part: OpenPart) -> None:
+        """Settle a part that is due, unless the gate may hold a signal for it, or would let it go without one.
+
+        A gate that rests open stands still with its line while nobody beats: the part may lie before it for long.
+        """
+        due = part.due_ns <= self._clock.monotonic_ns()
+        if part.uncertain or (due and self._rests_open):
             self._ask_later(part)
-        elif part.due_ns <= self._clock.monotonic_ns():
-            await self._close(part, delivery=None)
+        elif due:
+            self._close(part, delivery=None)
 
     async def _deliver(self, part: OpenPart) -> None:
         decision = part.claimed
@@ -233,21 +253,19 @@ class LineGate:
             self._ask_later(part)
         except SignalError as error:
             self._lost(error)
-            if part.uncertain:
-                self._ask_later(part)
-            elif part.due_ns <= self._clock.monotonic_ns():
-                await self._close(part, delivery=None)
+            self._not_signalled(part)
         else:
             if delivery is Delivery.CONFLICTING and (earlier := await self._taken_earlier(decision)) is not None:
                 part.claimed, delivery = earlier, Delivery.DUPLICATE
-            await self._close(part, delivery=delivery)
+            self._close(part, delivery=delivery)
 
     async def _send(self, decision: Decision) -> Delivery:
         self._sequence += 1
         delivery = await self._write(decision)
         if delivery is Delivery.OUT_OF_ORDER:
             # Somebody else wrote to this PLC: behind its sequence, no result would ever be taken again.
-            self._sequence = max(self._sequence, (await self._signals.last_accepted()).sequence) + 1
+            self._follow(await self._signals.last_accepted())
+            self._sequence += 1
             delivery = await self._write(decision)
         return delivery
 
@@ -273,7 +291,7 @@ class LineGate:
             return None
         return replace(decision, outcome=accepted.outcome, reason=f"the gate took it earlier ({decision.reason})")
 
-    async def _close(self, part: OpenPart, *, delivery: Delivery | None) -> None:
+    def _close(self, part: OpenPart, *, delivery: Delivery | None) -> None:
         if part.claimed is None:
             raise AssertionError("a part is closed only after its decision was claimed")
         self.table.close(part)
@@ -308,10 +326,17 @@ class LineGate:
                 metrics.PICTURES_DROPPED.labels(self.line.name).inc()
             self._settled.put_nowait(settlement)
 
-    async def _give_up_on_old_uncertain(self, *, last: bool) -> None:
+    def _give_up_on_old_uncertain(self, *, last: bool) -> None:
+        """Settle what the gate was not asked about for long; what lies before one that rests open comes again."""
         now_ns = self._clock.monotonic_ns()
-        while self._uncertain and (last or now_ns - self._uncertain[0].due_ns > _UNCERTAIN_NS):
-            await self._close(self._uncertain.pop(0), delivery=None)
+        while self._uncertain:
+            if self._rests_open:
+                old = len(self._uncertain) > _HELD
+            else:
+                old = last or now_ns - self._uncertain[0].due_ns > _UNCERTAIN_NS
+            if not old:
+                return
+            self._close(self._uncertain.pop(0), delivery=None)
 
     def _lost(self, error: SignalError) -> None:
         if self._connected:

@@ -13,7 +13,7 @@ from alerting.parts import OpenPart, is_another
 from alerting.recorder import Recorder
 from shared.bus.base import Record
 from shared.bus.intake import Intake, Token, token_of
-from shared.clock import Clock
+from shared.clock import NS_PER_MS, Clock
 from shared.domain import CameraReport, Capture, PartAnnouncement, VerdictStatus
 from shared.errors import ConfigError, StoreError, WireError
 from shared.log import get_logger
@@ -25,6 +25,8 @@ from shared.wire import VerdictMessage, decode, kind_of
 REPORTS: Final = 1_000
 _MAX_RECORDS: Final = 500
 _LATEST_NS: Final = (1 << 63) - 1
+_HEARING_NS: Final = 300 * NS_PER_MS
+"""For how long after a start what waited on the bus may still be on its way."""
 _BESIDE: Final = 2_000
 """How much of what the store is told beside the parts may wait; what is more is left out."""
 
@@ -54,6 +56,9 @@ class LineReader:
         self._tenure = tenure
         self._topics = topics
         self.reports: asyncio.Queue[tuple[CameraReport, Alert | None, Token]] = asyncio.Queue(REPORTS)
+        self.caught_up = False
+        """Whether all that waited on the bus when this began was read."""
+        self._began_ns = clock.monotonic_ns()
         self._beside: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
         self._log = get_logger("alerting")
 
@@ -61,7 +66,10 @@ class LineReader:
         """Read until it is cancelled; once `stop` is set no new part is taken in."""
         while True:
             self._intake.pause(full=self._gate.full)
-            for record in await self._intake.poll(_MAX_RECORDS):
+            records = await self._intake.poll(_MAX_RECORDS)
+            if not records and self._intake.polled_ns - self._began_ns > _HEARING_NS:
+                self.caught_up = True
+            for record in records:
                 if record.topic == self._topics.verdicts:
                     await self._verdict(record, stop)
                 elif kind_of(record.value) is CameraReport:

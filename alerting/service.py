@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 from uuid import uuid4
 
 from alerting.journal import Journal
@@ -11,10 +12,12 @@ from alerting.lease import LeaseKeeper, Tenure
 from alerting.signals.base import GateSignals
 from alerting.term import LineTerm, Surroundings
 from shared.bus.base import Bus
-from shared.clock import Clock
+from shared.clock import Clock, wait_event
 from shared.partition_plan import PartitionPlan
 from shared.settings import LineSettings, Settings
 from shared.store.base import Store
+
+_LONGEST_PAUSE_S: Final = 30.0
 
 
 class AlertingService:
@@ -58,16 +61,22 @@ class AlertingService:
             lease_ms=alerting.lease_ms,
             alone=not alerting.standby,
         )
+        pause_s = first_pause_s = alerting.lease_ms / 1_000
         while (tenure := await keeper.acquire(stop)) is not None:
-            await self._hold(LineTerm(line, tenure, self._around), keeper, tenure, stop)
+            term = LineTerm(line, tenure, self._around)
+            await self._hold(term, keeper, tenure, stop)
             # Only in order: whoever crashed may have a write under way, and is waited for.
             await keeper.release(tenure)
+            if term.unable:
+                # What this process cannot reach another may; if nobody can, they take turns, ever more slowly.
+                pause_s = first_pause_s if term.worked else min(2 * pause_s, _LONGEST_PAUSE_S)
+                await wait_event(self._around.clock, stop, pause_s)
 
-    @staticmethod
-    async def _hold(term: LineTerm, keeper: LeaseKeeper, tenure: Tenure, stop: asyncio.Event) -> None:
+    async def _hold(self, term: LineTerm, keeper: LeaseKeeper, tenure: Tenure, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as tasks:
-            keeping = tasks.create_task(keeper.keep(tenure))
-            serving = tasks.create_task(term.run(stop))
-            await asyncio.wait((keeping, serving), return_when=asyncio.FIRST_COMPLETED)
-            keeping.cancel()
-            serving.cancel()
+            running = [tasks.create_task(keeper.keep(tenure)), tasks.create_task(term.run(stop))]
+            if self._around.settings.alerting.standby:
+                running.append(tasks.create_task(term.until_unable()))
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in running:
+                task.cancel()

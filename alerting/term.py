@@ -36,6 +36,8 @@ from shared.store.base import Store
 
 _STATE_S: Final = 1.0
 _SILENT_NS: Final = 1 * NS_PER_S
+_UNABLE_LEASES: Final = 3
+_LOOKS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,23 @@ class LineTerm:
             tenure=tenure,
         )
         self._log = get_logger("alerting")
+        self._intake: Intake | None = None
+        self.worked = False
+        """Whether bus and gate were there at once at any time."""
+        self.unable = False
+        """Whether it was given up because they were not."""
+
+    async def until_unable(self) -> None:
+        """Return once bus or gate were out of this process' reach for so long that another had better try."""
+        unable_ns = _UNABLE_LEASES * round(self._around.settings.alerting.lease_ms * NS_PER_MS)
+        able_ns = self._clock.monotonic_ns()
+        while (now_ns := self._clock.monotonic_ns()) - able_ns < unable_ns:
+            hears = self._intake is not None and now_ns - self._intake.polled_ns < _SILENT_NS
+            if hears and self._gate.connected:
+                able_ns, self.worked = now_ns, True
+            await self._clock.sleep(unable_ns / NS_PER_S / _LOOKS)
+        self.unable = True
+        self._log.warning("line.given_up", line=self._line.name, gate=self._gate.connected)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set and every open part is settled and recorded, or until it is cancelled."""
@@ -78,12 +97,11 @@ class LineTerm:
         store, clock = self._store, self._clock
         topics, rules = around.settings.topics, gate.rules
         desk = PolicyDesk(line.name, rules, store=store, clock=clock, bus=around.bus, topics=topics, plan=around.plan)
-        intake: Intake | None = None
         try:
             await desk.start()
             reject_at, version = rules.policy.reject_at, rules.version
             self._log.info("line.started", line=line.name, gate=line.gate.value, reject_at=reject_at, policy=version)
-            intake = await self._intake()
+            self._intake = intake = await self._read()
             board = AlertBoard(store, clock, AlertLimits(**around.settings.alerting.alerts.model_dump()))
             ledger = Ledger(
                 store=store, clock=clock, bus=around.bus, topics=topics, plan=around.plan, journal=around.journal
@@ -114,7 +132,7 @@ class LineTerm:
                         reader.tell(),
                         gate.watch.run(back),
                         mender.run(),
-                        self._beat(intake, recorder),
+                        self._beat(intake, reader, recorder),
                         recorder.run(self._settled),
                         recorder.run_reports(reader.reports),
                         desk.run(),
@@ -131,11 +149,11 @@ class LineTerm:
                     task.cancel()
             await self._write_state("STOPPED")
         finally:
-            if intake is not None:
-                await intake.close()
+            if self._intake is not None:
+                await self._intake.close()
             await self._signals.close()
 
-    async def _intake(self) -> Intake:
+    async def _read(self) -> Intake:
         around, topics = self._around, self._around.settings.topics
         partition = around.plan.of_line(self._line.name)
         places = [TopicPartition(topic, partition) for topic in (topics.captures, topics.verdicts)]
@@ -167,7 +185,7 @@ class LineTerm:
             self._gate, reader=reader, rebuilder=rebuilder, store=self._store, clock=self._clock, tenure=self._tenure
         )
 
-    async def _beat(self, intake: Intake, recorder: Recorder) -> None:
+    async def _beat(self, intake: Intake, reader: LineReader, recorder: Recorder) -> None:
         interval_s = self._line.signal.heartbeat_ms / 1_000
         rests_open = self._line.gate is GateMode.REJECT_ASSERTED
         silent_ns = min(_SILENT_NS, self._line.gate_delay_ns // 2) if rests_open else _SILENT_NS
@@ -175,7 +193,8 @@ class LineTerm:
             now_ns = self._clock.monotonic_ns()
             # A gate that rests open lets through what it is told nothing of: parts that no camera exposes are never
             # announced, and others cannot be signalled or taken in.
-            unseen = rests_open and (recorder.blind(self._line) or self._gate.blind(now_ns))
+            blind = not reader.caught_up or recorder.blind(self._line) or self._gate.blind(now_ns)
+            unseen = rests_open and blind
             if now_ns - intake.polled_ns < silent_ns and not unseen:
                 await self._gate.beat(now_ns)
             await self._clock.sleep(interval_s)

@@ -389,6 +389,8 @@ def _registers(raw: bytes) -> list[int]:
 def _bytes(registers: Sequence[int], block: Block) -> bytes:
     if len(registers) != block.count:
         raise WireError(f"{len(registers)} registers are not a {block.name} block of {block.count}")
+    if not all(0 <= register <= U16_MAX for register in registers):
+        raise WireError(f"a {block.name} block holds words that are no 16 bits without sign")
     return struct.pack(f">{block.count}H", *registers)
 
 

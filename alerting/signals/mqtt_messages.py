@@ -127,6 +127,9 @@ def unpack_ack(payload: bytes) -> tuple[Acknowledge, int | None]:
     except msgspec.MsgspecError as error:
         raise WireError(f"the message is no acknowledge: {error}") from error
     taken = ack.accepted
+    numbers = (ack.sequence, 0 if taken is None else taken.sequence)
+    if not (all(0 <= number <= U32_MAX for number in numbers) and ack.toggle in {0, 1}):
+        raise WireError("the message is no acknowledge: a number is out of range")
     accepted = Accepted() if taken is None else Accepted(taken.sequence, taken.part, taken.result)
     return Acknowledge(accepted, ack.status, ack.sequence, ack.toggle), ack.query
 
