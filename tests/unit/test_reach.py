@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
 from alerting.plc_sim.gate_log import GateAction
 from alerting.reach import Reach, Spot
+from shared.bus.base import Record, Subscription, TopicPartition
 from shared.domain import Outcome
 from shared.errors import ConfigError
 from shared.settings import LineSettings, from_dict
@@ -108,6 +111,87 @@ async def test_a_restarted_service_knows_the_rejects_of_before() -> None:
         await plant.say("p2", GOOD)
         await plant.run(2)
         assert await plant.outcomes() == {"p1": REJECT, "p2": DEFAULT}
+
+
+async def lies(plant: Plant, part_id: str, place: int, score: float) -> None:
+    """Let a part come at a place on the belt."""
+    at_ns = plant.see(part_id)
+    await plant.put(plant.topics.captures, encode(replace(announcement(part_id, at_ns=at_ns), place_counts=place)))
+    await plant.say(part_id, score)
+    await plant.run(0.3)
+
+
+async def test_a_restarted_service_knows_where_on_the_belt_the_rejects_lie() -> None:
+    """By counts: a part within reach of an earlier reject defaults, however long the belt stood; others pass."""
+    async with running(plant_with(gate_reach_counts=50)) as plant:
+        await lies(plant, "p1", 1_000, BAD)
+        await plant.run(1)
+        await plant.kill()
+        await plant.start()
+        await plant.run(5)
+        for part_id, place in (("p2", 1_020), ("p3", 1_040), ("p4", 1_100), ("p5", 1_200)):
+            await lies(plant, part_id, place, GOOD)
+        await plant.run(2)
+        found = await plant.outcomes()
+        assert (found["p1"], found["p2"], found["p3"], found["p4"]) == (REJECT, DEFAULT, DEFAULT, PASS)
+
+
+async def test_nothing_passes_before_the_store_told_what_was_decided() -> None:
+    """With a reach, a service that starts while the store is away asks again, and withholds each PASS until then."""
+    async with running(plant_with(gate_reach_ms=900.0)) as plant:
+        await plant.announce("p1")
+        await plant.say("p1", BAD)
+        await plant.run(0.2)
+        await plant.kill()
+        plant.store.away = True
+        await plant.start()
+        await plant.announce("p2")
+        await plant.say("p2", GOOD)
+        await plant.run(0.2)
+        plant.store.away = False
+        await plant.run(3)
+        assert await plant.outcomes() == {"p1": REJECT, "p2": DEFAULT}
+
+
+class VerdictsFirst:
+    """A subscription that hands out the captures two polls after the verdicts, as two brokers may."""
+
+    def __init__(self, inner: Subscription, plant: Plant) -> None:
+        self._inner = inner
+        self._captures = plant.topics.captures
+        self._held: list[Record] = []
+        self._polls = 0
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the subscription has
+        return getattr(self._inner, name)
+
+    async def poll(self, *, max_records: int, timeout_s: float) -> list[Record]:
+        """Hold the captures back."""
+        records = await self._inner.poll(max_records=max_records, timeout_s=timeout_s)
+        self._held += [one for one in records if one.topic == self._captures]
+        self._polls += bool(self._held)
+        late, self._held = (self._held, []) if self._polls > 2 else ([], self._held)
+        return [*late, *(one for one in records if one.topic != self._captures)]
+
+
+async def test_what_waited_on_the_bus_is_known_before_anything_passes() -> None:
+    """After a restart the verdicts come first: a part whose neighbour is announced only then does not pass."""
+    async with running(plant_with(gate_reach_ms=300.0)) as plant:
+        await plant.announce("silent")
+        await plant.run(0.05)
+        await plant.announce("near")
+        await plant.say("near", GOOD)
+        await plant.run(0.3)
+        await plant.kill()
+        read = plant.bus.read
+
+        async def slowly(places: Collection[TopicPartition], *, group: str, member: str) -> Subscription:
+            return cast("Subscription", VerdictsFirst(await read(places, group=group, member=member), plant))
+
+        setattr(plant.bus, "read", slowly)  # noqa: B010 - a method of this one bus
+        await plant.start()
+        await plant.run(3)
+        assert await plant.outcomes() == {"silent": DEFAULT, "near": DEFAULT}
 
 
 async def test_by_counts_the_next_part_says_that_none_came_between() -> None:
