@@ -1,7 +1,8 @@
 """One line's alerts: what happened, to what operators are told of it. Pure: time and their deeds are passed in.
 
 The same kind about the same subject counts up one alert: one that stands, one that happened within `repeat_s`, and one
-that was over for less than `chatter_s`. At most `most_a_minute` are told; the others are counted in one FLOOD alert,
+that was over for less than `chatter_s`. The end of what does not stand is no news: so whoever has just started says
+how things are, whatever was told before. At most `most_a_minute` are told; the others are counted in one FLOOD alert,
 and stand on the board like any. A critical one that nobody acknowledged for `escalate_s` is told again, once.
 """
 
@@ -61,6 +62,8 @@ class AlertDesk:
             for cleared in kind.clears
             if (old := self._standing.get(key_of(cleared, alert.subject))) is not None and not old.cleared_ns
         ]
+        if kind.ends and not told:
+            return []
         key = key_of(alert.kind, alert.subject)
         old = self._standing.get(key)
         if old is not None and self._repeats(old, now_ns):

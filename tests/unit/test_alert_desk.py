@@ -96,6 +96,16 @@ def test_what_stands_is_over_when_that_is_said() -> None:
     assert desk.happens("CAMERA_OFFLINE", 5_200, subject="left") == ["CAMERA_OFFLINE"]
 
 
+def test_the_end_of_what_does_not_stand_is_no_news() -> None:
+    """Whoever has just started says that all is well, and nobody hears of it; what an earlier one told ends so."""
+    desk = Desk()
+    assert desk.happens("GATE_BACK", 0) == []
+    assert dict(desk.desk.standing) == {}
+    desk.happens("GATE_LOST", 10)
+    assert desk.happens("GATE_BACK", 20) == ["GATE_BACK"]
+    assert desk.happens("GATE_BACK", 25) == []
+
+
 def test_a_flood_is_one_alert_that_says_how_many_were_held() -> None:
     """With the severity of the worst; all of them stand on the board, and the flood is over a minute after the last."""
     desk = Desk(AlertLimits(most_a_minute=3))
@@ -203,6 +213,13 @@ def test_a_symptom_is_told_once_it_lasts() -> None:
     assert seen == [None] * 4 + ["GATE_BACK"] + [None] * 3
 
 
+def test_a_symptom_that_nobody_ever_saw_is_over_all_the_same() -> None:
+    """An earlier process may have told of it."""
+    symptom = Symptom("GATE_LOST", "GATE_BACK", "", "", after_s=2)
+    seen = [symptom.seen(wrong=False, now_ns=second * NS_PER_S) for second in range(5)]
+    assert seen == [None, None, "GATE_BACK", None, None]
+
+
 def decision(verdict: Verdict | None, at_s: float) -> Decision:
     """Return what a line decides of a part on one camera's verdict."""
     found = judge(["camera"], {"camera": verdict} if verdict else {}, LinePolicy(reject_at=3.0))
@@ -220,3 +237,4 @@ def test_a_detector_that_answers_nothing_is_told_once() -> None:
     back = watch.decided(decision(inspected(0.1), 6))
     assert back is not None
     assert back.kind == "DETECTOR_BACK"
+    assert watch.decided(decision(inspected(0.1), 7)) is None
