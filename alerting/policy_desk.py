@@ -6,9 +6,10 @@ The store may be away, empty or damaged: the line goes on by what was known last
 from __future__ import annotations
 
 import asyncio
-from functools import partial
+from contextlib import suppress
 from typing import Final
 
+from alerting.alerts.board import AlertBoard
 from alerting.rules import LineRules
 from shared import metrics
 from shared.bus.base import Bus
@@ -19,7 +20,6 @@ from shared.partition_plan import PartitionPlan
 from shared.policy import Silence, policy_from_json
 from shared.policy_keeper import PolicyKeeper
 from shared.policy_record import PolicyChange, decode_record, differences, encode_record
-from shared.retry import insist
 from shared.store.base import Store
 from shared.topics import Topics
 from shared.wire import encode
@@ -33,7 +33,16 @@ class PolicyDesk:
     """Serves the rules of one line."""
 
     def __init__(
-        self, line: str, rules: LineRules, *, store: Store, bus: Bus, clock: Clock, topics: Topics, plan: PartitionPlan
+        self,
+        line: str,
+        rules: LineRules,
+        *,
+        store: Store,
+        bus: Bus,
+        clock: Clock,
+        topics: Topics,
+        plan: PartitionPlan,
+        board: AlertBoard,
     ) -> None:
         self._line = line
         self._rules = rules
@@ -43,6 +52,7 @@ class PolicyDesk:
         self._clock = clock
         self._topics = topics
         self._plan = plan
+        self._board = board
         self._keeper = PolicyKeeper(store, topics, line)
         self._value: bytes | None = None
         """The change in force, as it is kept; None for what the settings say."""
@@ -64,9 +74,11 @@ class PolicyDesk:
     async def run(self) -> None:
         """Follow the store; ends when it is cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._tell())
             tasks.create_task(self._publish())
             while True:
+                # What is not written stays on the board, for whoever writes next.
+                with suppress(StoreError):
+                    await self._tell()
                 await self._clock.sleep(_POLL_S)
                 await self._look()
 
@@ -117,6 +129,7 @@ class PolicyDesk:
         self._log.info(
             "policy.adopted", version=change.version, by=change.by, reason=change.why, reject_at=policy.reject_at
         )
+        self._rules.tell("POLICY_TAKEN", f"policy {change.version} is in force")
 
     async def _refuse(self, value: bytes, problem: str) -> None:
         """Go on by the last good policy; a service that just started knows it from the notes, or has its settings."""
@@ -162,11 +175,10 @@ class PolicyDesk:
         self._rules.remember(one for one in reversed(decisions) if one.decided_at_ns > since_ns)
 
     async def _tell(self) -> None:
-        while True:
-            while self._rules.alerts:
-                alert = self._rules.alerts.popleft()
-                await insist(partial(self._store.alert, alert), clock=self._clock, log=self._log, what="alert")
-            await self._clock.sleep(_POLL_S)
+        """Let operators know what the rules have to say; raises `StoreError` like the board."""
+        while self._rules.alerts:
+            self._board.note(self._rules.alerts.popleft())
+        await self._board.flush(self._line)
 
     async def _publish(self) -> None:
         """Put every change on the bus, where it stays, and tell operators of it; one may come twice, none is lost."""
@@ -192,7 +204,8 @@ class PolicyDesk:
                     partition=self._plan.of_line(self._line),
                 )
                 text = f"version {change.version} by {change.by}: {differences(change)} ({change.why})"
-                self._rules.tell("POLICY_CHANGED", text)
+                # Each change is news: they are few, and each says something else.
+                self._rules.tell("POLICY_CHANGED", text, subject=str(change.version))
         await self._keeper.mark_published(self._rules.version)
         return self._rules.version
 

@@ -102,23 +102,27 @@ class LineRules:
         self.warn_of_trial()
 
     def warn_of_trial(self) -> None:
-        """Say loudly where parts pass that nobody inspected."""
+        """Say loudly where parts pass that nobody inspected, and that it is over where they do not."""
         if self.policy.on_silence is Silence.PASS:
             text = "TRIAL: parts that nobody inspected pass"
             self._log.warning("policy.trial", version=self.version, problem=text)
             self.tell("TRIAL", text)
+        else:
+            self.tell("TRIAL_OVER", "parts that nobody inspected are rejected")
 
     def halt(self, why: str, *, by: str = NOBODY) -> None:
         """Reject every further part, and let the heartbeat rest, until somebody resumes the line."""
         if self.halted is None:
             self.halted = LineHalt(self._line, halted=True, by=by, at_ns=self._clock.utc_ns(), why=why)
             self._log.error("line.halted", reason=why, remedy="linewarden policy resume")
-            self.tell("LINE_HALTED", f"{why}: every part is rejected until `linewarden policy resume`")
+            self._tell_halt(self.halted)
 
     def halted_elsewhere(self, halt: LineHalt) -> None:
         """Take a halt that the store tells of."""
         if self.halted is None:
             self._log.error("line.halted", reason=halt.why, remedy="linewarden policy resume")
+            # Whoever halted it may have told nobody; operators who know hear nothing new.
+            self._tell_halt(halt)
         self.halted = halt
 
     def resume(self, resumed: LineHalt) -> None:
@@ -126,11 +130,18 @@ class LineRules:
         self.halted = None
         self._watch = RunWatch(self.policy.runs)
         self._log.warning("line.resumed", by=resumed.by, reason=resumed.why)
+        self.tell_resumed(resumed)
+
+    def tell_resumed(self, resumed: LineHalt) -> None:
+        """Let operators know that a line goes on; those who heard of no halt hear nothing."""
         self.tell("LINE_RESUMED", f"resumed by {resumed.by}: {resumed.why}")
 
-    def tell(self, kind: str, text: str, part_id: str = "") -> None:
+    def tell(self, kind: str, text: str, part_id: str = "", *, subject: str = "") -> None:
         """Let operators know."""
-        self.alerts.append(Alert(self._line, kind, text, part_id, self._clock.utc_ns()))
+        self.alerts.append(Alert(self._line, kind, text, part_id, self._clock.utc_ns(), subject))
+
+    def _tell_halt(self, halt: LineHalt) -> None:
+        self.tell("LINE_HALTED", f"{halt.why}: every part is rejected until `linewarden policy resume`")
 
 
 def _withheld(judgement: Judgement, why: str) -> Judgement:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+import alerting
 from alerting.alerts.desk import AlertDesk, AlertLimits, Told
 from alerting.alerts.symptoms import DetectorWatch, Symptom
 from alerting.policy import judge
-from shared.alerts import AlertState, Deed, Handling, Severity, What, state_of
+from shared.alerts import KINDS, AlertState, Deed, Handling, Severity, What, state_of
 from shared.clock import NS_PER_S
 from shared.domain import Decision, NotInspected, Verdict
 from shared.policy import LinePolicy
@@ -58,6 +61,16 @@ class Desk:
         alerts = [one.alert for one in told if one.alert is not None]
         self.told += alerts
         return [alert.kind for alert in alerts]
+
+
+def test_what_is_told_has_a_severity_and_a_line_in_the_documentation() -> None:
+    """Whatever kind the service's source names is known, and operators can look it up."""
+    files = Path(alerting.__file__).parent.rglob("*.py")
+    named = {kind for file in files for kind in re.findall(r'\btell\(\s*"([A-Z_]+)"', file.read_text())}
+    assert "LINE_HALTED" in named
+    assert named - KINDS.keys() == set()
+    documented = set(re.findall(r"`([A-Z_]+)`", (Path(alerting.__file__).parent.parent / "docs/alerts.md").read_text()))
+    assert {kind for kind in KINDS if not kind.endswith("_BACK") or kind == "POLICY_PUT_BACK"} - documented == set()
 
 
 def ns(at_s: float) -> int:

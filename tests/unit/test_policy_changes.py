@@ -313,6 +313,63 @@ async def test_a_borderline_part_passes_and_is_told() -> None:
         assert alert.text == "camera: score 2.50 >= 2.00 (borderline)"
 
 
+async def test_many_borderline_parts_are_one_alert() -> None:
+    """It counts them, and names the newest."""
+    async with running(Plant()) as plant:
+        await change(plant, borderline_from=1.0)
+        await plant.run(1.0)
+        for number in range(40):
+            await part(plant, f"p{number}", 1.5)
+            await plant.run(0.05)
+        await plant.run(2.0)
+        assert (await kinds(plant)).count("BORDERLINE") == 1
+        standing = (await plant.store.standing_alerts(LINE))["BORDERLINE"]
+        assert (standing.count, standing.part_id) == (40, "p39")
+
+
+async def test_a_halt_is_a_critical_alert_that_stands_until_the_line_goes_on() -> None:
+    """Acknowledged it is quiet, else it is escalated; over restarts it is told once, and its end, too."""
+    async with running(Plant()) as plant:
+        await change(plant, on_silence="stop")
+        await plant.run(1.0)
+        await part(plant, "p1", None)
+        await plant.run(1.0)
+        (halted,) = [alert for alert in await plant.store.alerts(LINE, newest=10) if alert.kind == "LINE_HALTED"]
+        assert halted.severity == "critical"
+        await plant.kill()
+        await plant.start()
+        for _ in range(70):
+            await plant.clock.advance(10)
+        told = await kinds(plant)
+        assert (told.count("LINE_HALTED"), told.count("ESCALATED")) == (1, 1)
+        standing = (await plant.store.standing_alerts(LINE))["LINE_HALTED"]
+        assert (standing.severity, standing.cleared_ns) == ("critical", 0)
+        await keeper_of(plant).resume(by="anna", at_ns=plant.clock.utc_ns(), why="looked")
+        await plant.run(2.0)
+        assert (await plant.store.standing_alerts(LINE))["LINE_HALTED"].cleared_ns
+        assert (await kinds(plant))[-1] == "LINE_RESUMED"
+
+
+async def test_a_policy_that_was_refused_and_a_trial_stand_until_they_are_over() -> None:
+    """The next policy that can be used ends the one, and one that is no trial the other; each change is told."""
+    async with running(Plant()) as plant:
+        await change(plant, on_silence="pass", trial=True)
+        await plant.run(1.0)
+        good = await plant.store.kept(f"line-policy.{plant.topics.prefix}.{LINE}")
+        await stored_as(plant, b"{")
+        await plant.run(1.0)
+        standing = await plant.store.standing_alerts(LINE)
+        assert {"TRIAL", "POLICY_REFUSED"} <= {key for key, alert in standing.items() if not alert.cleared_ns}
+        assert good is not None
+        await stored_as(plant, good)
+        await plant.run(1.0)
+        await change(plant, on_silence="reject", trial=False)
+        await plant.run(2.0)
+        standing = await plant.store.standing_alerts(LINE)
+        assert all(standing[key].cleared_ns for key in ("TRIAL", "POLICY_REFUSED"))
+        assert (await kinds(plant)).count("POLICY_CHANGED") == 2
+
+
 async def test_a_trial_of_the_settings_is_loud_too() -> None:
     """It comes into force with the start."""
     plant = Plant()
