@@ -57,6 +57,10 @@ class PolicyDesk:
         self._value: bytes | None = None
         """The change in force, as it is kept; None for what the settings say."""
         self._refused: bytes | None = None
+        self._published: int | None = None
+        """Up to which version the bus has the changes; None until the store said so."""
+        self._marked = 0
+        """Up to which version the store knows that."""
         self._halt_kept = False
         self._away = False
         self._log = get_logger("alerting").bind(line=line)
@@ -182,32 +186,40 @@ class PolicyDesk:
 
     async def _publish(self) -> None:
         """Put every change on the bus, where it stays, and tell operators of it; one may come twice, none is lost."""
-        published: int | None = None
         while True:
             try:
-                if published is None:
-                    published = await self._keeper.published()
-                if published < self._rules.version:
-                    published = await self._publish_after(published)
+                if self._published is None:
+                    self._published = self._marked = await self._keeper.published()
+                await self._publish_after(self._published)
             except (StoreError, BusUnavailableError) as error:
                 self._log.warning("step.delayed", what="policy", error=str(error))
             await self._clock.sleep(_POLL_S)
 
-    async def _publish_after(self, published: int) -> int:
-        changes = await self._keeper.changes(newest=_CHANGES)
-        for change in reversed(changes):
-            if published < change.version <= self._rules.version:
-                await self._bus.publish(
-                    self._topics.decisions,
-                    encode(change),
-                    key=f"{self._line}/policy".encode(),
-                    partition=self._plan.of_line(self._line),
-                )
-                text = f"version {change.version} by {change.by}: {differences(change)} ({change.why})"
-                # Each change is news: they are few, and each says something else.
-                self._rules.tell("POLICY_CHANGED", text, subject=str(change.version))
-        await self._keeper.mark_published(self._rules.version)
-        return self._rules.version
+    async def _publish_after(self, published: int) -> None:
+        # Fixed before the changes are read: what is adopted while they are published is none of them.
+        newest = self._rules.version
+        if published < newest:
+            for change in reversed(await self._keeper.changes(newest=_CHANGES)):
+                if published < change.version <= newest:
+                    await self._publish_one(change)
+                    self._published = change.version
+            self._published = newest
+        if self._marked < newest:
+            # Operators are told before: a process that dies in between tells them again, which is no news then.
+            await self._tell()
+            await self._keeper.mark_published(newest)
+            self._marked = newest
+
+    async def _publish_one(self, change: PolicyChange) -> None:
+        await self._bus.publish(
+            self._topics.decisions,
+            encode(change),
+            key=f"{self._line}/policy".encode(),
+            partition=self._plan.of_line(self._line),
+        )
+        text = f"version {change.version} by {change.by}: {differences(change)} ({change.why})"
+        # Each change is news: they are few, and each says something else.
+        self._rules.tell("POLICY_CHANGED", text, subject=str(change.version))
 
 
 def state_fields(rules: LineRules) -> dict[str, str]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
 
 from shared.clock import NS_PER_S
 from shared.domain import Outcome
+from shared.envelope import Headers
 from shared.policy import LinePolicy, policy_from
 from shared.policy_keeper import PolicyKeeper
 from shared.policy_record import LineHalt, PolicyChange, encode_record
-from shared.wire import decode
+from shared.wire import decode, kind_of
 from tests.lines import LINE, T0_NS, Plant, read_all, running
+from tests.outages import CuttableBus
 
 REJECT_AT = 3.0
 
@@ -43,6 +46,24 @@ async def stored_as(plant: Plant, value: bytes) -> None:
     """Put something into the store where the policy is."""
     name = f"line-policy.{plant.topics.prefix}.{LINE}"
     assert await plant.store.keep(name, value, instead_of=await plant.store.kept(name))
+
+
+class SlowBus(CuttableBus):
+    """A bus that takes its time with the first change of a policy, until it is told to go on."""
+
+    def __init__(self, bus: CuttableBus) -> None:
+        super().__init__(bus)
+        self.asked = asyncio.Event()
+        self.goes_on = asyncio.Event()
+
+    async def publish(
+        self, topic: str, value: bytes, *, key: bytes | None, partition: int, headers: Headers = ()
+    ) -> None:
+        """Publish late."""
+        if kind_of(value) is PolicyChange:
+            self.asked.set()
+            await self.goes_on.wait()
+        await super().publish(topic, value, key=key, partition=partition, headers=headers)
 
 
 async def part(plant: Plant, part_id: str, score: float | None) -> None:
@@ -93,6 +114,39 @@ async def test_a_change_is_in_the_audit_with_who_when_and_why() -> None:
         assert alert.text == "version 1 by anna: reject_at 3.0 -> 2.0 (scratches)"
         state = await plant.store.state(LINE)
         assert (state["policy_version"], state["reject_at"]) == ("1", "2")
+
+
+async def test_a_change_that_comes_while_another_is_published_is_published_too() -> None:
+    """The bus takes its time with the first; the next is adopted meanwhile, and stands on the topic after it."""
+    async with running(Plant()) as plant:
+        await plant.run(1.0)
+        bus = plant.bus = SlowBus(plant.bus)
+        await plant.kill()
+        await plant.start()
+        await change(plant, reject_at=2.5)
+        await plant.run(1.0)
+        assert bus.asked.is_set()
+        await change(plant, reject_at=2.0)
+        await plant.run(1.5)
+        assert (await plant.store.state(LINE))["policy_version"] == "2"
+        bus.goes_on.set()
+        await plant.run(2.0)
+        records = await read_all(plant.bus, plant.topics.decisions)
+        assert [decode(PolicyChange, one.value)[0].version for one in records] == [1, 2]
+        assert await keeper_of(plant).published() == 2
+        assert (await kinds(plant)).count("POLICY_CHANGED") == 2
+
+
+async def test_a_store_that_takes_nothing_lets_no_change_be_published_again_and_again() -> None:
+    """What the bus has is known here, whether or not the store takes a note of it."""
+    async with running(Plant()) as plant:
+        await plant.run(1.0)
+        await change(plant, reject_at=2.5)
+        plant.store.fails_once = {"keep"}
+        await plant.run(2.0)
+        assert not plant.store.fails_once
+        assert len(await read_all(plant.bus, plant.topics.decisions)) == 1
+        assert await keeper_of(plant).published() == 1
 
 
 async def test_a_change_outlives_a_restart() -> None:
