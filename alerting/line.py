@@ -174,6 +174,7 @@ class LineGate:
             part.claimed = await self._claim(part)
         if part.claimed is None:
             return  # there is time to ask again
+        self.rules.stands(part.claimed)
         self._neighbours.decided(part, part.claimed)
         if self._may_signal:
             await self._deliver(part)
@@ -202,6 +203,7 @@ class LineGate:
             stamps_ns={**stamps, "decided": now_ns},
             policy_version=ruling.version,
             product=self.line.product,
+            halts=judgement.halt,
         )
         if not self._tenure.may_claim:
             return self._unclaimed(part, decision, ruling)
@@ -324,8 +326,7 @@ class LineGate:
             if late:
                 metrics.RECORDS_LATE.labels(self.line.name).inc()
                 self._log.info("part.recorded_late", part=settlement.decision.part_id)
-            self.rules.observe(settlement.decision)
-            await self._settled.put(settlement)
+            await self._settled.put(replace(settlement, decision=self.rules.observed(settlement.decision)))
 
     async def _give_up_on_old_uncertain(self, *, last: bool) -> None:
         now_ns = self._clock.monotonic_ns()

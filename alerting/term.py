@@ -80,13 +80,18 @@ class LineTerm:
         topics, rules = around.settings.topics, gate.rules
         board = AlertBoard(store, clock, AlertLimits(**around.settings.alerting.alerts.model_dump()))
         desk = PolicyDesk(
-            line.name, rules, store=store, clock=clock, bus=around.bus, topics=topics, plan=around.plan, board=board
+            line.name,
+            rules,
+            store=store,
+            clock=clock,
+            bus=around.bus,
+            topics=topics,
+            plan=around.plan,
+            board=board,
+            tenure=self._tenure,
         )
         intake: Intake | None = None
         try:
-            await desk.start()
-            reject_at, version = rules.policy.reject_at, rules.version
-            self._log.info("line.started", line=line.name, gate=line.gate.value, reject_at=reject_at, policy=version)
             intake = await self._intake()
             ledger = Ledger(
                 store=store, clock=clock, bus=around.bus, topics=topics, plan=around.plan, journal=around.journal
@@ -102,6 +107,9 @@ class LineTerm:
             )
             mender = self._mender(reader)
             await mender.mend()
+            await desk.start()
+            reject_at, version = rules.policy.reject_at, rules.version
+            self._log.info("line.started", line=line.name, gate=line.gate.value, reject_at=reject_at, policy=version)
             await recorder.restore(line.name)
             async with asyncio.TaskGroup() as tasks:
                 consuming = tasks.create_task(reader.run(stop))

@@ -189,7 +189,7 @@ class Decision:
     """The one decision for a part, with the threshold and the findings behind it.
 
     `policy_version` names the version of the line's policy that it was made by; 0 is what the settings say. `product`
-    is there where the line says it.
+    is there where the line says it. `halts` says why the line was halted at this part, and is mostly empty.
     """
 
     line: str
@@ -205,6 +205,7 @@ class Decision:
     stamps_ns: dict[str, int] = field(default_factory=dict)
     policy_version: int = 0
     product: str = ""
+    halts: str = ""
 
 
 @dataclass(frozen=True, slots=True)

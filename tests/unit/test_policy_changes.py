@@ -306,6 +306,105 @@ async def test_rejects_before_a_restart_count_in_a_row() -> None:
         assert (await plant.store.state(LINE))["halted"] == "3 rejects in a row"
 
 
+@pytest.mark.parametrize("pause_s", [0.0, 0.1, 0.2, 0.3])
+async def test_a_row_halts_the_line_though_the_process_dies_at_its_last_part(pause_s: float) -> None:
+    """Whenever that is between two looks at the store; nothing passes afterwards, and operators are told once."""
+    async with running(Plant()) as plant:
+        await change(plant, runs={"rejects_in_a_row": 3, "row_action": "stop"})
+        await plant.run(1.0 + pause_s)
+        for number in range(3):
+            await part(plant, f"bad{number}", 9.0)
+            await plant.run(0.05)
+        await plant.kill()
+        await plant.start()
+        for number in range(5):
+            await part(plant, f"good{number}", 0.1)
+            await plant.run(0.3)
+        await plant.run(2.0)
+        outcomes = await plant.outcomes()
+        assert {outcomes[f"good{number}"] for number in range(5)} == {Outcome.DEFAULT_REJECT}
+        assert (await kinds(plant)).count("LINE_HALTED") == 1
+
+
+async def test_a_halt_that_was_never_kept_is_found_in_the_decisions() -> None:
+    """The store took the part that halted the line, and not the halt, before the process died."""
+    async with running(Plant()) as plant:
+        await change(plant, on_silence="stop", runs={"rejects_in_a_row": 2, "row_action": "stop"})
+        await plant.run(1.0)
+        for name, scores in (("silent", [None]), ("row", [9.0, 9.0])):
+            plant.store.refuses = {"keep"}
+            for number, score in enumerate(scores):
+                await part(plant, f"{name}{number}", score)
+                await plant.run(0.5)
+            last = f"{name}{len(scores) - 1}"
+            assert (await plant.decisions())[last].halts
+            await plant.kill()
+            plant.store.refuses = set()
+            await plant.start()
+            await part(plant, f"after-{name}", 0.1)
+            await plant.run(2.0)
+            assert (await plant.outcomes())[f"after-{name}"] is Outcome.DEFAULT_REJECT
+            halted, _ = await keeper_of(plant).halted()
+            assert halted is not None
+            assert halted.why == (await plant.decisions())[last].halts
+            await keeper_of(plant).resume(by="anna", at_ns=plant.clock.utc_ns(), why="looked")
+            await plant.run(1.0)
+
+
+async def test_a_line_that_was_resumed_goes_on_over_a_restart() -> None:
+    """By a person whose clock is behind, or while nobody served, or in a store that was emptied since."""
+    async with running(Plant()) as plant:
+        await change(plant, on_silence="stop")
+        await plant.run(1.0)
+        await part(plant, "silent", None)
+        await plant.run(1.0)
+        await plant.kill()
+        await keeper_of(plant).resume(by="anna", at_ns=T0_NS - 60 * NS_PER_S, why="looked")
+        await plant.start()
+        await plant.run(2.0)
+        assert (await plant.store.standing_alerts(LINE))["LINE_HALTED"].cleared_ns
+        assert (await kinds(plant)).count("LINE_RESUMED") == 1
+        await plant.store._client.flushall()
+        await plant.run(1.0)
+        await plant.kill()
+        await plant.start()
+        await part(plant, "good", 0.1)
+        await plant.run(2.0)
+        assert (await plant.outcomes())["good"] is Outcome.PASS
+
+
+async def test_a_halt_is_found_on_the_topic_where_the_store_was_emptied() -> None:
+    """While nobody served: what the topic holds is taken in before anything passes."""
+    async with running(Plant()) as plant:
+        await change(plant, on_silence="stop")
+        await plant.run(1.0)
+        await part(plant, "silent", None)
+        await plant.run(1.0)
+        await plant.kill()
+        await plant.store._client.flushall()
+        await plant.start()
+        await part(plant, "good", 0.1)
+        await plant.run(2.0)
+        assert (await plant.outcomes())["good"] is Outcome.DEFAULT_REJECT
+
+
+async def test_nothing_passes_before_it_is_known_whether_the_line_is_halted() -> None:
+    """The store said which policy there is, and then nothing for a moment."""
+    async with running(Plant()) as plant:
+        await change(plant, on_silence="stop")
+        await plant.run(1.0)
+        await part(plant, "silent", None)
+        await plant.run(1.0)
+        await plant.kill()
+        plant.store.refuses = {f"kept line-halt.{plant.topics.prefix}.{LINE}"}
+        await plant.start()
+        await part(plant, "good", 0.1)
+        await plant.run(1.0)
+        plant.store.refuses = set()
+        await plant.run(2.0)
+        assert (await plant.outcomes())["good"] is Outcome.DEFAULT_REJECT
+
+
 async def test_silence_halts_a_line_that_is_to_stop_for_it() -> None:
     """The part itself is rejected by default, and so is everything after it."""
     async with running(Plant()) as plant:
