@@ -26,12 +26,14 @@ def effective(decision: Decision, delivery: Delivery | None, mode: GateMode) -> 
     """Return the decision that the gate really carried out; `delivery` None means that it never answered.
 
     A gate that rests rejecting threw out whatever it did not take a result for. A gate that rests open let it go: there
-    the decision stands as it was meant, and the part is reported as not signalled.
+    the decision stands as it was meant; a reject says of itself that it was not carried out.
     """
     if delivery in TAKEN:
         return decision
     said = "gate did not answer" if delivery is None else f"gate said {delivery.value}"
     reason = f"{decision.outcome.value} not carried out, {said} ({decision.reason})"
-    if mode is GateMode.REJECT_ASSERTED or decision.outcome is Outcome.DEFAULT_REJECT:
+    if mode is GateMode.REJECT_ASSERTED:
+        return replace(decision, reason=reason, not_carried_out=decision.outcome is not Outcome.PASS)
+    if decision.outcome is Outcome.DEFAULT_REJECT:
         return replace(decision, reason=reason)
     return replace(decision, outcome=Outcome.DEFAULT_REJECT, reason=reason)

@@ -42,6 +42,7 @@ def _end(*clears: str) -> Kind:
 KINDS: Final = {
     "REJECT": Kind(Severity.INFO, momentary=True),
     "DEFAULT_REJECT": Kind(Severity.WARNING, momentary=True),
+    "NOT_CARRIED_OUT": Kind(Severity.CRITICAL, momentary=True),
     "BORDERLINE": Kind(Severity.INFO, momentary=True),
     "TOO_CLOSE": Kind(Severity.WARNING, momentary=True),
     "MANY_REJECTS": Kind(Severity.WARNING, momentary=True),

@@ -190,6 +190,7 @@ class Decision:
 
     `policy_version` names the version of the line's policy that it was made by; 0 is what the settings say. `product`
     is there where the line says it. `halts` says why the line was halted at this part, and is mostly empty.
+    `not_carried_out` says that a gate that rests open did not take it: a part that was to be rejected may have gone on.
     """
 
     line: str
@@ -206,6 +207,7 @@ class Decision:
     policy_version: int = 0
     product: str = ""
     halts: str = ""
+    not_carried_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,6 +174,20 @@ def test_an_acknowledgement_is_of_one_alert() -> None:
     assert desk.state("GATE_LOST", 500) is AlertState.OPEN
 
 
+def test_what_happens_and_is_critical_stands_until_somebody_takes_it_on() -> None:
+    """However quiet it is since; what happens after that is another one, and is told."""
+    desk = Desk()
+    assert desk.happens("NOT_CARRIED_OUT", 0) == ["NOT_CARRIED_OUT"]
+    assert desk.tick(600) == ["ESCALATED"]
+    assert desk.happens("NOT_CARRIED_OUT", 2_000) == []
+    assert (desk.state("NOT_CARRIED_OUT", 9_000), desk.count("NOT_CARRIED_OUT")) == (AlertState.OPEN, 2)
+    desk.acknowledge("NOT_CARRIED_OUT", 9_000)
+    assert desk.happens("NOT_CARRIED_OUT", 9_001) == ["NOT_CARRIED_OUT"]
+    desk.acknowledge("NOT_CARRIED_OUT", 9_002)
+    assert desk.tick(9_700) == []
+    assert desk.state("NOT_CARRIED_OUT", 9_700) is AlertState.OVER
+
+
 def test_a_shelf_ends() -> None:
     """Until then nothing is told, and everything counts; what still stands then is open, and is escalated."""
     desk = Desk()

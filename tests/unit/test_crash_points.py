@@ -67,7 +67,7 @@ RECOVERING: Final = frozenset(
 
 HALTING: Final = frozenset({"store.claim", "store.keep", "store.notes", "store.put_alert", "store.settle"})
 """The effects around a halt, and around a change of the policy."""
-HALTS: Final = {
+HALTS: Final[dict[str, dict[str, object]]] = {
     "silence": {"on_silence": "stop"},
     "row": {"runs": {"rejects_in_a_row": 1, "row_action": "stop"}},
 }
