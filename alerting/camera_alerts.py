@@ -15,6 +15,7 @@ _KIND: Final = {
     CameraState.OFFLINE: "CAMERA_OFFLINE",
     CameraState.BAD_PICTURE: "CAMERA_BAD_PICTURE",
 }
+_ESCAPED: Final = "NOT_CARRIED_OUT"
 _STATES: Final = {state.value for state in CameraState}
 _COSTS: Final = {
     NotInspected.CAMERA_OFFLINE: CameraState.OFFLINE,
@@ -69,6 +70,10 @@ class CameraAlerts:
         back = self._back(decision)
         if decision.outcome is Outcome.PASS:
             return back
+        if decision.not_carried_out:
+            # Whatever stands behind it: here a part got away that somebody must look for.
+            text = f"{decision.part_id} may have gone on: {decision.reason}"
+            return [*back, Alert(decision.line, _ESCAPED, text, decision.part_id, decision.decided_at_ns)]
         own = Alert(decision.line, decision.outcome.value, decision.reason, decision.part_id, decision.decided_at_ns)
         unseen = [found for found in decision.findings if found.status is VerdictStatus.NOT_INSPECTED]
         if decision.outcome is Outcome.REJECT or not unseen:

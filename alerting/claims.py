@@ -88,6 +88,7 @@ class Claims:
             policy_version=ruling.version,
             product=self._line.product,
             place_counts=announcement.place_counts,
+            halts=judgement.halt,
         )
 
     async def _first(self, part: OpenPart, decision: Decision) -> Decision:

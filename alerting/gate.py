@@ -26,14 +26,16 @@ def effective(decision: Decision, delivery: Delivery | None, mode: GateMode) -> 
     """Return the decision that the gate really carried out; `delivery` None means that it never answered.
 
     A gate that rests rejecting threw out whatever it did not take a result for. A gate that rests open let it go: there
-    the decision stands as it was meant, and the part is reported as not signalled; but where it says CONFLICTING it
-    holds something else, and nobody knows that the part passed.
+    the decision stands as it was meant, and a reject says of itself that it was not carried out; but where the gate
+    says CONFLICTING it holds something else, and nobody knows that the part passed.
     """
     if delivery in TAKEN:
         return decision
     said = "gate did not answer" if delivery is None else f"gate said {delivery.value}"
     reason = f"{decision.outcome.value} not carried out, {said} ({decision.reason})"
     passed = decision.outcome is not Outcome.PASS or delivery is not Delivery.CONFLICTING
-    if (mode is GateMode.REJECT_ASSERTED and passed) or decision.outcome is Outcome.DEFAULT_REJECT:
+    if mode is GateMode.REJECT_ASSERTED and passed:
+        return replace(decision, reason=reason, not_carried_out=decision.outcome is not Outcome.PASS)
+    if decision.outcome is Outcome.DEFAULT_REJECT:
         return replace(decision, reason=reason)
     return replace(decision, outcome=Outcome.DEFAULT_REJECT, reason=reason)

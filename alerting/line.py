@@ -224,6 +224,7 @@ class LineGate:
             part.claimed = await self._claims.claim(part)
         if part.claimed is None:
             return  # there is time to ask again
+        self.rules.stands(part.claimed)
         self._neighbours.decided(part, part.claimed)
         if self._may_signal:
             await self._deliver(part)
@@ -320,11 +321,11 @@ class LineGate:
             if late:
                 metrics.RECORDS_LATE.labels(self.line.name).inc()
                 self._log.info("part.recorded_late", part=settlement.decision.part_id)
-            self.rules.observe(settlement.decision)
+            decision = self.rules.observed(settlement.decision)
             if settlement.part.overlays and self._settled.qsize() > _PICTURED:
                 settlement.part.overlays.clear()
                 metrics.PICTURES_DROPPED.labels(self.line.name).inc()
-            self._settled.put_nowait(settlement)
+            self._settled.put_nowait(replace(settlement, decision=decision))
 
     def _give_up_on_old_uncertain(self, *, last: bool) -> None:
         """Settle what the gate was not asked about for long; what lies before one that rests open comes again."""

@@ -71,6 +71,7 @@ class Recorder:
             await self._insist(lambda: self._store.restore([record], token=self._tenure.token), "restore")
         self._done(settlement.part.tokens)
         metrics.DECISIONS.labels(decision.line, decision.outcome.value).inc()
+        metrics.NOT_CARRIED_OUT.labels(decision.line).inc(decision.not_carried_out)
         self._log.debug(
             "part.settled",
             line=decision.line,

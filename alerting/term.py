@@ -96,13 +96,20 @@ class LineTerm:
         around, gate, line = self._around, self._gate, self._line
         store, clock = self._store, self._clock
         topics, rules = around.settings.topics, gate.rules
-        desk = PolicyDesk(line.name, rules, store=store, clock=clock, bus=around.bus, topics=topics, plan=around.plan)
+        board = AlertBoard(store, clock, AlertLimits(**around.settings.alerting.alerts.model_dump()))
+        desk = PolicyDesk(
+            line.name,
+            rules,
+            store=store,
+            clock=clock,
+            bus=around.bus,
+            topics=topics,
+            plan=around.plan,
+            board=board,
+            tenure=self._tenure,
+        )
         try:
-            await desk.start()
-            reject_at, version = rules.policy.reject_at, rules.version
-            self._log.info("line.started", line=line.name, gate=line.gate.value, reject_at=reject_at, policy=version)
             self._intake = intake = await self._read()
-            board = AlertBoard(store, clock, AlertLimits(**around.settings.alerting.alerts.model_dump()))
             ledger = Ledger(
                 store=store, clock=clock, bus=around.bus, topics=topics, plan=around.plan, journal=around.journal
             )
@@ -117,6 +124,9 @@ class LineTerm:
             )
             mender = self._mender(reader)
             await mender.mend()
+            await desk.start()
+            reject_at, version = rules.policy.reject_at, rules.version
+            self._log.info("line.started", line=line.name, gate=line.gate.value, reject_at=reject_at, policy=version)
             await recorder.restore(line.name)
 
             def back() -> None:

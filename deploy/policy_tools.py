@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
-from uuid import uuid4
 
 from deploy.adapters import make_bus, make_store
 from deploy.policy_preview import by_part, from_decisions
@@ -15,13 +15,15 @@ from shared.bus.base import Bus
 from shared.clock import NS_PER_MS, Clock, SystemClock
 from shared.domain import Verdict
 from shared.errors import ConfigError, WireError
+from shared.plan_keeper import PlanKeeper
 from shared.policy import LinePolicy, misfit, policy_from, policy_from_json
 from shared.policy_keeper import PolicyKeeper
 from shared.settings import LineSettings, Settings
 from shared.store.base import Store
 from shared.wire import VerdictMessage, decode
 
-_QUIET_POLLS: Final = 2
+_STRADDLING: Final = 500
+"""How many parts may lie, with their verdicts, between the first and the last verdict of one."""
 _WAIT_S: Final = 3.0
 _FRESH_NS: Final = 5_000 * NS_PER_MS
 
@@ -100,31 +102,33 @@ async def recorded_verdicts(desk: LineDesk, *, source: str, newest: int) -> tupl
     if source == "decisions" or not on_bus:
         decisions = await desk.store.decisions(desk.line.name, newest=newest)
         return by_part(from_decisions(decisions)), "decisions (which name no regions: areas and masks excuse nothing)"
+    plan = await PlanKeeper(desk.store, desk.settings.topics).read()
     bus = make_bus(desk.settings, SystemClock())
     try:
-        verdicts = await verdicts_on(bus, desk.settings.topics.verdicts, desk.line.name)
+        topic, partition = desk.settings.topics.verdicts, plan.of_line(desk.line.name)
+        return await parts_on(bus, topic, partition, desk.line.name, cameras=desk.cameras, newest=newest), "verdicts"
     finally:
         await bus.close()
-    parts = by_part(verdicts)
-    return dict(list(parts.items())[-newest:]), "verdicts"
 
 
-async def verdicts_on(bus: Bus, topic: str, line: str) -> list[Verdict]:
-    """Return what the topic still holds of a line."""
-    reader = await bus.subscribe([topic], group=f"policy-preview-{uuid4().hex}", member="preview")
+async def parts_on(
+    bus: Bus, topic: str, partition: int, line: str, *, cameras: Sequence[str], newest: int
+) -> dict[str, dict[str, Verdict]]:
+    """Return the newest parts that a line's partition of the topic still holds, each with its verdicts by camera.
+
+    What is read is bounded by how many are wanted, not by what the topic holds.
+    """
+    # Those of one part lie apart: behind the newest ones others begin, of which the first verdicts are not read.
+    records = (newest + _STRADDLING) * max(1, len(cameras))
     found: list[Verdict] = []
-    try:
-        quiet = 0
-        while quiet < _QUIET_POLLS:
-            records = await reader.poll(max_records=5_000, timeout_s=1.0)
-            quiet = 0 if records else quiet + 1
-            for record in records:
-                with suppress(WireError):
-                    verdict = decode(VerdictMessage, record.value)[0].verdict
-                    found += [verdict] if verdict.capture.id.line == line else []
-    finally:
-        await reader.close()
-    return found
+    async with aclosing(bus.history(topic, partition, newest=records)) as messages:
+        async for message in messages:
+            with suppress(WireError):
+                verdict = decode(VerdictMessage, message.value)[0].verdict
+                if verdict.capture.id.line == line:
+                    found.append(verdict)
+    parts = by_part(found)
+    return dict(islice(parts.items(), max(0, len(parts) - newest), None))
 
 
 def _line_of(settings: Settings, name: str | None) -> LineSettings:

@@ -91,6 +91,7 @@ class RunResult:
             ("passed", "passed", plc[1]),
             ("rejected", "rejected", plc[2]),
             ("rejected by default", "defaulted", plc[3]),
+            ("  of both not carried out", "not_carried_out", None),
             ("PLC mismatches", "", plc[4]),
             ("defects (labelled parts)", "defects", None),
             ("  caught", "caught", None),
@@ -129,7 +130,17 @@ async def result_of(line: LineSettings, store: Store, *, shift_at_ns: int | None
 
 
 def _figures(counts: LineCounters) -> dict[str, Any]:
-    names = ("announced", "passed", "rejected", "defaulted", "defects", "caught", "missed", "false_rejects")
+    names = (
+        "announced",
+        "passed",
+        "rejected",
+        "defaulted",
+        "not_carried_out",
+        "defects",
+        "caught",
+        "missed",
+        "false_rejects",
+    )
     return {
         **{name: getattr(counts, name) for name in names},
         "latency_ms": {f"p{percent}": _latency_ms(counts, percent) for percent in (50, 95, 99)},

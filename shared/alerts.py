@@ -24,29 +24,51 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of alert. One that is `momentary` happens and is over; another stands until something `clears` it."""
+    """A kind of alert. One that is `momentary` happens and is over; another stands until something `clears` it.
+
+    One that only `ends` what it clears is no news where nothing of that stands.
+    """
 
     severity: Severity
     momentary: bool = False
     clears: tuple[str, ...] = ()
+    ends: bool = False
+
+
+def _end(*clears: str) -> Kind:
+    return Kind(Severity.INFO, momentary=True, clears=clears, ends=True)
 
 
 KINDS: Final = {
     "REJECT": Kind(Severity.INFO, momentary=True),
     "DEFAULT_REJECT": Kind(Severity.WARNING, momentary=True),
+    "NOT_CARRIED_OUT": Kind(Severity.CRITICAL, momentary=True),
+    "BORDERLINE": Kind(Severity.INFO, momentary=True),
+    "TOO_CLOSE": Kind(Severity.WARNING, momentary=True),
+    "PART_ID_REUSED": Kind(Severity.CRITICAL, momentary=True),
+    "MANY_REJECTS": Kind(Severity.WARNING, momentary=True),
+    "LINE_HALTED": Kind(Severity.CRITICAL),
+    "LINE_RESUMED": _end("LINE_HALTED"),
+    "POLICY_CHANGED": Kind(Severity.INFO, momentary=True),
+    "POLICY_REFUSED": Kind(Severity.WARNING),
+    "POLICY_TAKEN": _end("POLICY_REFUSED"),
+    "POLICY_PUT_BACK": Kind(Severity.WARNING, momentary=True),
+    "TRIAL": Kind(Severity.WARNING),
+    "TRIAL_OVER": _end("TRIAL"),
     "CAMERA_OFFLINE": Kind(Severity.CRITICAL, clears=("CAMERA_BAD_PICTURE",)),
     "CAMERA_BAD_PICTURE": Kind(Severity.CRITICAL, clears=("CAMERA_OFFLINE",)),
-    "CAMERA_ONLINE": Kind(Severity.INFO, momentary=True, clears=("CAMERA_OFFLINE", "CAMERA_BAD_PICTURE")),
+    "CAMERA_ONLINE": _end("CAMERA_OFFLINE", "CAMERA_BAD_PICTURE"),
     "GATE_LOST": Kind(Severity.CRITICAL),
-    "GATE_BACK": Kind(Severity.INFO, momentary=True, clears=("GATE_LOST",)),
+    "GATE_BACK": _end("GATE_LOST"),
     "STORE_AWAY": Kind(Severity.CRITICAL),
-    "STORE_BACK": Kind(Severity.INFO, momentary=True, clears=("STORE_AWAY",)),
+    "STORE_BACK": _end("STORE_AWAY"),
+    "STORE_REBUILT": Kind(Severity.WARNING, momentary=True),
     "BUS_AWAY": Kind(Severity.CRITICAL),
-    "BUS_BACK": Kind(Severity.INFO, momentary=True, clears=("BUS_AWAY",)),
+    "BUS_BACK": _end("BUS_AWAY"),
     "DETECTOR_SILENT": Kind(Severity.CRITICAL),
-    "DETECTOR_BACK": Kind(Severity.INFO, momentary=True, clears=("DETECTOR_SILENT",)),
+    "DETECTOR_BACK": _end("DETECTOR_SILENT"),
     "JOURNAL_AWAY": Kind(Severity.WARNING),
-    "JOURNAL_BACK": Kind(Severity.INFO, momentary=True, clears=("JOURNAL_AWAY",)),
+    "JOURNAL_BACK": _end("JOURNAL_AWAY"),
     "FLOOD": Kind(Severity.WARNING),
     "ESCALATED": Kind(Severity.CRITICAL, momentary=True),
 }

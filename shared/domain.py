@@ -189,7 +189,9 @@ class Decision:
     """The one decision for a part, with the threshold and the findings behind it.
 
     `policy_version` names the version of the line's policy that it was made by; 0 is what the settings say. `product`
-    is there where the line says it, `place_counts` where an encoder says where on the belt the part is.
+    is there where the line says it, `place_counts` where an encoder says where on the belt the part is. `halts` says
+    why the line was halted at this part, and is mostly empty. `not_carried_out` says that a gate that rests open did
+    not take it: a part that was to be rejected may have gone on.
     """
 
     line: str
@@ -206,6 +208,8 @@ class Decision:
     policy_version: int = 0
     product: str = ""
     place_counts: int | None = None
+    halts: str = ""
+    not_carried_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,9 @@ INSPECTED: Final = Counter(
     "linewarden_frames_inspected", "Frames that a model looked at, by how much of it.", ["effort"]
 )
 DECISIONS: Final = Counter("linewarden_decisions", "Parts settled.", ["line", "outcome"])
+NOT_CARRIED_OUT: Final = Counter(
+    "linewarden_rejects_not_carried_out", "Parts to be rejected that a gate that rests open may have let go.", ["line"]
+)
 HALTED: Final = Gauge("linewarden_line_halted", "Whether the line rejects everything until it is resumed.", ["line"])
 POLICY_VERSION: Final = Gauge("linewarden_policy_version", "The version of the policy in force.", ["line"])
 LEASE_HELD: Final = Gauge("linewarden_lease_held", "Whether this process may signal to the line's gate.", ["line"])

@@ -67,7 +67,7 @@ class PolicyKeeper:
     async def resume(self, *, by: str, at_ns: int, why: str) -> LineHalt | None:
         """Let a halted line go on; return the halt that was ended, None where there was none.
 
-        A halt that cannot be read is ended, too.
+        A halt that cannot be read is ended, too. Its end is later than the halt, whatever the two hosts' clocks say.
         """
         while True:
             value = await self._store.kept(self._halt)
@@ -79,7 +79,8 @@ class PolicyKeeper:
                 ended = LineHalt(self._line, halted=True, by="", at_ns=0, why=str(error))
             if not ended.halted:
                 return None
-            resumed = LineHalt(self._line, halted=False, by=by, at_ns=at_ns, why=why)
+            later_ns = max(at_ns, ended.at_ns + 1)
+            resumed = LineHalt(self._line, halted=False, by=by, at_ns=later_ns, why=why)
             if await self.halt(resumed, instead_of=value):
                 return ended
 

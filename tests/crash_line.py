@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,9 @@ from deploy.ledger.sources import read_journal
 from shared.domain import Decision, GateMode, Outcome
 from shared.ledger.message import entry_of, from_message
 from shared.ledger.verifier import Verifier
+from shared.policy import policy_from
+from shared.policy_keeper import PolicyKeeper
+from shared.policy_record import PolicyChange
 from shared.wire import kind_of
 from tests.crashing import CrashPoint, Process
 from tests.lines import LINE, Plant, read_all
@@ -27,6 +30,7 @@ RESTART_S: Final = 0.1
 THAW_S: Final = 2.0
 DRAIN_S: Final = 4.0
 STANDBY_STEP: Final = 2
+POLICY_STEP: Final = 0
 EMPTIED_STEP: Final = 20
 """When a store is emptied: one part is open, and one is signalled and not recorded yet."""
 DID: Final = {Outcome.PASS: GateAction.PASSED, Outcome.REJECT: GateAction.REJECTED}
@@ -38,7 +42,8 @@ class Course:
 
     A `standby` waits; else the process is started again. It may thaw instead of being dead, the store may be `emptied`,
     a `journal` kept, and the gate may rest open, with a PLC that stops the line without heartbeats. With `before` a
-    first process died there, and the one that is watched was started after it.
+    first process died there, and the one that is watched was started after it. With `halts` somebody changed the
+    policy just before, so that one of the parts halts the line.
     """
 
     standby: bool = False
@@ -47,6 +52,7 @@ class Course:
     rests_open: bool = False
     journal: Path | None = None
     before: CrashPoint | None = None
+    halts: Mapping[str, object] | None = None
 
 
 async def production(plant: Plant, at: float) -> None:
@@ -116,6 +122,8 @@ class Played:
             if died_s is not None and course.thaws and at - died_s >= THAW_S:
                 self._said = self._said or self._calls_of_gate(alive)
                 alive.thaw()
+            if course.halts is not None and step == POLICY_STEP:
+                await self._change_policy(course.halts)
             if course.emptied and step == EMPTIED_STEP:
                 await plant.store._client.flushall()
             await production(plant, at)
@@ -124,6 +132,13 @@ class Played:
             stop.set()
         for _ in range(round(DRAIN_S / STEP_S)):
             await plant.run(STEP_S)
+
+    async def _change_policy(self, values: Mapping[str, object]) -> None:
+        keeper = PolicyKeeper(self.plant.store, self.plant.topics, LINE)
+        first, at_ns = self.plant.settings.lines[0].policy, self.plant.clock.utc_ns()
+        await keeper.change(
+            lambda old: policy_from({**old.model_dump(), **values}), first=first, by="anna", at_ns=at_ns, why="test"
+        )
 
     async def _bury(self) -> None:
         """End every process."""
@@ -148,6 +163,8 @@ class Played:
         wrong += await self._check_store()
         if self._course.rests_open:
             return wrong + await self._check_open_gate()
+        if self._course.halts is not None:
+            wrong += await self._check_halt()
         return wrong + await self._check_gate()
 
     @staticmethod
@@ -203,8 +220,24 @@ class Played:
         wrong += [f"{part} passed" for part in set(done) - PASSES if done[part] is GateAction.PASSED]
         if plc.heartbeat_losses or plc.bad_checksum or plc.unknown_part:
             wrong.append(f"PLC: {plc}")
-        if done.get("after") is not GateAction.PASSED:
+        if done.get("after") is not GateAction.PASSED and self._course.halts is None:
             wrong.append(f"nobody passed a good part long after the crash: {done.get('after')}")
+        return wrong
+
+    async def _check_halt(self) -> list[str]:
+        """Look for a line that goes on, and for a halt or a change of the policy that somebody was not told of."""
+        store, plant = self.plant.store, self.plant
+        wrong = [] if plant.actions().get("after") is GateAction.DEFAULTED else ["a part passed on a halted line"]
+        halted, _ = await PolicyKeeper(store, plant.topics, LINE).halted()
+        if halted is None or not halted.halted:
+            wrong.append(f"the store says of the halt: {halted}")
+        standing = await store.standing_alerts(LINE)
+        wrong += [f"not on the board: {key}" for key in ("LINE_HALTED", "POLICY_CHANGED/1") if key not in standing]
+        if "LINE_HALTED" in standing and standing["LINE_HALTED"].cleared_ns:
+            wrong.append("the alert of the halt is over")
+        records = await read_all(plant.bus, plant.topics.decisions)
+        if not any(kind_of(record.value) is PolicyChange for record in records):
+            wrong.append("the change of the policy is not on the topic")
         return wrong
 
     async def _check_open_gate(self) -> list[str]:

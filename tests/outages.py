@@ -110,6 +110,8 @@ class CuttableStore(RedisStore):
         self.away = False
         self.fails_once: set[str] = set()
         """Names of operations whose next call fails."""
+        self.refuses: set[str] = set()
+        """Names of operations that fail until they are taken out again."""
         self.refused = 0
         """How often somebody met the cut."""
 
@@ -121,7 +123,7 @@ class CuttableStore(RedisStore):
         return store
 
     def _check(self, operation: str) -> None:
-        if self.away or operation in self.fails_once:
+        if self.away or operation in self.fails_once or operation in self.refuses:
             self.fails_once.discard(operation)
             self.refused += 1
             raise StoreUnavailableError("the store does not answer")
@@ -224,6 +226,7 @@ class CuttableStore(RedisStore):
     async def kept(self, name: str) -> bytes | None:
         """Return what all lines share."""
         self._check("kept")
+        self._check(f"kept {name}")
         return await super().kept(name)
 
     async def keep(self, name: str, value: bytes, *, instead_of: bytes | None, noted: bool = False) -> bool:

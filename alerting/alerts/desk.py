@@ -1,8 +1,10 @@
 """One line's alerts: what happened, to what operators are told of it. Pure: time and their deeds are passed in.
 
 The same kind about the same subject counts up one alert: one that stands, one that happened within `repeat_s`, and one
-that was over for less than `chatter_s`. At most `most_a_minute` are told; the others are counted in one FLOOD alert,
-and stand on the board like any. A critical one that nobody acknowledged for `escalate_s` is told again, once.
+that was over for less than `chatter_s`. The end of what does not stand is no news: so whoever has just started says
+how things are, whatever was told before. At most `most_a_minute` are told; the others are counted in one FLOOD alert,
+and stand on the board like any. A critical one that nobody acknowledged for `escalate_s` is told again, once;
+what happens after it was acknowledged is told anew, where it only happens.
 """
 
 from __future__ import annotations
@@ -61,9 +63,12 @@ class AlertDesk:
             for cleared in kind.clears
             if (old := self._standing.get(key_of(cleared, alert.subject))) is not None and not old.cleared_ns
         ]
+        if kind.ends and not told:
+            return []
         key = key_of(alert.kind, alert.subject)
         old = self._standing.get(key)
-        if old is not None and self._repeats(old, now_ns):
+        taken_on = old is not None and _binds(old) and handling.is_acknowledged(old)
+        if old is not None and self._repeats(old, now_ns) and not taken_on:
             again = replace(
                 old, text=alert.text, part_id=alert.part_id, last_ns=now_ns, count=old.count + 1, cleared_ns=0
             )
@@ -84,8 +89,8 @@ class AlertDesk:
             if old.cleared_ns:
                 continue
             silent_s = (now_ns - old.last_ns) / NS_PER_S
-            momentary = kind_named(old.kind).momentary
-            if (momentary and silent_s > self._limits.repeat_s) or (old.kind == FLOOD and silent_s > _FLOOD_OVER_S):
+            passes = kind_named(old.kind).momentary and not (_binds(old) and not handling.is_acknowledged(old))
+            if (passes and silent_s > self._limits.repeat_s) or (old.kind == FLOOD and silent_s > _FLOOD_OVER_S):
                 told.append(self._put(replace(old, cleared_ns=now_ns)))
             elif self._escalates(old, now_ns, handling):
                 minutes = (now_ns - old.first_ns) / NS_PER_S / 60
@@ -97,7 +102,7 @@ class AlertDesk:
     def _repeats(self, old: StandingAlert, now_ns: int) -> bool:
         if old.cleared_ns:
             return now_ns - old.cleared_ns <= self._limits.chatter_s * NS_PER_S
-        if kind_named(old.kind).momentary:
+        if kind_named(old.kind).momentary and not _binds(old):
             return now_ns - old.last_ns <= self._limits.repeat_s * NS_PER_S
         return True
 
@@ -119,3 +124,8 @@ class AlertDesk:
     def _put(self, standing: StandingAlert, alert: Alert | None = None) -> Told:
         self._standing[standing.key] = standing
         return Told(standing, alert)
+
+
+def _binds(alert: StandingAlert) -> bool:
+    """Return whether what only happens is critical: it stands until somebody took it on, and then is another one."""
+    return kind_named(alert.kind).momentary and alert.severity is Severity.CRITICAL

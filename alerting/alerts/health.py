@@ -96,11 +96,13 @@ class ServiceHealth:
         return False
 
     def _see(self, symptom: Symptom, *, wrong: bool, lines: list[str]) -> None:
+        before = symptom.told
         kind = symptom.seen(wrong=wrong, now_ns=self._clock.monotonic_ns())
         if kind is None:
             return
-        # At once to whoever reads logs: a store that is away can tell nobody.
-        self._log.warning("service.health", kind=kind, lines=lines)
+        if wrong or before is not None:
+            # At once to whoever reads logs: a store that is away can tell nobody.
+            self._log.warning("service.health", kind=kind, lines=lines)
         text = symptom.text if wrong else symptom.back_text
         for line in lines:
             self._board.note(Alert(line, kind, text, at_ns=self._clock.utc_ns()))

@@ -15,44 +15,49 @@ _SILENT_NS: Final = NS_PER_S
 
 @dataclass(slots=True)
 class Symptom:
-    """One thing that can be wrong: told after `after_s` of it, and as over after as long without it."""
+    """One thing that can be wrong: told after `after_s` of it, and as over after as long without it.
+
+    At first nothing is known of it: an earlier process may have told of it, so that its absence is told, too.
+    """
 
     kind: str
     back: str
     text: str
     back_text: str
     after_s: float
-    _wrong: bool = False
-    _since_ns: int | None = None
+    told: bool | None = None
+    """Whether it was told last that this is wrong; None before the first time."""
+    _seems: bool | None = None
+    _since_ns: int = 0
 
     def seen(self, *, wrong: bool, now_ns: int) -> str | None:
         """Return the kind of alert that this makes; None for no news."""
-        if wrong is self._wrong:
-            self._since_ns = None
+        if wrong is not self._seems:
+            self._seems, self._since_ns = wrong, now_ns
+        if wrong is self.told or now_ns - self._since_ns < self.after_s * NS_PER_S:
             return None
-        if self._since_ns is None:
-            self._since_ns = now_ns
-        if now_ns - self._since_ns < self.after_s * NS_PER_S:
-            return None
-        self._wrong, self._since_ns = wrong, None
+        self.told = wrong
         return self.kind if wrong else self.back
 
 
 class DetectorWatch:
-    """Whether a line's detector answers, by the line's decisions: several parts on end without any verdict tell."""
+    """Whether a line's detector answers, by the line's decisions: several parts on end without any verdict tell.
+
+    The first verdict of all tells, too: an earlier process may have told that there are none.
+    """
 
     def __init__(self, line: str) -> None:
         self._line = line
         self._parts = 0
         self._since_ns = 0
-        self._silent = False
+        self._silent: bool | None = None
 
     def decided(self, decision: Decision) -> Alert | None:
         """Return the alert that a decision makes; None for no news."""
         findings = decision.findings
         if any(found.status is VerdictStatus.INSPECTED for found in findings):
             self._parts = 0
-            if not self._silent:
+            if self._silent is False:
                 return None
             self._silent = False
             return self._alert("DETECTOR_BACK", "the detector answers again", decision)

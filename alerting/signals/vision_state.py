@@ -45,8 +45,9 @@ def line_state(  # noqa: PLR0911 - one for each state
 ) -> LineState:
     """Return a line's state from its `fields` in the store; `decided_ms` is when its last decision was heard of.
 
-    Nothing written yet is Preoperational; a service that stopped, or wrote nothing for 5 s, is Halted; a gate that does
-    not answer is an Error. A line that decided a part in the last 5 s, or has one open, is in ContinuousExecution.
+    Nothing written yet is Preoperational; a service that stopped, or wrote nothing for 5 s, is Halted, and so is a line
+    that rejects everything until somebody resumes it; a gate that does not answer is an Error. A line that decided a
+    part in the last 5 s, or has one open, is in ContinuousExecution.
     """
     updated = fields.get("updated_ms", "")
     if not updated.isdigit():
@@ -55,6 +56,10 @@ def line_state(  # noqa: PLR0911 - one for each state
         return LineState(VisionState.HALTED, why="the service was stopped")
     if now_ms - int(updated) > _STALE_MS:
         return LineState(VisionState.HALTED, why=f"the service has been silent for {(now_ms - int(updated)) // 1000} s")
+    if fields.get("halted"):
+        return LineState(
+            VisionState.HALTED, why=f"{fields['halted']}: every part is rejected until the line is resumed"
+        )
     if fields.get("gate_connected") != "true":
         return LineState(VisionState.ERROR, why="the gate does not answer")
     dark = [

@@ -30,7 +30,8 @@ class PartRecord:
 class LineCounters:
     """Counts of a line since its counters began. `announced = passed + rejected + defaulted` once all are settled.
 
-    The four counts about defects come from labelled sources alone. `latency_buckets` counts settled PASS and REJECT
+    `not_carried_out` counts those of the rejected and defaulted ones that a gate that rests open may have let go. The
+    four counts about defects come from labelled sources alone. `latency_buckets` counts settled PASS and REJECT
     parts by the time from capture to acknowledged signal: see `shared.latency`. `pictures_dropped` went before their
     time, for want of room. Counts of a shift hold what belongs to parts alone.
     """
@@ -39,12 +40,12 @@ class LineCounters:
     passed: int = 0
     rejected: int = 0
     defaulted: int = 0
+    not_carried_out: int = 0
     defects: int = 0
     caught: int = 0
     missed: int = 0
     false_rejects: int = 0
     late_verdicts: int = 0
-    unannounced: int = 0
     unconfirmed: int = 0
     pictures_dropped: int = 0
     latency_buckets: Mapping[int, int] = field(default_factory=dict)

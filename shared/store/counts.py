@@ -22,12 +22,13 @@ _DAYS: Final = Shifts((), UTC)
 
 def counts_of(decision: Decision) -> list[str]:
     """Return which counters a settled part adds to; none about ground truth where its label is unknown."""
-    outcome = _COUNTED[decision.outcome]
+    counts = [_COUNTED[decision.outcome], *(["not_carried_out"] if decision.not_carried_out else [])]
     if decision.label is None:
-        return [outcome]
+        return counts
+    went = decision.outcome is Outcome.PASS or decision.not_carried_out
     if decision.label == "good":
-        return [outcome, "false_rejects"] if decision.outcome is Outcome.REJECT else [outcome]
-    return [outcome, "defects", "missed" if decision.outcome is Outcome.PASS else "caught"]
+        return [*counts, "false_rejects"] if decision.outcome is Outcome.REJECT and not went else counts
+    return [*counts, "defects", "missed" if went else "caught"]
 
 
 def latency_bucket(decision: Decision) -> int | str:

@@ -121,6 +121,24 @@ async def test_settling_counts_once(rig: Rig, outcome: Outcome, label: str | Non
     assert await rig.store.decisions(LINE, newest=10) == [settled]
 
 
+ESCAPED = [
+    (None, LineCounters(rejected=1, not_carried_out=1)),
+    ("good", LineCounters(rejected=1, not_carried_out=1)),
+    ("scratch", LineCounters(rejected=1, not_carried_out=1, defects=1, missed=1)),
+]
+
+
+@pytest.mark.parametrize(("label", "counted"), ESCAPED)
+async def test_a_reject_that_was_not_carried_out_caught_nothing(
+    store: RedisStore, label: str | None, counted: LineCounters
+) -> None:
+    """It has a counter of its own; a defect among them was missed, and a good part lost nothing."""
+    settled = replace(decision(outcome=Outcome.REJECT, label=label), not_carried_out=True)
+    await store.settle(settled, latency_ms=None)
+    assert await store.counters(LINE) == counted
+    assert await store.decisions(LINE, newest=1) == [settled]
+
+
 async def test_a_settled_part_moves_its_lines_chain(rig: Rig) -> None:
     """The newest record is known byte for byte in every process, and each part's own; other lines have their own."""
     assert await rig.store.ledger_head(LINE) is None
@@ -256,8 +274,8 @@ async def test_a_payload_goes_when_its_time_is_over(rig: Rig) -> None:
 async def test_late_verdicts_are_counted(store: RedisStore) -> None:
     """Counters outside of settled parts add up, several at a time."""
     await store.count(LINE, late_verdicts=1)
-    await store.count(LINE, late_verdicts=2, unannounced=1)
-    assert await store.counters(LINE) == LineCounters(late_verdicts=3, unannounced=1)
+    await store.count(LINE, late_verdicts=2, pictures_dropped=1)
+    assert await store.counters(LINE) == LineCounters(late_verdicts=3, pictures_dropped=1)
 
 
 async def test_decisions_come_newest_first(store: RedisStore) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+import alerting
 from alerting.alerts.desk import AlertDesk, AlertLimits, Told
 from alerting.alerts.symptoms import DetectorWatch, Symptom
 from alerting.policy import judge
-from shared.alerts import AlertState, Deed, Handling, Severity, What, state_of
+from shared.alerts import KINDS, AlertState, Deed, Handling, Severity, What, state_of
 from shared.clock import NS_PER_S
 from shared.domain import Decision, NotInspected, Verdict
 from shared.policy import LinePolicy
@@ -60,6 +63,16 @@ class Desk:
         return [alert.kind for alert in alerts]
 
 
+def test_what_is_told_has_a_severity_and_a_line_in_the_documentation() -> None:
+    """Whatever kind the service's source names is known, and operators can look it up."""
+    files = Path(alerting.__file__).parent.rglob("*.py")
+    named = {kind for file in files for kind in re.findall(r'\btell\(\s*"([A-Z_]+)"', file.read_text())}
+    assert "LINE_HALTED" in named
+    assert named - KINDS.keys() == set()
+    documented = set(re.findall(r"`([A-Z_]+)`", (Path(alerting.__file__).parent.parent / "docs/alerts.md").read_text()))
+    assert {kind for kind in KINDS if not kind.endswith("_BACK") or kind == "POLICY_PUT_BACK"} - documented == set()
+
+
 def ns(at_s: float) -> int:
     """Return an instant."""
     return T0_NS + round(at_s * NS_PER_S)
@@ -94,6 +107,16 @@ def test_what_stands_is_over_when_that_is_said() -> None:
         assert desk.happens("CAMERA_OFFLINE", at_s, subject="left") == []
         assert desk.happens("CAMERA_ONLINE", at_s + 1, subject="left") == []
     assert desk.happens("CAMERA_OFFLINE", 5_200, subject="left") == ["CAMERA_OFFLINE"]
+
+
+def test_the_end_of_what_does_not_stand_is_no_news() -> None:
+    """Whoever has just started says that all is well, and nobody hears of it; what an earlier one told ends so."""
+    desk = Desk()
+    assert desk.happens("GATE_BACK", 0) == []
+    assert dict(desk.desk.standing) == {}
+    desk.happens("GATE_LOST", 10)
+    assert desk.happens("GATE_BACK", 20) == ["GATE_BACK"]
+    assert desk.happens("GATE_BACK", 25) == []
 
 
 def test_a_flood_is_one_alert_that_says_how_many_were_held() -> None:
@@ -151,6 +174,20 @@ def test_an_acknowledgement_is_of_one_alert() -> None:
     assert desk.state("GATE_LOST", 500) is AlertState.OPEN
 
 
+def test_what_happens_and_is_critical_stands_until_somebody_takes_it_on() -> None:
+    """However quiet it is since; what happens after that is another one, and is told."""
+    desk = Desk()
+    assert desk.happens("NOT_CARRIED_OUT", 0) == ["NOT_CARRIED_OUT"]
+    assert desk.tick(600) == ["ESCALATED"]
+    assert desk.happens("NOT_CARRIED_OUT", 2_000) == []
+    assert (desk.state("NOT_CARRIED_OUT", 9_000), desk.count("NOT_CARRIED_OUT")) == (AlertState.OPEN, 2)
+    desk.acknowledge("NOT_CARRIED_OUT", 9_000)
+    assert desk.happens("NOT_CARRIED_OUT", 9_001) == ["NOT_CARRIED_OUT"]
+    desk.acknowledge("NOT_CARRIED_OUT", 9_002)
+    assert desk.tick(9_700) == []
+    assert desk.state("NOT_CARRIED_OUT", 9_700) is AlertState.OVER
+
+
 def test_a_shelf_ends() -> None:
     """Until then nothing is told, and everything counts; what still stands then is open, and is escalated."""
     desk = Desk()
@@ -203,6 +240,13 @@ def test_a_symptom_is_told_once_it_lasts() -> None:
     assert seen == [None] * 4 + ["GATE_BACK"] + [None] * 3
 
 
+def test_a_symptom_that_nobody_ever_saw_is_over_all_the_same() -> None:
+    """An earlier process may have told of it."""
+    symptom = Symptom("GATE_LOST", "GATE_BACK", "", "", after_s=2)
+    seen = [symptom.seen(wrong=False, now_ns=second * NS_PER_S) for second in range(5)]
+    assert seen == [None, None, "GATE_BACK", None, None]
+
+
 def decision(verdict: Verdict | None, at_s: float) -> Decision:
     """Return what a line decides of a part on one camera's verdict."""
     found = judge(["camera"], {"camera": verdict} if verdict else {}, LinePolicy(reject_at=3.0))
@@ -220,3 +264,4 @@ def test_a_detector_that_answers_nothing_is_told_once() -> None:
     back = watch.decided(decision(inspected(0.1), 6))
     assert back is not None
     assert back.kind == "DETECTOR_BACK"
+    assert watch.decided(decision(inspected(0.1), 7)) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from alerting.plc_sim.gate_log import GateAction
 from shared.domain import GateMode, Outcome
 from tests.gates import AwayGate, FrozenGate, LateGate, RefusingGate, StuckGate, TakenGate
-from tests.lines import Plant, running
+from tests.lines import LINE, Plant, running
 
 PASS, REJECT, DEFAULT = Outcome.PASS, Outcome.REJECT, Outcome.DEFAULT_REJECT
 GOOD, BAD = 0.5, 5.0
@@ -91,6 +91,31 @@ async def test_an_unanswered_write_that_never_landed_is_recorded_as_a_default() 
         assert decision.outcome is DEFAULT
         assert "late" in decision.reason
         await plant.assert_balanced()
+
+
+async def test_a_bad_part_that_an_open_gate_let_go_is_told_and_counted() -> None:
+    """One that nobody looked at, too; on a gate that rests rejecting both were thrown out, and nobody need come."""
+    for mode, escaped in ((GateMode.REJECT_ASSERTED, {"bad", "silent"}), (GateMode.PASS_ASSERTED, set())):
+        async with running(Plant(mode=mode, signals=FrozenGate)) as plant:
+            gate = plant.signals
+            assert isinstance(gate, FrozenGate)
+            gate.frozen = gate.drops = True
+            for part in ("bad", "silent"):
+                await plant.announce(part)
+            await plant.say("bad", BAD)
+            await plant.run(2)
+            gate.thaw()
+            await plant.run(2)
+            went = {part for part, action in plant.actions().items() if action is GateAction.UNSIGNALLED}
+            decisions = await plant.decisions()
+            assert went == escaped == {part for part, decision in decisions.items() if decision.not_carried_out}
+            assert not escaped or "late" in decisions["bad"].reason
+            assert (await plant.counters()).not_carried_out == len(escaped)
+            told = [alert for alert in await plant.store.alerts(LINE, newest=10) if alert.kind == "NOT_CARRIED_OUT"]
+            assert [alert.severity for alert in told] == ["critical"] * bool(escaped)
+            standing = await plant.store.standing_alerts(LINE)
+            assert "REJECT" not in standing
+            assert not escaped or standing["NOT_CARRIED_OUT"].count == len(escaped)
 
 
 async def test_an_unanswered_write_can_still_be_repeated_in_time() -> None:

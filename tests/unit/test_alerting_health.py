@@ -34,6 +34,32 @@ async def test_a_gate_that_is_lost_is_told_once_and_its_return_too() -> None:
         assert lost.severity == "critical"
 
 
+async def test_what_an_earlier_process_told_is_over_when_it_is_over() -> None:
+    """A gate that came back, and a detector that answers again, while nobody served; and nothing is escalated."""
+    async with running(Plant(signals=AwayGate)) as plant:
+        gate = plant.signals
+        assert isinstance(gate, AwayGate)
+        gate.away = True
+        for number in range(6):
+            await plant.announce(f"unseen{number}")
+            await plant.run(0.5)
+        await plant.run(3)
+        standing = await plant.store.standing_alerts(LINE)
+        assert {key for key, alert in standing.items() if not alert.cleared_ns} >= {"GATE_LOST", "DETECTOR_SILENT"}
+        await plant.kill()
+        gate.away = False
+        await plant.start()
+        await plant.announce("seen")
+        await plant.say("seen", GOOD)
+        await plant.run(5)
+        standing = await plant.store.standing_alerts(LINE)
+        assert [key for key in ("GATE_LOST", "DETECTOR_SILENT") if not standing[key].cleared_ns] == []
+        assert set(await told(plant)) >= {"GATE_BACK", "DETECTOR_BACK"}
+        for _ in range(70):
+            await plant.clock.advance(10)
+        assert "ESCALATED" not in await told(plant)
+
+
 async def test_outages_of_bus_and_store_are_told_when_somebody_can_be_told() -> None:
     """A store that is away holds nothing: what happened meanwhile is told when it is back."""
     async with running(Plant()) as plant:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from alerting.camera_alerts import CameraAlerts, state_fields
+from alerting.gate import effective
 from alerting.policy import judge
-from shared.domain import CameraReport, CameraState, Decision, NotInspected, Verdict
+from shared.domain import CameraReport, CameraState, Decision, GateMode, NotInspected, Verdict
+from shared.plc import Delivery
 from shared.policy import LinePolicy
 from tests.lines import LINE, T0_NS, decide_by, inspected, not_inspected
 
@@ -106,6 +108,20 @@ def test_bad_pictures_ring_once_and_a_single_one_rings_for_its_part() -> None:
     assert told.kind == "CAMERA_BAD_PICTURE"
     good = decision(inspected(0.1, camera=LEFT), at_ns=T0_NS + 3)
     assert [alert for one in (bad, good, bad, good, bad) for alert in alerts.decided(one)] == []
+
+
+def test_a_part_that_may_have_got_away_rings_for_itself() -> None:
+    """A known outage hides it no more than its outcome does; a PASS that nobody took is none."""
+    alerts = CameraAlerts(LINE)
+    alerts.reported(report(CameraState.OFFLINE))
+    for part in (decision(unseen(LEFT, NotInspected.CAMERA_OFFLINE)), decision(inspected(5.0, camera=LEFT))):
+        (alert,) = alerts.decided(effective(part, Delivery.LATE, GateMode.REJECT_ASSERTED))
+        assert (alert.kind, alert.part_id) == ("NOT_CARRIED_OUT", "p1")
+        assert alert.text.startswith("p1 may have gone on: ")
+    passed = effective(decision(inspected(0.1, camera=LEFT)), None, GateMode.REJECT_ASSERTED)
+    assert alerts.decided(passed) == []
+    thrown = effective(decision(inspected(5.0, camera=LEFT)), None, GateMode.PASS_ASSERTED)
+    assert [alert.kind for alert in alerts.decided(thrown)] == ["DEFAULT_REJECT"]
 
 
 def test_an_old_report_changes_nothing() -> None:

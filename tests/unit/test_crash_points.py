@@ -65,6 +65,15 @@ RECOVERING: Final = frozenset(
 )
 
 
+HALTING: Final = frozenset({"store.claim", "store.keep", "store.notes", "store.put_alert", "store.settle"})
+"""The effects around a halt, and around a change of the policy."""
+HALTS: Final[dict[str, dict[str, object]]] = {
+    "silence": {"on_silence": "stop"},
+    "row": {"runs": {"rejects_in_a_row": 1, "row_action": "stop"}},
+}
+"""Policies by which a part of the course halts its line."""
+
+
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
     """Log nothing: a thousand runs of a line would fill the report."""
@@ -149,6 +158,13 @@ async def test_a_gate_that_rests_open_lets_nothing_go_when_its_process_dies() ->
     assert await swept(await points(course), course) == []
 
 
+@pytest.mark.parametrize("halts", HALTS.values(), ids=HALTS)
+async def test_a_line_that_is_halted_stays_so_wherever_its_process_dies(halts: dict[str, object]) -> None:
+    """Nothing passes after the part that halted it, the store and the operators know, and the policy is published."""
+    course = Course(halts=halts)
+    assert await swept(await points(course, only=HALTING), course) == []
+
+
 def used(port: type, *names: str) -> set[str]:
     """Return the methods of a port that the service calls, by its source."""
     root = Path(alerting.__file__).parent
@@ -160,9 +176,6 @@ def used(port: type, *names: str) -> set[str]:
 
 NO_EFFECT: Final = {"subscription.assignment", "subscription.on_handover", "subscription.pause", "subscription.resume"}
 ELSEWHERE: Final = {
-    "store.alert": "a line whose policy or runs of rejects have news: test_policy_changes",
-    "store.keep": "a line that halts or whose policy changes: test_policy_changes",
-    "store.notes": "the same",
     "signals.last_accepted": "a gate that another wrote to: test_alerting_gates",
     "bus.ensure_topics": "the composition root's",
     "bus.subscribe": "who hears of decisions beside the gate: test_alerting_role, test_webhook",
@@ -172,6 +185,7 @@ ELSEWHERE: Final = {
 async def test_no_effect_of_the_service_is_forgotten() -> None:
     """Whatever its source calls on a port is among the crash points, or named here with the tests that have it."""
     again = Course(before=CrashPoint("store.settle", 3, after=True))
-    covered = {place.effect for course in (Course(), Course(emptied=True), again) for place in await points(course)}
+    courses = (Course(), Course(emptied=True), Course(halts=HALTS["silence"]), again)
+    covered = {place.effect for course in courses for place in await points(course)}
     calls = used(Store, "store") | used(Bus, "bus") | used(GateSignals, "signals") | used(Subscription, "subscription")
     assert calls - covered - NO_EFFECT == set(ELSEWHERE) & calls

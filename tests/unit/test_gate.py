@@ -44,6 +44,7 @@ def test_what_a_resting_gate_did_not_take_was_thrown_out(delivery: Delivery | No
     held = effective(decision(outcome), delivery, PASSING)
     assert held.outcome is DEFAULT
     assert "not carried out" in held.reason
+    assert not held.not_carried_out
     assert "why" in held.reason
 
 
@@ -55,3 +56,4 @@ def test_what_an_open_gate_did_not_take_is_reported(delivery: Delivery | None, o
     other = outcome is Outcome.PASS and delivery is Delivery.CONFLICTING
     assert held.outcome is (Outcome.DEFAULT_REJECT if other else outcome)
     assert "not carried out" in held.reason
+    assert held.not_carried_out is (outcome is not PASS)

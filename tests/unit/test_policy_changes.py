@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
 
 from shared.clock import NS_PER_S
 from shared.domain import Outcome
+from shared.envelope import Headers
 from shared.policy import LinePolicy, policy_from
 from shared.policy_keeper import PolicyKeeper
 from shared.policy_record import LineHalt, PolicyChange, encode_record
-from shared.wire import decode
+from shared.wire import decode, kind_of
 from tests.lines import LINE, T0_NS, Plant, read_all, running
+from tests.outages import CuttableBus
 
 REJECT_AT = 3.0
 
@@ -43,6 +46,24 @@ async def stored_as(plant: Plant, value: bytes) -> None:
     """Put something into the store where the policy is."""
     name = f"line-policy.{plant.topics.prefix}.{LINE}"
     assert await plant.store.keep(name, value, instead_of=await plant.store.kept(name))
+
+
+class SlowBus(CuttableBus):
+    """A bus that takes its time with the first change of a policy, until it is told to go on."""
+
+    def __init__(self, bus: CuttableBus) -> None:
+        super().__init__(bus)
+        self.asked = asyncio.Event()
+        self.goes_on = asyncio.Event()
+
+    async def publish(
+        self, topic: str, value: bytes, *, key: bytes | None, partition: int, headers: Headers = ()
+    ) -> None:
+        """Publish late."""
+        if kind_of(value) is PolicyChange:
+            self.asked.set()
+            await self.goes_on.wait()
+        await super().publish(topic, value, key=key, partition=partition, headers=headers)
 
 
 async def part(plant: Plant, part_id: str, score: float | None) -> None:
@@ -93,6 +114,39 @@ async def test_a_change_is_in_the_audit_with_who_when_and_why() -> None:
         assert alert.text == "version 1 by anna: reject_at 3.0 -> 2.0 (scratches)"
         state = await plant.store.state(LINE)
         assert (state["policy_version"], state["reject_at"]) == ("1", "2")
+
+
+async def test_a_change_that_comes_while_another_is_published_is_published_too() -> None:
+    """The bus takes its time with the first; the next is adopted meanwhile, and stands on the topic after it."""
+    async with running(Plant()) as plant:
+        await plant.run(1.0)
+        bus = plant.bus = SlowBus(plant.bus)
+        await plant.kill()
+        await plant.start()
+        await change(plant, reject_at=2.5)
+        await plant.run(1.0)
+        assert bus.asked.is_set()
+        await change(plant, reject_at=2.0)
+        await plant.run(1.5)
+        assert (await plant.store.state(LINE))["policy_version"] == "2"
+        bus.goes_on.set()
+        await plant.run(2.0)
+        records = await read_all(plant.bus, plant.topics.decisions)
+        assert [decode(PolicyChange, one.value)[0].version for one in records] == [1, 2]
+        assert await keeper_of(plant).published() == 2
+        assert (await kinds(plant)).count("POLICY_CHANGED") == 2
+
+
+async def test_a_store_that_takes_nothing_lets_no_change_be_published_again_and_again() -> None:
+    """What the bus has is known here, whether or not the store takes a note of it."""
+    async with running(Plant()) as plant:
+        await plant.run(1.0)
+        await change(plant, reject_at=2.5)
+        plant.store.fails_once = {"keep"}
+        await plant.run(2.0)
+        assert not plant.store.fails_once
+        assert len(await read_all(plant.bus, plant.topics.decisions)) == 1
+        assert await keeper_of(plant).published() == 1
 
 
 async def test_a_change_outlives_a_restart() -> None:
@@ -252,6 +306,105 @@ async def test_rejects_before_a_restart_count_in_a_row() -> None:
         assert (await plant.store.state(LINE))["halted"] == "3 rejects in a row"
 
 
+@pytest.mark.parametrize("pause_s", [0.0, 0.1, 0.2, 0.3])
+async def test_a_row_halts_the_line_though_the_process_dies_at_its_last_part(pause_s: float) -> None:
+    """Whenever that is between two looks at the store; nothing passes afterwards, and operators are told once."""
+    async with running(Plant()) as plant:
+        await change(plant, runs={"rejects_in_a_row": 3, "row_action": "stop"})
+        await plant.run(1.0 + pause_s)
+        for number in range(3):
+            await part(plant, f"bad{number}", 9.0)
+            await plant.run(0.05)
+        await plant.kill()
+        await plant.start()
+        for number in range(5):
+            await part(plant, f"good{number}", 0.1)
+            await plant.run(0.3)
+        await plant.run(2.0)
+        outcomes = await plant.outcomes()
+        assert {outcomes[f"good{number}"] for number in range(5)} == {Outcome.DEFAULT_REJECT}
+        assert (await kinds(plant)).count("LINE_HALTED") == 1
+
+
+async def test_a_halt_that_was_never_kept_is_found_in_the_decisions() -> None:
+    """The store took the part that halted the line, and not the halt, before the process died."""
+    async with running(Plant()) as plant:
+        await change(plant, on_silence="stop", runs={"rejects_in_a_row": 2, "row_action": "stop"})
+        await plant.run(1.0)
+        for name, scores in (("silent", [None]), ("row", [9.0, 9.0])):
+            plant.store.refuses = {"keep"}
+            for number, score in enumerate(scores):
+                await part(plant, f"{name}{number}", score)
+                await plant.run(0.5)
+            last = f"{name}{len(scores) - 1}"
+            assert (await plant.decisions())[last].halts
+            await plant.kill()
+            plant.store.refuses = set()
+            await plant.start()
+            await part(plant, f"after-{name}", 0.1)
+            await plant.run(2.0)
+            assert (await plant.outcomes())[f"after-{name}"] is Outcome.DEFAULT_REJECT
+            halted, _ = await keeper_of(plant).halted()
+            assert halted is not None
+            assert halted.why == (await plant.decisions())[last].halts
+            await keeper_of(plant).resume(by="anna", at_ns=plant.clock.utc_ns(), why="looked")
+            await plant.run(1.0)
+
+
+async def test_a_line_that_was_resumed_goes_on_over_a_restart() -> None:
+    """By a person whose clock is behind, or while nobody served, or in a store that was emptied since."""
+    async with running(Plant()) as plant:
+        await change(plant, on_silence="stop")
+        await plant.run(1.0)
+        await part(plant, "silent", None)
+        await plant.run(1.0)
+        await plant.kill()
+        await keeper_of(plant).resume(by="anna", at_ns=T0_NS - 60 * NS_PER_S, why="looked")
+        await plant.start()
+        await plant.run(2.0)
+        assert (await plant.store.standing_alerts(LINE))["LINE_HALTED"].cleared_ns
+        assert (await kinds(plant)).count("LINE_RESUMED") == 1
+        await plant.store._client.flushall()
+        await plant.run(1.0)
+        await plant.kill()
+        await plant.start()
+        await part(plant, "good", 0.1)
+        await plant.run(2.0)
+        assert (await plant.outcomes())["good"] is Outcome.PASS
+
+
+async def test_a_halt_is_found_on_the_topic_where_the_store_was_emptied() -> None:
+    """While nobody served: what the topic holds is taken in before anything passes."""
+    async with running(Plant()) as plant:
+        await change(plant, on_silence="stop")
+        await plant.run(1.0)
+        await part(plant, "silent", None)
+        await plant.run(1.0)
+        await plant.kill()
+        await plant.store._client.flushall()
+        await plant.start()
+        await part(plant, "good", 0.1)
+        await plant.run(2.0)
+        assert (await plant.outcomes())["good"] is Outcome.DEFAULT_REJECT
+
+
+async def test_nothing_passes_before_it_is_known_whether_the_line_is_halted() -> None:
+    """The store said which policy there is, and then nothing for a moment."""
+    async with running(Plant()) as plant:
+        await change(plant, on_silence="stop")
+        await plant.run(1.0)
+        await part(plant, "silent", None)
+        await plant.run(1.0)
+        await plant.kill()
+        plant.store.refuses = {f"kept line-halt.{plant.topics.prefix}.{LINE}"}
+        await plant.start()
+        await part(plant, "good", 0.1)
+        await plant.run(1.0)
+        plant.store.refuses = set()
+        await plant.run(2.0)
+        assert (await plant.outcomes())["good"] is Outcome.DEFAULT_REJECT
+
+
 async def test_silence_halts_a_line_that_is_to_stop_for_it() -> None:
     """The part itself is rejected by default, and so is everything after it."""
     async with running(Plant()) as plant:
@@ -311,6 +464,63 @@ async def test_a_borderline_part_passes_and_is_told() -> None:
         (alert, *_) = await plant.store.alerts(LINE, newest=10)
         assert (alert.kind, alert.part_id) == ("BORDERLINE", "p1")
         assert alert.text == "camera: score 2.50 >= 2.00 (borderline)"
+
+
+async def test_many_borderline_parts_are_one_alert() -> None:
+    """It counts them, and names the newest."""
+    async with running(Plant()) as plant:
+        await change(plant, borderline_from=1.0)
+        await plant.run(1.0)
+        for number in range(40):
+            await part(plant, f"p{number}", 1.5)
+            await plant.run(0.05)
+        await plant.run(2.0)
+        assert (await kinds(plant)).count("BORDERLINE") == 1
+        standing = (await plant.store.standing_alerts(LINE))["BORDERLINE"]
+        assert (standing.count, standing.part_id) == (40, "p39")
+
+
+async def test_a_halt_is_a_critical_alert_that_stands_until_the_line_goes_on() -> None:
+    """Acknowledged it is quiet, else it is escalated; over restarts it is told once, and its end, too."""
+    async with running(Plant()) as plant:
+        await change(plant, on_silence="stop")
+        await plant.run(1.0)
+        await part(plant, "p1", None)
+        await plant.run(1.0)
+        (halted,) = [alert for alert in await plant.store.alerts(LINE, newest=10) if alert.kind == "LINE_HALTED"]
+        assert halted.severity == "critical"
+        await plant.kill()
+        await plant.start()
+        for _ in range(70):
+            await plant.clock.advance(10)
+        told = await kinds(plant)
+        assert (told.count("LINE_HALTED"), told.count("ESCALATED")) == (1, 1)
+        standing = (await plant.store.standing_alerts(LINE))["LINE_HALTED"]
+        assert (standing.severity, standing.cleared_ns) == ("critical", 0)
+        await keeper_of(plant).resume(by="anna", at_ns=plant.clock.utc_ns(), why="looked")
+        await plant.run(2.0)
+        assert (await plant.store.standing_alerts(LINE))["LINE_HALTED"].cleared_ns
+        assert (await kinds(plant))[-1] == "LINE_RESUMED"
+
+
+async def test_a_policy_that_was_refused_and_a_trial_stand_until_they_are_over() -> None:
+    """The next policy that can be used ends the one, and one that is no trial the other; each change is told."""
+    async with running(Plant()) as plant:
+        await change(plant, on_silence="pass", trial=True)
+        await plant.run(1.0)
+        good = await plant.store.kept(f"line-policy.{plant.topics.prefix}.{LINE}")
+        await stored_as(plant, b"{")
+        await plant.run(1.0)
+        standing = await plant.store.standing_alerts(LINE)
+        assert {"TRIAL", "POLICY_REFUSED"} <= {key for key, alert in standing.items() if not alert.cleared_ns}
+        assert good is not None
+        await stored_as(plant, good)
+        await plant.run(1.0)
+        await change(plant, on_silence="reject", trial=False)
+        await plant.run(2.0)
+        standing = await plant.store.standing_alerts(LINE)
+        assert all(standing[key].cleared_ns for key in ("TRIAL", "POLICY_REFUSED"))
+        assert (await kinds(plant)).count("POLICY_CHANGED") == 2
 
 
 async def test_a_trial_of_the_settings_is_loud_too() -> None:

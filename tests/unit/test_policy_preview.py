@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +14,8 @@ from typer.testing import CliRunner
 
 from deploy.cli import app
 from deploy.policy_preview import by_part, from_decisions, preview, uncollected
-from deploy.policy_tools import edit_of, verdicts_on
+from deploy.policy_tools import edit_of, parts_on
+from shared.bus.base import Record
 from shared.bus.memory import MemoryBus
 from shared.clock import NS_PER_S, ManualClock
 from shared.domain import CameraFinding, Decision, Outcome, Region, Verdict, VerdictStatus
@@ -110,19 +110,50 @@ def test_settings_are_changed_by_their_names() -> None:
     )
 
 
-async def test_the_verdicts_of_a_line_are_read_to_their_end() -> None:
-    """Other lines' and what is no verdict are left out; the reading ends when nothing more comes."""
-    clock = ManualClock()
-    bus = MemoryBus(clock)
-    await bus.ensure_topics({"verdicts": 1})
+async def published(bus: MemoryBus, verdicts: Sequence[Verdict | bytes], *, partition: int = 0) -> None:
+    """Put verdicts, and what is none, on the topic."""
+    for one in verdicts:
+        value = one if isinstance(one, bytes) else encode(VerdictMessage(one))
+        await bus.publish("verdicts", value, key=None, partition=partition)
+
+
+async def test_the_verdicts_of_a_line_are_read_at_once() -> None:
+    """Other lines' and what is no verdict are left out; nothing is waited for, whatever the clock says."""
+    bus = MemoryBus(ManualClock())
+    await bus.ensure_topics({"verdicts": 2})
     kept = recorded([0.5, 1.5])
     other = inspected(9.0, "p9", line="line-2")
-    values = [b"garbage", *(encode(VerdictMessage(verdict)) for verdict in (kept[0], other, kept[1]))]
-    for value in values:
-        await bus.publish("verdicts", value, key=None, partition=0)
-    reading = asyncio.create_task(verdicts_on(bus, "verdicts", LINE))
-    await clock.advance(5)
-    assert await reading == kept
+    await published(bus, [b"garbage", kept[0], other, kept[1]], partition=1)
+    await published(bus, recorded([9.0]), partition=0)
+    found = await parts_on(bus, "verdicts", 1, LINE, cameras=["camera"], newest=10)
+    assert found == by_part(kept)
+
+
+async def test_no_more_is_read_than_the_newest_parts_need() -> None:
+    """Whatever the topic holds; and each of them has the verdicts of all its cameras, however they lie."""
+    bus = CountingBus(ManualClock())
+    await bus.ensure_topics({"verdicts": 1})
+    await published(bus, recorded([0.5] * 5_000))
+    newest = [f"new{number}" for number in range(100)]
+    late = [inspected(0.5, name, at_ns=T0_NS + 9_000 + at, camera="right") for at, name in enumerate(newest)]
+    await published(bus, [inspected(0.5, name, at_ns=T0_NS + 9_000 + at) for at, name in enumerate(newest)])
+    await published(bus, late)
+    found = await parts_on(bus, "verdicts", 0, LINE, cameras=["camera", "right"], newest=100)
+    assert list(found) == newest
+    assert all(verdicts.keys() == {"camera", "right"} for verdicts in found.values())
+    assert bus.read_records <= 1_200
+
+
+class CountingBus(MemoryBus):
+    """A bus that counts what is read of its history."""
+
+    read_records = 0
+
+    async def history(self, topic: str, partition: int, *, newest: int | None = None) -> AsyncGenerator[Record, None]:
+        """Count."""
+        async for record in super().history(topic, partition, newest=newest):
+            self.read_records += 1
+            yield record
 
 
 @pytest.mark.parametrize("word", ["reject_at.x=1", "reject_at=nan", "=1", "reject_at=[1"])
@@ -155,3 +186,10 @@ def test_the_benchmark_says_what_it_measured(tmp_path: Path) -> None:
     assert figures["parts"] == figures["verdicts"] == 500
     assert 0 < figures["changed"] < 500
     assert math.isclose(figures["total_s"], figures["read_s"] + figures["judge_s"])
+    assert figures["sound"]
+
+
+def test_the_benchmark_fails_where_a_person_would_wait_too_long() -> None:
+    """By its exit code, for whoever runs it unattended."""
+    done = CliRunner().invoke(app, ["bench", "policy", "--verdicts", "500", "--rounds", "1", "--limit-s", "0"])
+    assert done.exit_code == 1, done.output
