@@ -42,8 +42,8 @@ _STEP_S: Final = 0.5
 # What a request takes at most on loopback: measured medians are a third of it.
 _MOST_MS: Final = {"modbus": 1.5, "opcua": 2.0, "mqtt": 3.0}
 _PATHS: Final = {
-    "simulated": "alerting service, memory bus, carriers in memory",
-    "real": "alerting service, memory bus, sockets on loopback",
+    "simulated": "alerting, carriers in memory",
+    "real": "alerting, sockets on loopback",
 }
 
 

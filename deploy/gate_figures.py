@@ -86,24 +86,24 @@ class GateFigures:
         good, amiss = self.parts - self.bad, MOST_AMISS[self.time]
         found = [
             (
-                "parts gone the wrong way, hit for a neighbour",
+                "wrong way, hit for another",
                 f"{self.wrong}, {self.struck}",
                 "0, 0",
                 not self.wrong and not self.struck,
             ),
             (
-                "parts not decided, decided twice",
+                "undecided, decided twice",
                 f"{self.undecided}, {self.repeated}",
                 "0, 0",
                 not self.undecided and not self.repeated,
             ),
             ("the PLC's counts balance", "yes" if self.counters.balanced else "no", "yes", self.counters.balanced),
-            _share("good parts passed", self.good_passed, good, least=LEAST_RIGHT),
-            _share("bad parts rejected by signal", self.bad_rejected, self.bad, least=LEAST_RIGHT),
+            _share("good passed", self.good_passed, good, least=LEAST_RIGHT),
+            _share("bad rejected by signal", self.bad_rejected, self.bad, least=LEAST_RIGHT),
             _share("signals not answered", self.unanswered, self.parts, most=amiss),
-            _share("answers late or mismatched", self.late, self.parts, most=amiss),
+            _share("late or mismatched", self.late, self.parts, most=amiss),
             (
-                "gate timing error, p99, ms",
+                "timing error, p99, ms",
                 f"{self.timing_p99_ms:.2f}",
                 f"<= {TIMING_MS:g}",
                 bool(self.parts) and self.timing_p99_ms <= TIMING_MS,
@@ -112,7 +112,7 @@ class GateFigures:
         if (self.protocol, self.time) in _BOUND_TO_ACKNOWLEDGE:
             held = self.acknowledge_p99_ms <= ACKNOWLEDGED_MS
             shown = f"{self.acknowledge_p99_ms:.2f}"
-            found.append(("decision acknowledged, p99, ms", shown, f"<= {ACKNOWLEDGED_MS:g}", held))
+            found.append(("acknowledged, p99, ms", shown, f"<= {ACKNOWLEDGED_MS:g}", held))
         return tuple(Bound(f"{self.protocol}, {self.time}", *one) for one in found)
 
     def to_json(self) -> dict[str, Any]:
@@ -177,11 +177,11 @@ def table_of(figures: list[GateFigures]) -> Table:
             ("path", run.path),
             ("parts, of these bad", f"{run.parts:,} in {run.seconds:,.0f} s, {run.bad:,}"),
             ("passed, rejected, defaulted", f"{run.passed:,}, {run.rejected:,}, {run.defaulted:,}"),
-            ("good beside a bad one: withheld, crowded", f"{run.withheld}, {run.crowded}"),
-            ("gate timing error, p50 / max, ms", f"{run.timing_p50_ms:.2f} / {run.timing_max_ms:.2f}"),
-            ("gate position error, p99, mm", f"{run.position_p99_mm:.2f}"),
+            ("withheld, crowded", f"{run.withheld}, {run.crowded}"),
+            ("timing error, p50 / max, ms", f"{run.timing_p50_ms:.2f} / {run.timing_max_ms:.2f}"),
+            ("position error, p99, mm", f"{run.position_p99_mm:.2f}"),
             (
-                "decision acknowledged, p50 / p99, ms",
+                "acknowledged, p50 / p99, ms",
                 f"{run.acknowledge_p50_ms:.2f} / {run.acknowledge_p99_ms:.2f}",
             ),
         ):

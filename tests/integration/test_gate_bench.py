@@ -74,7 +74,7 @@ def test_a_gate_that_takes_no_signal_is_not_sound(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("deploy.gate_bench.BlockGateSignals", DeadGate)
     (run,) = bench_gate(simulated=60, real=0, rate_hz=20, seed=3, protocols=("modbus",))
     assert not run.sound
-    assert missed(run) == {"good parts passed", "bad parts rejected by signal", "signals not answered"}
+    assert missed(run) == {"good passed", "bad rejected by signal", "signals not answered"}
     assert (run.passed, run.unanswered) == (0, 60)
 
 
@@ -82,7 +82,7 @@ def test_a_gate_that_answers_late_is_not_sound(monkeypatch: pytest.MonkeyPatch) 
     """Parts whose results come behind their deadline go out by default, which is safe and no good gate."""
     monkeypatch.setattr("deploy.gate_bench.BlockGateSignals", SlowGate)
     (run,) = bench_gate(simulated=60, real=0, rate_hz=20, seed=3, protocols=("modbus",))
-    assert {"good parts passed", "answers late or mismatched"} <= missed(run)
+    assert {"good passed", "late or mismatched"} <= missed(run)
 
 
 def test_a_process_that_stands_still_shows_in_the_gates_timing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +102,7 @@ def test_a_process_that_stands_still_shows_in_the_gates_timing(monkeypatch: pyte
 
     monkeypatch.setattr("deploy.gate_bench.served", blocked)
     (run,) = bench_gate(simulated=0, real=40, rate_hz=20, seed=3, protocols=("modbus",))
-    assert "gate timing error, p99, ms" in missed(run)
+    assert "timing error, p99, ms" in missed(run)
     assert run.timing_max_ms > 30
 
 
@@ -112,17 +112,17 @@ def test_each_bound_can_fail() -> None:
     run = replace(simulated, time="real", acknowledge_p99_ms=10.0)
     assert run.sound
     for changed, name in (
-        ({"wrong": 1}, "parts gone the wrong way, hit for a neighbour"),
-        ({"struck": 1}, "parts gone the wrong way, hit for a neighbour"),
-        ({"undecided": 1}, "parts not decided, decided twice"),
-        ({"repeated": 1}, "parts not decided, decided twice"),
+        ({"wrong": 1}, "wrong way, hit for another"),
+        ({"struck": 1}, "wrong way, hit for another"),
+        ({"undecided": 1}, "undecided, decided twice"),
+        ({"repeated": 1}, "undecided, decided twice"),
         ({"counters": replace(run.counters, passed=0)}, "the PLC's counts balance"),
-        ({"good_passed": run.good_passed - 1}, "good parts passed"),
-        ({"bad_rejected": run.bad_rejected - 1}, "bad parts rejected by signal"),
+        ({"good_passed": run.good_passed - 1}, "good passed"),
+        ({"bad_rejected": run.bad_rejected - 1}, "bad rejected by signal"),
         ({"unanswered": 1}, "signals not answered"),
-        ({"late": 1}, "answers late or mismatched"),
-        ({"timing_p99_ms": 5.01}, "gate timing error, p99, ms"),
-        ({"acknowledge_p99_ms": 10.01}, "decision acknowledged, p99, ms"),
+        ({"late": 1}, "late or mismatched"),
+        ({"timing_p99_ms": 5.01}, "timing error, p99, ms"),
+        ({"acknowledge_p99_ms": 10.01}, "acknowledged, p99, ms"),
     ):
         assert missed(replace(run, **changed)) == {name}
     none = replace(run, parts=0, bad=0, good_passed=0, bad_rejected=0)
