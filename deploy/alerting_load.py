@@ -78,13 +78,53 @@ class TimedSignals(MemoryGateSignals):
         return delivery
 
 
+@dataclass(slots=True)
+class Made:
+    """How many of a line's parts were said to be good and to be bad, and how many nobody judged."""
+
+    good: int = 0
+    bad: int = 0
+    silent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The parts that were counted, beside those that the load made.
+
+    Nobody judged `unjudged` ones. Those `astray` were counted as something else than what was said of them.
+    """
+
+    made: int
+    parts: int
+    unjudged: int
+    astray: int
+    balanced: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What came of a load: verdict to acknowledged signal for each part, and the counts of both sides by line."""
+    """What came of a load: verdict to acknowledged signal for each part, what was made, both sides' counts by line."""
 
     latencies_ms: tuple[float, ...]
+    made: tuple[Made, ...]
     counters: tuple[LineCounters, ...]
     gates: tuple[PlcCounters, ...]
+
+    @property
+    def counted(self) -> Counted:
+        """Return the counts of all lines beside the load's own."""
+        return Counted(
+            made=sum(one.good + one.bad + one.silent for one in self.made),
+            parts=sum(one.announced for one in self.counters),
+            unjudged=sum(one.silent for one in self.made),
+            astray=sum(
+                max(0, said.good - found.passed)
+                + max(0, said.bad - found.rejected)
+                + max(0, said.silent - found.defaulted)
+                for said, found in zip(self.made, self.counters, strict=True)
+            ),
+            balanced=self.balanced,
+        )
 
     @property
     def balanced(self) -> bool:
@@ -114,11 +154,11 @@ async def run_load(load: Load, settings: Settings, *, clock: Clock, store: Store
     serving = asyncio.create_task(service.run(stop))
     watching = asyncio.create_task(_each_minute(clock, watch))
     began_ns = clock.utc_ns() + NS_PER_S
+    lines = [_Line(load, line, began_ns, settings=settings, plan=plan, bus=bus, clock=clock) for line in settings.lines]
     async with asyncio.TaskGroup() as tasks:
-        for line in settings.lines:
-            made = _Line(load, line, began_ns, settings=settings, plan=plan, bus=bus, clock=clock)
-            tasks.create_task(made.expose(gates[line.name]))
-            tasks.create_task(made.inspect(gates[line.name]))
+        for name, line in zip(gates, lines, strict=True):
+            tasks.create_task(line.expose(gates[name]))
+            tasks.create_task(line.inspect(gates[name]))
     stop.set()
     await serving
     watching.cancel()
@@ -126,6 +166,7 @@ async def run_load(load: Load, settings: Settings, *, clock: Clock, store: Store
         gate.gate.tick()
     return Ran(
         latencies_ms=tuple(latency for gate in gates.values() for latency in gate.latencies_ms),
+        made=tuple(line.made for line in lines),
         counters=tuple([await store.counters(line.name) for line in settings.lines]),
         gates=tuple(gate.gate.counters() for gate in gates.values()),
     )
@@ -151,6 +192,7 @@ class _Line:
         bus: MemoryBus,
         clock: Clock,
     ) -> None:
+        self.made = Made()
         self._line = line
         self._count = load.parts_a_line
         self._period_ns = load.period_ns
@@ -184,8 +226,11 @@ class _Line:
             at_ns = await self._until(number, _INSPECTION_NS)
             drawn = self._random.random()
             if drawn < _SILENT:
+                self.made.silent += 1
                 continue
             part_id, rejects = str(number), drawn < _SILENT + _REJECTS
+            self.made.bad += rejects
+            self.made.good += not rejects
             verdict = self._verdict(number, at_ns, 5.0 if rejects else 2 * drawn)
             signals.said_ns[part_id] = self._clock.utc_ns()
             await self._put(

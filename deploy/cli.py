@@ -17,6 +17,7 @@ from deploy.cli_bench import bench
 from deploy.cli_bench_alerting import bench_alerting_process
 from deploy.cli_bench_cameras import bench_encodings, bench_gige_camera, bench_rtsp_cameras
 from deploy.cli_bench_gate import bench_gate_timing, bench_ledger_verification, bench_policy
+from deploy.cli_bench_takeover import bench_takeovers
 from deploy.cli_cameras import cameras
 from deploy.cli_faults import run_faults
 from deploy.cli_ledger import ledger
@@ -48,6 +49,7 @@ bench.command("gige")(bench_gige_camera)
 bench.command("ledger")(bench_ledger_verification)
 bench.command("policy")(bench_policy)
 bench.command("rtsp")(bench_rtsp_cameras)
+bench.command("takeover")(bench_takeovers)
 app.add_typer(alerts, name="alerts")
 app.add_typer(bench, name="bench")
 app.add_typer(cameras, name="cameras")

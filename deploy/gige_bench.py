@@ -13,7 +13,8 @@ import numpy as np
 import psutil
 from pydantic import SecretStr
 
-from deploy.gige_figures import Bound, GigeFigures, Tally
+from deploy.bounds import Bound
+from deploy.gige_figures import GigeFigures, Tally
 from deploy.servers.gige import SoftwareCamera
 from deploy.servers.ports import LOOPBACK
 from ingest.sources.base import Fault, Shot

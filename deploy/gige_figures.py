@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
+from deploy.bounds import Bound
 from deploy.machine import machine_facts
 from ingest.sources.base import Shot
 from shared.clock import NS_PER_MS
@@ -46,17 +47,6 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
-    """A figure, and whether it is within its bound."""
-
-    phase: str
-    name: str
-    figure: str
-    bound: str
-    held: bool
-
-
-@dataclass(frozen=True, slots=True)
 class GigeFigures:
     """All phases' bounds, and the figures behind them."""
 
@@ -73,8 +63,7 @@ class GigeFigures:
         """Return the bounds as a table."""
         table = Table("", "", "measured", "bound", "", title="GigE Vision against Aravis' software camera")
         for bound in self.bounds:
-            mark = "[green]held[/]" if bound.held else "[bold red]MISSED[/]"
-            table.add_row(bound.phase, bound.name, bound.figure, bound.bound, mark)
+            table.add_row(*bound.row)
         return table
 
     def to_json(self) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from shared.gate_settings import gate_misfit, with_delay
 from shared.partition_plan import Wanted
 from shared.policy import CameraPolicy, LinePolicy, RunPolicy, misfit
 from shared.redaction import redact
+from shared.settings_checks import check_together
 from shared.shifts import Shifts, zone_of
 from shared.signal_settings import OpcUaServerSettings, WebhookSettings
 from shared.topics import Topics
@@ -181,11 +182,13 @@ class AlertSettings(Section):
 class AlertingSettings(Section):
     """The alerting service, and who hears of its decisions beside the gates.
 
-    With `standby` several run, and one of them signals for each line: the one that stops renewing its lease of
-    `lease_ms` signals no more, and another takes over. Without, the one that runs takes its lines at once.
+    With `standby` several run, on a bus and a store that they share, and one of them signals for each line: the one
+    that stops renewing its lease of `lease_ms` signals no more, and another takes over. Without, the one that runs
+    takes its lines at once.
 
-    `journal` is a folder for the ledger on a disk of one's own, which the embedded bus does not have otherwise: a file
-    begins anew at `journal_mib`, and a power cut loses what came within `journal_sync_ms` at most.
+    `journal` is a folder for the ledger on a disk of one's own, which the embedded bus does not have otherwise; it is
+    not for a `standby`, each of which would write a part of it. A file begins anew at `journal_mib`, and a power cut
+    loses what came within `journal_sync_ms` at most.
     """
 
     member: Member = "alerting-0"
@@ -335,13 +338,8 @@ class Settings(BaseSettings):
         names = [line.name for line in self.lines]
         if not names or len(set(names)) < len(names):
             raise ValueError("lines must have at least one entry and names of their own")
-        payloads = self.store.payload_url or self.store.url
-        if self.bus.claim_check_kib and not self.bus.embedded and payloads.get_secret_value() == "memory://":
-            # pydantic passes on what is no ValueError: this one has a remedy.
-            raise ConfigError(
-                "bus.claim_check_kib puts frames into a store that all processes share, and memory:// is in this one",
-                "Set store.url, or store.payload_url, to redis://HOST:PORT/DB, or leave claim_check_kib out.",
-            )
+        # pydantic passes on what is no ValueError: these have a remedy.
+        check_together(self)
         return self
 
     @classmethod

@@ -49,7 +49,8 @@ class GateSimulator:
     unless `stop_on_heartbeat_loss` says otherwise. The last `remembered_parts` gate outcomes are kept, so that a late
     result for one of them is known for what it is. A part beyond `max_on_belt` cannot be followed and is thrown out.
     The belt moves by `profile` while the line is not held, and the PLC knows of that what its `encoder` shows. Parts
-    are told to `photo_eye`, or come by the `feed`, past the PLC's own. `on_fate` hears what really became of each.
+    are told to `photo_eye`, or come by the `feed`, past the PLC's own: `on_seen` then hears of each with its place in
+    encoder counts. `on_fate` hears what really became of each.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class GateSimulator:
         max_on_belt: int = DEFAULT_MAX_ON_BELT,
         on_outcome: Callable[[GateOutcome], None] | None = None,
         on_fate: Callable[[Fate], None] | None = None,
-        on_seen: Callable[[str], None] | None = None,
+        on_seen: Callable[[str, int], None] | None = None,
     ) -> None:
         self.mode = mode
         self.clock = clock
@@ -101,6 +102,11 @@ class GateSimulator:
     def accepted(self) -> Accepted:
         """Return the last accepted result."""
         return self._accepted
+
+    @property
+    def counts_per_mm(self) -> float:
+        """Return how many counts the encoder shows for each millimetre of belt."""
+        return self._belt.encoder.counts_per_mm
 
     @property
     def heartbeat_counter(self) -> int:
@@ -159,7 +165,7 @@ class GateSimulator:
         self._take(seen)
         self._belt.load_seen(seen, 0.0 if full else self.machine.distance_mm, seen_mm=part.seen_mm)
         if self.on_seen is not None:
-            self.on_seen(part_id)
+            self.on_seen(part_id, counts)
 
     def result(self, result: Result) -> Delivery:
         """Judge a result that was read whole; only an ACCEPTED one changes what the gate will do."""

@@ -23,12 +23,16 @@ class Went(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What became of one part, and by how much the gate was late (or early, below zero) for it."""
+    """What became of one part, and by how much the gate was late (or early, below zero) for it.
+
+    `ideal_ns` is the running time of the belt at which the part came into reach, by where it truly was.
+    """
 
     part_id: str
     went: Went
     timing_error_ms: float
     position_error_mm: float
+    ideal_ns: int
 
 
 @dataclass(slots=True)
@@ -83,4 +87,4 @@ class GateWitness:
         ideal_mm = part.place_mm - self._before_mm
         ideal_ns = self._profile.first_ns(ideal_mm, part.since_ns) or 0
         off_mm = self._profile.position_mm(part.moved_ns) - ideal_mm
-        return Fate(part.part_id, went, (part.moved_ns - ideal_ns) / NS_PER_MS, off_mm)
+        return Fate(part.part_id, went, (part.moved_ns - ideal_ns) / NS_PER_MS, off_mm, ideal_ns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 NAMESPACE: Final = "urn:linewarden:lines"
 _QUEUE: Final = 1_000
+_REMEMBERED: Final = 10_000
 _STATE_S: Final = 1.0
 _STATES: Final = ("State", "Step", "Why")
 _RESULTS: Final = ("PartId", "Outcome", "Reason")
@@ -39,7 +41,7 @@ class OpcUaLineServer:
     """Serves each line as `ns=2;s=LINE` with its state, its last result, counts since the start, and result events.
 
     It is for reading alone: nothing can be written, and no gate waits for it. Beyond a thousand waiting decisions new
-    ones are dropped, and counted in `dropped`.
+    ones are dropped, and counted in `dropped`. A decision that comes again, as after a crash, is told once.
     """
 
     def __init__(self, lines: Sequence[str], store: Store, clock: Clock, *, host: str, port: int) -> None:
@@ -52,6 +54,7 @@ class OpcUaLineServer:
         self._nodes: dict[str, Node] = {}
         self._events: dict[str, EventGenerator] = {}
         self._counts: dict[tuple[str, str], int] = {}
+        self._told: dict[str, OrderedDict[tuple[str, int], None]] = {line: OrderedDict() for line in lines}
         self._decided_ms: dict[str, int] = {}
         self._log = get_logger("opcua")
         self.started = asyncio.Event()
@@ -79,7 +82,7 @@ class OpcUaLineServer:
                 while True:
                     decision = await self._waiting.get()
                     try:
-                        if decision.line in self._events:
+                        if decision.line in self._events and self._is_new(decision):
                             await self._tell(decision)
                     finally:
                         self._waiting.task_done()
@@ -125,6 +128,15 @@ class OpcUaLineServer:
     async def _add(self, parent: Node, index: int, line: str, name: str, value: ua.Variant) -> None:
         node_id = ua.NodeId.from_string(f"ns={index};s={line}.{name}")
         self._nodes[f"{line}.{name}"] = await parent.add_variable(node_id, name, value)
+
+    def _is_new(self, decision: Decision) -> bool:
+        told, part = self._told[decision.line], (decision.part_id, decision.captured_at_ns)
+        if part in told:
+            return False
+        told[part] = None
+        if len(told) > _REMEMBERED:
+            told.popitem(last=False)
+        return True
 
     async def _tell(self, decision: Decision) -> None:
         line, counted = decision.line, _COUNTED[decision.outcome]

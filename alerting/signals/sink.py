@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 from shared.domain import Decision
 from shared.errors import BusError, WireError
 from shared.log import get_logger
+from shared.policy_record import PolicyChange
 from shared.retry import insist
-from shared.wire import decode
+from shared.wire import decode, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,14 +42,18 @@ class DecisionSink(Protocol):
 class DecisionFeed:
     """Reads the topic of decisions, past the gate and its recorder, and offers each to the `sinks`.
 
-    Committed once offered: a sink's own queue is in memory, and what it has not delivered when the process is killed is
-    lost to it. The decision itself is not: it is on the topic.
+    Of several processes whose feeds have one `group`, one hears of each decision; a feed that is to hear of all of them
+    has a group of its own. Committed once offered: a sink's own queue is in memory, and what it has not delivered when
+    the process is killed is lost to it. The decision itself is not: it is on the topic.
     """
 
     name = "decisions"
 
-    def __init__(self, sinks: Sequence[DecisionSink], *, bus: Bus, topics: Topics, member: str, clock: Clock) -> None:
+    def __init__(
+        self, sinks: Sequence[DecisionSink], *, bus: Bus, topics: Topics, group: str, member: str, clock: Clock
+    ) -> None:
         self._sinks = tuple(sinks)
+        self._group = group
         self._bus = bus
         self._topics = topics
         self._member = member
@@ -58,7 +63,7 @@ class DecisionFeed:
     async def run(self, stop: asyncio.Event) -> None:
         """Feed until `stop` is set; then what has been decided by then is offered, and the sinks are drained."""
         subscription = await self._bus.subscribe(
-            [self._topics.decisions], group=self._topics.group("sinks"), member=self._member
+            [self._topics.decisions], group=self._topics.group(self._group), member=self._member
         )
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -87,6 +92,8 @@ class DecisionFeed:
             await subscription.close()
 
     def _offer(self, record: Record) -> None:
+        if kind_of(record.value) is PolicyChange:
+            return  # the same topic tells auditors of these
         try:
             decision, _ = decode(Decision, record.value)
         except WireError as error:

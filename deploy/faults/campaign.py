@@ -6,7 +6,7 @@ import asyncio
 import random
 import tempfile
 from collections import Counter
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -21,18 +21,15 @@ from deploy.faults.explanation import Explanation, explain
 from deploy.faults.injector import Injected, Injector
 from deploy.faults.meddler import Meddler
 from deploy.faults.schedule import FaultKind, schedule
+from deploy.faults.starting import start_all
 from deploy.faults.system import System, running_system
 from deploy.machine import machine_facts
 from deploy.model_making import progress_bar
 from shared.clock import NS_PER_S, SystemClock
-from shared.errors import ServerError, StoreError
 from shared.log import get_logger
-from shared.settings import Settings
 from shared.store.base import Store
 
 DEFAULT_ENTRY: Final = ("-m", "deploy.faults.role")
-_START_S: Final = 90.0
-_CALM_S: Final = 5.0
 _SETTLE_S: Final = 90.0
 _WATCH_S: Final = 0.25
 _SHOWN: Final = 100
@@ -149,7 +146,7 @@ class _Campaign:
             stack.push_async_callback(bus.close)
             store = make_store(system.settings)
             stack.push_async_callback(store.close)
-            await self._start(system, store)
+            await start_all(system, store, self._clock)
             started_ns = self._clock.utc_ns()
             rng = random.Random(options.seed)  # noqa: S311 - repeatable on purpose, guards nothing
             meddler = Meddler(bus, system.settings.topics, self._clock, rng)
@@ -163,22 +160,6 @@ class _Campaign:
             evidence = await collect(system.settings, bus, store, logs)
         explanation = explain(evidence, defaulted(evidence), faults, started_ns=started_ns)
         return CampaignResult(options, faults, evidence, audit(evidence), explanation, self._surprises)
-
-    async def _start(self, system: System, store: Store) -> None:
-        """Start the roles, and wait until each line's parts have been looked at for a while without a default."""
-        for names in reversed(system.roles.values()):
-            for name in names:
-                system.start(name)
-        began_ns = calm_ns = self._clock.monotonic_ns()
-        known: list[int] | None = None
-        while (now_ns := self._clock.monotonic_ns()) - calm_ns < _CALM_S * NS_PER_S:
-            defaults = await _defaults_where_all_look(system.settings, store)
-            if defaults is None or defaults != known:
-                known, calm_ns = defaults, now_ns
-            if system.ended() or now_ns - began_ns > _START_S * NS_PER_S:
-                tails = {name: process.log_tail()[-500:] for name, process in system.processes.items()}
-                raise ServerError(f"The system did not start within {_START_S:g} s: {tails}", "See what its roles say.")
-            await self._clock.sleep(_WATCH_S)
 
     async def _disturb(self, system: System, injector: Injector, faults: list[Injected]) -> None:
         planned = list(schedule(self._options.seed, self._options.minutes, without=self._options.without))
@@ -214,15 +195,6 @@ class _Campaign:
             await self._clock.sleep(_WATCH_S)
         late += await system.stop(system.roles["detector"]) + await system.stop(system.roles["alerting"])
         self._surprises += [f"{name} had to be killed at the end" for name in late]
-
-
-async def _defaults_where_all_look(settings: Settings, store: Store) -> list[int] | None:
-    """Return each line's defaults, or None while there is a line none of whose parts was looked at."""
-    with suppress(StoreError):
-        counters = [await store.counters(line.name) for line in settings.lines]
-        if all(line.passed + line.rejected for line in counters):
-            return [line.defaulted for line in counters]
-    return None
 
 
 async def _all_settled(system: System, store: Store) -> bool:

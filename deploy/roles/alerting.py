@@ -25,25 +25,27 @@ _MIB: Final = 1024 * 1024
 
 
 class WithSinks:
-    """The alerting service, and the feed of those who hear of its decisions: it ends after the service."""
+    """The alerting service, and the feeds of those who hear of decisions: they end after the service."""
 
     name = "alerting"
 
-    def __init__(self, service: AlertingService, feed: DecisionFeed) -> None:
+    def __init__(self, service: AlertingService, *feeds: DecisionFeed) -> None:
         self._service = service
-        self._feed = feed
+        self._feeds = feeds
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set, and tell of what was decided by then."""
         decided = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._feed_sinks(decided), name="decisions")
+            for feed in self._feeds:
+                tasks.create_task(self._feed_sinks(feed, decided), name="decisions")
             await self._service.run(stop)
             decided.set()
 
-    async def _feed_sinks(self, decided: asyncio.Event) -> None:
+    @staticmethod
+    async def _feed_sinks(feed: DecisionFeed, decided: asyncio.Event) -> None:
         try:
-            await self._feed.run(decided)
+            await feed.run(decided)
         except Exception as error:  # noqa: BLE001 - whatever befalls those beside the gate, the gate goes on
             get_logger("signals").error("sinks.failed", error=repr(error), remedy="restart alerting once it is mended")
 
@@ -62,14 +64,18 @@ def build(settings: Settings, adapters: Adapters) -> Service:
     sinks = make_sinks(settings, adapters)
     if not sinks:
         return service
-    feed = DecisionFeed(
-        sinks,
-        bus=adapters.bus,
-        topics=settings.topics,
-        member=settings.alerting.member,
-        clock=adapters.clock,
-    )
-    return WithSinks(service, feed)
+    feeds = [
+        DecisionFeed(
+            [sink],
+            bus=adapters.bus,
+            topics=settings.topics,
+            group=group,
+            member=settings.alerting.member,
+            clock=adapters.clock,
+        )
+        for group, sink in sinks
+    ]
+    return WithSinks(service, *feeds)
 
 
 def make_journal(settings: Settings, clock: Clock) -> Journal | None:
@@ -124,9 +130,12 @@ def make_signals(line: LineSettings, clock: Clock) -> GateSignals:
                 )
 
 
-def make_sinks(settings: Settings, adapters: Adapters) -> list[DecisionSink]:
-    """Return those who hear of decisions beside the gate."""
-    sinks: list[DecisionSink] = []
+def make_sinks(settings: Settings, adapters: Adapters) -> list[tuple[str, DecisionSink]]:
+    """Return those who hear of decisions beside the gate, each with the group that it shares with other processes.
+
+    A webhook is fed once, by whichever process; each process's OPC UA server shows all lines.
+    """
+    sinks: list[tuple[str, DecisionSink]] = []
     with needs_extra("alerting"):
         if (hook := settings.alerting.webhook) is not None:
             from alerting.signals.http import HttpPoster
@@ -134,12 +143,14 @@ def make_sinks(settings: Settings, adapters: Adapters) -> list[DecisionSink]:
 
             secret = hook.secret.get_secret_value().encode()
             poster = HttpPoster(hook.url.get_secret_value())
-            sinks.append(Webhook(poster, adapters.clock, secret=secret, queue=hook.queue, tries=hook.tries))
+            webhook = Webhook(poster, adapters.clock, secret=secret, queue=hook.queue, tries=hook.tries)
+            sinks.append(("sinks", webhook))
         if (served := settings.alerting.opcua_server) is not None:
             from alerting.signals.opcua_server import OpcUaLineServer
 
             names = [line.name for line in settings.lines]
-            sinks.append(OpcUaLineServer(names, adapters.store, adapters.clock, host=served.host, port=served.port))
+            server = OpcUaLineServer(names, adapters.store, adapters.clock, host=served.host, port=served.port)
+            sinks.append((f"sinks-of-{settings.alerting.member}", server))
     return sinks
 
 

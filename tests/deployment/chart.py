@@ -52,7 +52,8 @@ EXISTING: dict[str, Any] = {
     "image": {"repository": "registry.example/linewarden", "tag": "1.2.3", "pullSecrets": ["pull"]},
     "metrics": {"port": 9500},
 }
-VALUES = {"defaults": DEFAULTS, "scaled": SCALED, "existing": EXISTING}
+PAIR: dict[str, Any] = {"alerting": {"standby": True}}
+VALUES = {"defaults": DEFAULTS, "scaled": SCALED, "existing": EXISTING, "pair": PAIR}
 
 
 @dataclass(frozen=True, slots=True)

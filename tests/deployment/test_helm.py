@@ -19,6 +19,7 @@ from tests.deployment.chart import (
     DEFAULTS,
     EXISTING,
     KUBERNETES,
+    PAIR,
     ROLES,
     SCALED,
     VALUES,
@@ -142,6 +143,9 @@ def test_roles_get_settings_that_there_are(
     secrets = of_kind(manifests, "Secret")
     settings = from_dict(tomllib.loads(secrets[""]["stringData"]["line.toml"]) if secrets else {})
     assert settings.detector.member == (pod_name if role == "detector" else "detector-0")
+    standby = role == "alerting" and values is PAIR
+    assert settings.alerting.standby is standby
+    assert settings.alerting.member == (pod_name if standby else "alerting-0")
     assert bool(secrets) == (values is not EXISTING)
 
 
@@ -211,7 +215,7 @@ def test_selectors_find_their_own_role_alone(chart: Chart, values: dict[str, Any
             assert monitor["spec"]["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"]
 
 
-@every_values
+@pytest.mark.parametrize("values", [DEFAULTS, SCALED, EXISTING], ids=["defaults", "scaled", "existing"])
 @pytest.mark.parametrize("role", ["ingest", "alerting"])
 def test_cameras_and_gates_have_one_owner(chart: Chart, role: str, values: dict[str, Any]) -> None:
     """The next starts when the last is gone, and no drain of a node stops it unasked."""
@@ -220,6 +224,20 @@ def test_cameras_and_gates_have_one_owner(chart: Chart, role: str, values: dict[
     assert spec["replicas"] == 1
     assert spec["strategy"] == {"type": "Recreate"}
     assert of_kind(manifests, "PodDisruptionBudget")[role]["spec"]["maxUnavailable"] == 0
+
+
+@pytest.mark.parametrize("existing", [False, True])
+def test_a_standby_is_a_second_pod(chart: Chart, existing: bool) -> None:
+    """Two on different nodes where there are two, of which one may always go; ingest stays one."""
+    manifests = chart.render({**(EXISTING if existing else {}), **PAIR})
+    deployment = of_kind(manifests, "Deployment")["alerting"]
+    assert deployment["spec"]["replicas"] == 2
+    assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
+    (spread,) = deployment["spec"]["template"]["spec"]["topologySpreadConstraints"]
+    assert spread["topologyKey"] == "kubernetes.io/hostname"
+    assert spread["labelSelector"]["matchLabels"] == deployment["spec"]["selector"]["matchLabels"]
+    assert of_kind(manifests, "PodDisruptionBudget")["alerting"]["spec"]["maxUnavailable"] == 1
+    assert of_kind(manifests, "Deployment")["ingest"]["spec"]["replicas"] == 1
 
 
 def test_a_gpu_is_asked_for_only_where_there_is_one(chart: Chart) -> None:

@@ -17,6 +17,19 @@ SCALING = SCALED["autoscaling"]
         ({"detector": {"gpus": 2}}, "at '/detector': additional properties 'gpus' not allowed"),
         ({"detectors": {}}, "additional properties 'detectors' not allowed"),
         ({"ingest": {"replicas": 2}}, "at '/ingest': additional properties 'replicas' not allowed"),
+        ({"alerting": {"replicas": 2}}, "at '/alerting': additional properties 'replicas' not allowed"),
+        ({"alerting": {"standby": 1}}, "at '/alerting/standby': got number, want boolean"),
+        (
+            {"configuration": '[bus]\nurl = "kafka://k:1"\n', "alerting": {"standby": True}},
+            "alerting.standby is for pods that share a store, but the configuration's store.url is memory://",
+        ),
+        (
+            {
+                "configuration": 'bus.url = "kafka://k:1"\nstore.url = "redis://r/0"\nalerting.journal = "j"\n',
+                "alerting": {"standby": True},
+            },
+            "alerting.standby goes without alerting.journal",
+        ),
         ({"detector": {"gpu": "yes"}}, "at '/detector/gpu': got string, want boolean"),
         ({"detector": {"replicas": 0}}, "at '/detector/replicas': minimum: got 0, want 1"),
         ({"metrics": {"port": 80}}, "at '/metrics/port': minimum: got 80, want 1,024"),

@@ -191,6 +191,35 @@ async def test_a_redis_that_fills_while_a_payload_is_put_is_away(store: RedisSto
 
 
 @pytest.mark.redis
+async def test_pictures_do_not_fill_a_redis_beyond_its_memory(store: RedisStore, admin: redis.asyncio.Redis) -> None:
+    """A full Redis refuses the next picture whole, and what it had before stays as it was."""
+    picture = bytes(100_000)
+    most = (await admin.info("memory"))["used_memory"] + 20 * len(picture)
+    await admin.config_set("maxmemory", str(most))
+    put = 0
+
+    async def fill() -> None:
+        nonlocal put
+        for put in range(100):
+            await store.put_picture("full", f"p{put}", "top", picture)
+
+    try:
+        with pytest.raises(StoreUnavailableError, match="takes no writes now"):
+            await fill()
+        assert 0 < put < 100
+        assert (await admin.info("memory"))["used_memory"] < most + 2 * len(picture)
+        # One that is there already is not taken away for what cannot be written in its place.
+        with pytest.raises(StoreUnavailableError, match="takes no writes now"):
+            await store.put_picture("full", "p0", "top", picture)
+        kept = [await store.picture("full", f"p{number}", "top") for number in range(put + 1)]
+        assert [one is not None for one in kept] == [True] * put + [False]
+    finally:
+        await admin.config_set("maxmemory", "0")
+    await store.put_picture("full", f"p{put}", "top", picture)
+    assert await store.picture("full", f"p{put}", "top") == picture
+
+
+@pytest.mark.redis
 async def test_a_wrong_password_is_not_an_outage(server: RedisServer, admin: redis.asyncio.Redis) -> None:
     """A login that Redis refuses raises StoreError, which nobody tries again, and shows no password."""
     await admin.config_set("requirepass", "right")

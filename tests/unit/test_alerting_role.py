@@ -17,11 +17,13 @@ from alerting.signals.mqtt import MqttGateSignals
 from alerting.signals.opcua import OpcUaGateSignals
 from alerting.signals.sink import DecisionFeed
 from alerting.signals.webhook import Webhook
-from deploy.roles.alerting import WithSinks, make_signals
+from deploy.adapters import adapters_for
+from deploy.roles.alerting import WithSinks, make_signals, make_sinks
 from shared.bus.memory import MemoryBus
 from shared.clock import SystemClock
 from shared.domain import Decision, GateMode, Outcome
 from shared.errors import ConfigError
+from shared.policy_record import PolicyChange
 from shared.settings import LineSettings, SignalSettings, from_dict
 from shared.wire import encode
 
@@ -83,7 +85,7 @@ async def test_decisions_on_the_bus_reach_a_webhook_past_the_gate() -> None:
         return httpx2.Response(204)
 
     hook = Webhook(HttpPoster("https://mes/hook", transport=httpx2.MockTransport(answer)), CLOCK, secret=b"s" * 16)
-    feed = DecisionFeed([hook], bus=bus, topics=topics, member="alerting-0", clock=CLOCK)
+    feed = DecisionFeed([hook], bus=bus, topics=topics, group="sinks", member="alerting-0", clock=CLOCK)
     stop = asyncio.Event()
     running = asyncio.create_task(feed.run(stop))
     while not running.done() and not posted:
@@ -93,6 +95,78 @@ async def test_decisions_on_the_bus_reach_a_webhook_past_the_gate() -> None:
     stop.set()
     await running
     assert b'"part_id":"p"' in posted[0]
+    await bus.close()
+
+
+class Heard:
+    """Somebody beside the gate who keeps the parts of which it heard."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+
+    def offer(self, decision: Decision) -> None:
+        """Keep it."""
+        self.parts.append(decision.part_id)
+
+    async def run(self) -> None:
+        """Have nothing to do until cancelled."""
+        await asyncio.Event().wait()
+
+    async def drain(self) -> None:
+        """Have nothing left."""
+
+
+async def test_each_process_shows_all_lines_and_one_of_them_posts_to_the_webhook() -> None:
+    """Processes share the webhook's group, and each has one for its own OPC UA server."""
+    groups: dict[str, set[str]] = {"Webhook": set(), "OpcUaLineServer": set()}
+    hook = {"url": "http://mes/hook", "secret": "0123456789abcdef"}
+    served = {"host": "127.0.0.1", "port": 4840}
+    for member in ("alerting-0", "alerting-1"):
+        settings = from_dict({"alerting": {"member": member, "webhook": hook, "opcua_server": served}})
+        async with adapters_for(settings) as adapters:
+            for group, sink in make_sinks(settings, adapters):
+                groups[type(sink).__name__].add(group)
+    assert groups == {"Webhook": {"sinks"}, "OpcUaLineServer": {"sinks-of-alerting-0", "sinks-of-alerting-1"}}
+
+
+@pytest.mark.parametrize(("groups", "times"), [(("sinks", "sinks"), 1), (("sinks-of-a", "sinks-of-b"), 2)])
+async def test_a_group_hears_of_each_decision_once(groups: tuple[str, str], times: int) -> None:
+    """Feeds of one group split the lines between them; those with groups of their own all hear of every line."""
+    bus = MemoryBus(CLOCK)
+    topics = from_dict({}).topics
+    await bus.ensure_topics({topics.decisions: 2})
+    listeners, stop = (Heard(), Heard()), asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        for member, (group, listener) in enumerate(zip(groups, listeners, strict=True)):
+            feed = DecisionFeed(
+                [listener], bus=bus, topics=topics, group=group, member=f"alerting-{member}", clock=CLOCK
+            )
+            tasks.create_task(feed.run(stop))
+        await asyncio.sleep(0.01)
+        for part in range(4):
+            decision = Decision(f"line-{part % 2}", f"p{part}", Outcome.PASS, "good", 2.0, (), 1, 2, 3)
+            await bus.publish(topics.decisions, encode(decision), key=None, partition=part % 2)
+        stop.set()
+    heard = sorted(listeners[0].parts + listeners[1].parts)
+    assert heard == sorted([f"p{part}" for part in range(4)] * times)
+    await bus.close()
+
+
+async def test_a_changed_policy_is_no_unreadable_decision(capsys: pytest.CaptureFixture[str]) -> None:
+    """Changes of policies are on the topic for auditors: who hears of decisions leaves them out, quietly."""
+    bus, listener, stop = MemoryBus(CLOCK), Heard(), asyncio.Event()
+    topics = from_dict({}).topics
+    await bus.ensure_topics({topics.decisions: 1})
+    feed = DecisionFeed([listener], bus=bus, topics=topics, group="sinks", member="alerting-0", clock=CLOCK)
+    running = asyncio.create_task(feed.run(stop))
+    await asyncio.sleep(0.01)
+    decision = Decision("line", "p", Outcome.PASS, "good", 2.0, (), 1, 2, 3)
+    for value in (encode(PolicyChange("line", 1, "me", 0, "why", "{}", "{}")), encode(decision)):
+        await bus.publish(topics.decisions, value, key=None, partition=0)
+    stop.set()
+    await running
+    assert listener.parts == ["p"]
+    assert "sinks.unreadable" not in capsys.readouterr().out
     await bus.close()
 
 
@@ -113,7 +187,7 @@ async def test_what_fails_beside_the_gate_leaves_the_gate_alone() -> None:
             await stop.wait()
             served.append(True)
 
-    feed = BrokenFeed([], bus=bus, topics=from_dict({}).topics, member="alerting-0", clock=CLOCK)
+    feed = BrokenFeed([], bus=bus, topics=from_dict({}).topics, group="sinks", member="alerting-0", clock=CLOCK)
     stop = asyncio.Event()
     running = asyncio.create_task(WithSinks(Serving(), feed).run(stop))
     await asyncio.sleep(0)

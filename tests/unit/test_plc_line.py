@@ -54,7 +54,7 @@ class Line:
         self.gate.heartbeat(1)
         self.sequence = 0
 
-    def seen(self, part_id: str) -> None:
+    def seen(self, part_id: str, _place_counts: int) -> None:
         """Answer."""
         if part_id in self.silent:
             return

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -174,6 +175,40 @@ def test_frames_by_reference_need_a_store_that_all_processes_share() -> None:
     assert all(from_dict({"bus": bus, "store": store}).bus.claim_check_bytes == 2**20 for store in shared)
     assert from_dict({"bus": {"claim_check_kib": 1_024}}).bus.claim_check_bytes == 2**20
     assert from_dict({}).bus.claim_check_bytes is None
+
+
+@pytest.mark.parametrize(
+    ("values", "problem", "remedy"),
+    [
+        ({"bus": {"url": "kafka://h:1"}}, "store.url memory:// is in this one", "Set store.url to redis://"),
+        ({"store": {"url": "redis://h/0"}}, "bus.url memory:// is in this one", "Set bus.url to kafka://"),
+        (
+            {"bus": {"url": "kafka://h:1"}, "store": {"url": "redis://h/0"}, "alerting": {"journal": "ledger"}},
+            "alerting.journal would have gaps",
+            "Leave journal out",
+        ),
+    ],
+)
+def test_a_standby_shares_everything_with_the_others(values: dict[str, Any], problem: str, remedy: str) -> None:
+    """With a store of its own each process would take the lease, and two would signal for one line."""
+    with pytest.raises(ConfigError, match=problem) as refused:
+        from_dict({**values, "alerting": {**values.get("alerting", {}), "standby": True}})
+    assert refused.value.remedy is not None
+    assert remedy in refused.value.remedy
+    assert not from_dict(values).alerting.standby
+    shared = {"bus": {"url": "kafka://h:1"}, "store": {"url": "redis://h/0"}}
+    assert from_dict({**shared, "alerting": {"standby": True}}).alerting.standby
+
+
+def test_a_part_is_remembered_until_it_is_at_the_gate() -> None:
+    """A gate beyond the store's memory would meet parts that are announced and claimed anew."""
+    line = {"gate_delay_ms": 60_000}
+    with pytest.raises(ConfigError, match="forgets after 60 s") as refused:
+        from_dict({"lines": [line]})
+    assert refused.value.remedy == "Set store.part_retention_s to more than 60."
+    for store in ({"part_retention_s": 61}, {"url": "redis://h/0"}):
+        assert from_dict({"lines": [line], "store": store}).lines[0].gate_delay_ms == 60_000
+    assert from_dict({"lines": [{"gate_delay_ms": 59_999}]}).lines[0].gate_delay_ms == 59_999
 
 
 def test_secrets_are_never_printed() -> None:

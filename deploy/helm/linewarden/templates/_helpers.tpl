@@ -38,6 +38,20 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- $drain -}}
 {{- end -}}
 
+{{- define "linewarden.checkStandby" -}}
+{{- /* As shared/settings_checks.py has it, before anything is installed. */ -}}
+{{- $parsed := include "linewarden.parsed" . | fromJson -}}
+{{- range $section := list "bus" "store" -}}
+{{- $url := (index $parsed $section | default dict).url | default "memory://" -}}
+{{- if eq $url "memory://" -}}
+{{- fail (printf "alerting.standby is for pods that share a %s, but the configuration's %s.url is memory://" $section $section) -}}
+{{- end -}}
+{{- end -}}
+{{- with ($parsed.alerting | default dict).journal -}}
+{{- fail "alerting.standby goes without alerting.journal: each pod would write only what it decides itself" -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "linewarden.partitions" -}}
 {{- $parsed := include "linewarden.parsed" . | fromJson -}}
 {{- $count := 0 -}}

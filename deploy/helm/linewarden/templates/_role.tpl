@@ -1,6 +1,7 @@
 {{- define "linewarden.deployment" -}}
 {{- $values := index .root.Values .role -}}
 {{- $detects := eq .role "detector" -}}
+{{- $pair := and (eq .role "alerting") $values.standby -}}
 apiVersion: apps/v1
 kind: Deployment
 metadata:
@@ -23,6 +24,15 @@ spec:
     rollingUpdate:
       maxSurge: {{ ternary 1 0 $values.surge }}
       maxUnavailable: {{ ternary 0 1 $values.surge }}
+{{- else if $pair }}
+  # One signals for each line, the other stands by. At an upgrade one goes after the other, each handing its lines over.
+  replicas: 2
+  minReadySeconds: 5
+  strategy:
+    type: RollingUpdate
+    rollingUpdate:
+      maxSurge: 0
+      maxUnavailable: 1
 {{- else }}
   # The one owner of its cameras or gates: the next starts when the last is gone.
   replicas: 1
@@ -70,7 +80,7 @@ spec:
       tolerations:
         {{- toYaml . | nindent 8 }}
       {{- end }}
-      {{- if $detects }}
+      {{- if or $detects $pair }}
       topologySpreadConstraints:
         - maxSkew: 1
           topologyKey: kubernetes.io/hostname
@@ -94,6 +104,14 @@ spec:
             - name: LINEWARDEN_DETECTOR__MODEL
               value: /models/{{ .root.Values.model.folder }}
             - name: LINEWARDEN_DETECTOR__MEMBER
+              valueFrom:
+                fieldRef:
+                  fieldPath: metadata.name
+            {{- end }}
+            {{- if $pair }}
+            - name: LINEWARDEN_ALERTING__STANDBY
+              value: "true"
+            - name: LINEWARDEN_ALERTING__MEMBER
               valueFrom:
                 fieldRef:
                   fieldPath: metadata.name
