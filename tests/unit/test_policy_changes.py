@@ -481,8 +481,12 @@ async def test_many_borderline_parts_are_one_alert() -> None:
 
 
 async def test_a_halt_is_a_critical_alert_that_stands_until_the_line_goes_on() -> None:
-    """Acknowledged it is quiet, else it is escalated; over restarts it is told once, and its end, too."""
-    async with running(Plant()) as plant:
+    """Told once over restarts, escalated once, since nobody acknowledges it; and its end is told, too."""
+    plant = Plant()
+    alerts = plant.settings.alerting.alerts.model_copy(update={"escalate_s": 5.0})
+    alerting = plant.settings.alerting.model_copy(update={"alerts": alerts})
+    plant.settings = plant.settings.model_copy(update={"alerting": alerting})
+    async with running(plant):
         await change(plant, on_silence="stop")
         await plant.run(1.0)
         await part(plant, "p1", None)
@@ -491,8 +495,7 @@ async def test_a_halt_is_a_critical_alert_that_stands_until_the_line_goes_on() -
         assert halted.severity == "critical"
         await plant.kill()
         await plant.start()
-        for _ in range(70):
-            await plant.clock.advance(10)
+        await plant.run(10.0)
         told = await kinds(plant)
         assert (told.count("LINE_HALTED"), told.count("ESCALATED")) == (1, 1)
         standing = (await plant.store.standing_alerts(LINE))["LINE_HALTED"]
