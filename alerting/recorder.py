@@ -96,12 +96,13 @@ class Recorder:
         """Tell operators of cameras' states as they come; ends when it is cancelled."""
         while True:
             report, token = await reports.get()
-            await self._insist(partial(self._store.set_state, report.line, state_fields(report)), "state")
             alert = self._alerts_of(report.line).reported(report)
             if alert is not None:
                 self._log.info("camera.reported", line=report.line, camera=report.camera, state=report.state.value)
                 self._board.note(alert)
                 await self._insist(partial(self._board.flush, report.line), "alert")
+            # Last: whoever starts takes what is kept for what operators know.
+            await self._insist(partial(self._store.set_state, report.line, state_fields(report)), "state")
             self._done([token])
 
     def _alerts_of(self, line: str) -> CameraAlerts:

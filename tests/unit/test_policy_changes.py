@@ -7,6 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
+from alerting.alerts.board import AlertBoard
+from alerting.alerts.desk import AlertLimits
+from alerting.lease import Tenure
+from alerting.policy_desk import PolicyDesk
+from alerting.rules import LineRules
 from shared.clock import NS_PER_S
 from shared.domain import Outcome
 from shared.envelope import Headers
@@ -14,7 +19,7 @@ from shared.policy import LinePolicy, policy_from
 from shared.policy_keeper import PolicyKeeper
 from shared.policy_record import LineHalt, PolicyChange, encode_record
 from shared.wire import decode, kind_of
-from tests.lines import LINE, T0_NS, Plant, read_all, running
+from tests.lines import LINE, T0_NS, Plant, first_plan, read_all, running
 from tests.outages import CuttableBus
 
 REJECT_AT = 3.0
@@ -434,6 +439,33 @@ async def test_a_halt_that_the_store_cannot_take_holds_all_the_same() -> None:
         halted, _ = await keeper_of(plant).halted()
         assert halted is not None
         assert halted.halted
+
+
+async def test_a_process_that_lost_its_line_halts_it_no_more() -> None:
+    """It found that a part was silent after another process had taken the line: nothing of that is kept."""
+    plant = Plant()
+    tenure = Tenure(plant.clock)
+    rules = LineRules(plant.settings.lines[0], plant.clock)
+    desk = PolicyDesk(
+        LINE,
+        rules,
+        store=plant.store,
+        bus=plant.bus,
+        clock=plant.clock,
+        topics=plant.topics,
+        plan=first_plan(plant.settings),
+        board=AlertBoard(plant.store, plant.clock, AlertLimits()),
+        tenure=tenure,
+    )
+    await desk.start()
+    assert rules.read
+    tenure.lost()
+    rules.halt("a part was not inspected")
+    following = asyncio.create_task(desk.run())
+    await plant.clock.advance(1.0)
+    following.cancel()
+    await asyncio.wait({following})
+    assert (await keeper_of(plant).halted())[0] is None
 
 
 async def test_a_halt_that_cannot_be_read_halts() -> None:
