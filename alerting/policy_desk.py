@@ -184,16 +184,17 @@ class PolicyDesk:
             if stored is not None and stored.halted:
                 self._rules.halted_elsewhere(stored)
                 self._halt_kept = True
-            elif stored is None and self._resumed is not None:
+            elif stored is None and self._resumed is not None and self._tenure.holds():
                 # The store was emptied: who starts next must not take the halt before it for one that stands.
                 await self._keeper.halt(self._resumed, instead_of=None)
         elif self._halt_kept and stored is not None and not stored.halted:
             self._rules.resume(stored)
             self._halt_kept = False
-        elif stored is None or not stored.halted:
-            self._halt_kept = await self._keeper.halt(here, instead_of=value)
-        else:
+        elif stored is not None and stored.halted:
             self._halt_kept = True
+        elif self._tenure.holds():
+            # Not what a process found that slept while another took its line: that one knows better.
+            self._halt_kept = await self._keeper.halt(here, instead_of=value)
 
     async def _remember(self) -> None:
         """Learn what was decided before this process began, and whether that halted the line."""

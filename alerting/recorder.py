@@ -100,11 +100,12 @@ class Recorder:
         """Write down cameras' states as they were heard, and tell operators; ends when it is cancelled."""
         while True:
             report, alert, token = await reports.get()
-            await self._insist(partial(self._store.set_state, report.line, state_fields(report)), "state")
             if alert is not None:
                 self._log.info("camera.reported", line=report.line, camera=report.camera, state=report.state.value)
                 self._board.note(alert)
                 await self._insist(partial(self._board.flush, report.line), "alert")
+            # Last: whoever starts takes what is kept for what operators know.
+            await self._insist(partial(self._store.set_state, report.line, state_fields(report)), "state")
             self._done([token])
 
     def _alerts_of(self, line: str) -> CameraAlerts:

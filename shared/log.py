@@ -1,17 +1,28 @@
-"""Structured logging: constant dotted event names with fields, and no password in any of them."""
+"""Structured logging: constant dotted event names with fields, and no password in any of them.
+
+What is said of each part while an outage lasts is shown when it begins, and once a minute with how often it was said.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import MutableMapping
-from typing import Any
+import time
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any, Final
 
 import structlog
 
 from shared.redaction import redact
 
 Logger = structlog.typing.FilteringBoundLogger
+
+
+_REPEATING: Final = frozenset({"store.away"})
+_AGAIN_S: Final = 60.0
+_OVER_S: Final = 5.0
+_MOST: Final = 1_000
 
 
 def configure(level: str, *, json: bool) -> None:
@@ -25,6 +36,7 @@ def configure(level: str, *, json: bool) -> None:
     )
     structlog.configure(
         processors=[
+            Repeats(time.monotonic),
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -45,6 +57,45 @@ def get_logger(name: str) -> Logger:
     """Return a logger whose events carry the component's name."""
     logger: Logger = structlog.get_logger().bind(component=name)
     return logger
+
+
+class Repeats:
+    """Drops what was said a moment ago, by the same component of the same line with the same fields.
+
+    What nobody said for five seconds is new; what goes on is shown once a minute, with `repeats` since.
+    """
+
+    def __init__(self, now_s: Callable[[], float]) -> None:
+        self._now_s = now_s
+        self._said: dict[tuple[tuple[str, str], ...], _Said] = {}
+
+    def __call__(self, _logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        """Pass an event on, or raise `DropEvent`."""
+        if event.get("event") not in _REPEATING:
+            return event
+        now_s = self._now_s()
+        key = tuple(sorted((name, str(value)) for name, value in event.items()))
+        said = self._said.get(key)
+        if said is None or now_s - said.last_s > _OVER_S:
+            if len(self._said) >= _MOST:
+                self._said.clear()
+            self._said[key] = _Said(shown_s=now_s, last_s=now_s)
+            return event
+        said.last_s = now_s
+        said.repeats += 1
+        if now_s - said.shown_s < _AGAIN_S:
+            raise structlog.DropEvent
+        event["repeats"], said.repeats, said.shown_s = said.repeats, 0, now_s
+        return event
+
+
+@dataclass(slots=True)
+class _Said:
+    """When something was shown and said the last time, and how often it was said and not shown."""
+
+    shown_s: float
+    last_s: float
+    repeats: int = 0
 
 
 def redact_event(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from alerting.alerts.board import AlertBoard
 from alerting.alerts.symptoms import Symptom
 from alerting.journal import Journal
-from shared.clock import NS_PER_S, Clock
+from shared.clock import NS_PER_MS, NS_PER_S, Clock
 from shared.errors import StoreError
 from shared.log import get_logger
 from shared.store.base import Alert, Store
@@ -57,7 +57,7 @@ class ServiceHealth:
         self._intake = intake
         self._journal = journal
         self._of_all = (
-            _symptom("STORE", "AWAY", "the store does not answer: nothing may pass", "the store answers again"),
+            _symptom("STORE", "AWAY", "the store takes nothing: nothing may pass", "the store takes records again"),
             _symptom("BUS", "AWAY", "the bus does not answer: parts are rejected by default", "the bus answers again"),
             _symptom("JOURNAL", "AWAY", "the journal's disk takes nothing: records are held", "it takes records again"),
         )
@@ -89,8 +89,11 @@ class ServiceHealth:
                     await self._board.tick(line)
 
     async def _store_away(self) -> bool:
+        # Written, not asked: one that is full, or cannot save, answers every question and takes nothing.
+        seen = {"looked_ms": str(self._clock.utc_ns() // NS_PER_MS)}
         try:
-            await self._store.ping()
+            for line in self._gates:
+                await self._store.set_state(line, seen)
         except StoreError:
             return True
         return False

@@ -59,6 +59,19 @@ async def test_a_service_that_takes_over_in_an_outage_rings_no_more() -> None:
         assert [alert.kind for alert in await plant.store.alerts(LINE, newest=10)] == ["CAMERA_OFFLINE"]
 
 
+async def test_an_outage_that_was_not_told_before_a_crash_is_told_after_it() -> None:
+    """What is kept of a camera is what operators know."""
+    async with running(Plant(cameras=(LEFT, RIGHT))) as plant:
+        plant.store.refuses = {"alert"}
+        await plant.put(plant.topics.captures, encode(offline(plant.clock.utc_ns())))
+        await plant.run(0.5)
+        await plant.kill()
+        plant.store.refuses = set()
+        await plant.start()
+        await plant.run(2)
+        assert [alert.kind for alert in await plant.store.alerts(LINE, newest=10)] == ["CAMERA_OFFLINE"]
+
+
 @pytest.mark.parametrize("mode", list(GateMode))
 async def test_a_line_that_sees_nothing_stops_where_its_gate_rests_open(mode: GateMode) -> None:
     """No camera announces its parts, so that none would be thrown out: the heartbeat rests until one is back."""

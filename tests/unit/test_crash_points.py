@@ -26,7 +26,6 @@ PERIODIC: Final = frozenset(
     {
         "signals.beat",
         "subscription.poll",
-        "store.ping",
         "store.kept",
         "store.set_state",
         "store.alert_handling",

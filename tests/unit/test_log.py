@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 import pytest
 import structlog
 
-from shared.log import configure, get_logger
+from shared.log import Repeats, configure, get_logger
 
 ADDRESS = "rtsp://admin:secret@cam/stream"
 
@@ -94,3 +94,33 @@ def test_the_level_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
     get_logger("test").info("quiet")
     get_logger("test").warning("loud")
     assert [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()] == ["loud"]
+
+
+def test_an_outage_is_said_when_it_begins_and_once_a_minute_while_it_lasts() -> None:
+    """However many parts it meets; another line, another error and the next outage are said at once."""
+    now_s = 0.0
+    repeats = Repeats(lambda: now_s)
+
+    def shown(**fields: object) -> list[object]:
+        try:
+            return [repeats(None, "warning", {"event": "store.away", **fields}).get("repeats", 0)]
+        except structlog.DropEvent:
+            return []
+
+    said: list[object] = []
+    for tenth in range(1_000):
+        now_s = tenth / 10
+        said += shown(line="a", error="no answer")
+    assert said == [0, 600]
+    assert shown(line="b", error="no answer") == [0]
+    assert shown(line="a", error="full") == [0]
+    now_s += 6
+    assert shown(line="a", error="no answer") == [0]
+    assert shown(line="a", error="no answer") == []
+
+
+def test_what_is_no_outage_is_always_said() -> None:
+    """Two rejects with the same words are two."""
+    repeats = Repeats(lambda: 0.0)
+    event = {"event": "part.passed_uninspected", "line": "a"}
+    assert [repeats(None, "warning", dict(event)) for _ in range(2)] == [event, event]

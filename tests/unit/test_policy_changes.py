@@ -7,6 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
+from alerting.alerts.board import AlertBoard
+from alerting.alerts.desk import AlertLimits
+from alerting.lease import Tenure
+from alerting.policy_desk import PolicyDesk
+from alerting.rules import LineRules
 from shared.clock import NS_PER_S
 from shared.domain import Outcome
 from shared.envelope import Headers
@@ -14,7 +19,7 @@ from shared.policy import LinePolicy, policy_from
 from shared.policy_keeper import PolicyKeeper
 from shared.policy_record import LineHalt, PolicyChange, encode_record
 from shared.wire import decode, kind_of
-from tests.lines import LINE, T0_NS, Plant, read_all, running
+from tests.lines import LINE, T0_NS, Plant, first_plan, read_all, running
 from tests.outages import CuttableBus
 
 REJECT_AT = 3.0
@@ -436,6 +441,33 @@ async def test_a_halt_that_the_store_cannot_take_holds_all_the_same() -> None:
         assert halted.halted
 
 
+async def test_a_process_that_lost_its_line_halts_it_no_more() -> None:
+    """It found that a part was silent after another process had taken the line: nothing of that is kept."""
+    plant = Plant()
+    tenure = Tenure(plant.clock)
+    rules = LineRules(plant.settings.lines[0], plant.clock)
+    desk = PolicyDesk(
+        LINE,
+        rules,
+        store=plant.store,
+        bus=plant.bus,
+        clock=plant.clock,
+        topics=plant.topics,
+        plan=first_plan(plant.settings),
+        board=AlertBoard(plant.store, plant.clock, AlertLimits()),
+        tenure=tenure,
+    )
+    await desk.start()
+    assert rules.read
+    tenure.lost()
+    rules.halt("a part was not inspected")
+    following = asyncio.create_task(desk.run())
+    await plant.clock.advance(1.0)
+    following.cancel()
+    await asyncio.wait({following})
+    assert (await keeper_of(plant).halted())[0] is None
+
+
 async def test_a_halt_that_cannot_be_read_halts() -> None:
     """Whether the line may run is not guessed; resuming ends it."""
     plant = Plant()
@@ -481,8 +513,12 @@ async def test_many_borderline_parts_are_one_alert() -> None:
 
 
 async def test_a_halt_is_a_critical_alert_that_stands_until_the_line_goes_on() -> None:
-    """Acknowledged it is quiet, else it is escalated; over restarts it is told once, and its end, too."""
-    async with running(Plant()) as plant:
+    """Told once over restarts, escalated once, since nobody acknowledges it; and its end is told, too."""
+    plant = Plant()
+    alerts = plant.settings.alerting.alerts.model_copy(update={"escalate_s": 5.0})
+    alerting = plant.settings.alerting.model_copy(update={"alerts": alerts})
+    plant.settings = plant.settings.model_copy(update={"alerting": alerting})
+    async with running(plant):
         await change(plant, on_silence="stop")
         await plant.run(1.0)
         await part(plant, "p1", None)
@@ -491,8 +527,7 @@ async def test_a_halt_is_a_critical_alert_that_stands_until_the_line_goes_on() -
         assert halted.severity == "critical"
         await plant.kill()
         await plant.start()
-        for _ in range(70):
-            await plant.clock.advance(10)
+        await plant.run(10.0)
         told = await kinds(plant)
         assert (told.count("LINE_HALTED"), told.count("ESCALATED")) == (1, 1)
         standing = (await plant.store.standing_alerts(LINE))["LINE_HALTED"]
