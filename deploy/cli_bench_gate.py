@@ -65,7 +65,7 @@ def bench_gate_timing(
 
     Each part runs through the alerting service. Exits with 1 when a bound is missed: no part gone the wrong way or hit
     for another, good parts passed and bad ones rejected by signal, signals answered, the gate's timing within 5 ms,
-    and, over real Modbus and OPC UA, decisions acknowledged within 10 ms.
+    and, over Modbus and OPC UA, decisions acknowledged within 10 ms.
     """
     from deploy.model_making import needs_extra
 

@@ -133,12 +133,12 @@ async def bench_takeover(model: Path, *, rounds: int, parts_per_s: float) -> Tak
         await start_all(system, store, clock)
         for _ in range(rounds):
             for way in Way:
-                takeovers += await _lose(system, store, clock, way)
+                takeovers += await lose(system, store, clock, way)
         await system.stop([name for names in system.roles.values() for name in names])
     return TakeoverFigures(system.settings.alerting.lease_ms, parts_per_s, tuple(takeovers))
 
 
-async def _lose(system: System, store: Store, clock: Clock, way: Way) -> list[Takeover]:
+async def lose(system: System, store: Store, clock: Clock, way: Way) -> list[Takeover]:
     """Lose the process that signals for the first line, and give it back when all its lines have gone on."""
     holders = {line: (await store.state(line)).get("holder", "") for line in system.plcs}
     victim = next(iter(holders.values()))
