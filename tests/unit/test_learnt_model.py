@@ -112,8 +112,10 @@ def test_a_product_with_too_few_pictures_for_heads_is_named(tmp_path: Path) -> N
 
 
 def vit(**changes: object) -> Profile:
-    """Return the `edge` profile for pictures of 96 pixels."""
-    small = replace(EDGE, sides_px=(96,), map_side_px=96, bank_size=128, head_pictures=4, head_steps=3)
+    """Return the `edge` profile with a small tower for pictures of 96 pixels."""
+    small = replace(
+        EDGE, tower="ViT-S-16", sides_px=(96,), map_side_px=96, bank_size=128, head_pictures=4, head_steps=3
+    )
     return replace(small, **changes)  # type: ignore[arg-type]
 
 
@@ -121,7 +123,7 @@ def test_a_single_prompt_is_learnt_saved_and_loaded(tmp_path: Path) -> None:
     """Abnormal alone, with another word and a shorter context."""
     settings = vit(prompt_count=1, prompt_context=4, prompt_word="plate")
     train([write_plates(tmp_path / "plates", 4)], profile=settings, weights="random").save(tmp_path / "model")
-    assert load_file(tmp_path / "model" / "model.safetensors")["head.prompt.0.prompts"].shape == (1, 512)
+    assert load_file(tmp_path / "model" / "model.safetensors")["head.prompt.0.prompts"].shape == (1, 384)
     (sound,) = artifact.load(tmp_path / "model").inspect([plate(99)])
     assert np.isfinite(sound.raw_score)
 

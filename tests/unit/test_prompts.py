@@ -62,10 +62,10 @@ def test_free_prompts_find_a_planted_signal(count: int) -> None:
 def test_a_context_through_the_text_tower_finds_it_and_its_cached_vectors_are_the_towers_output() -> None:
     """The learnt context works through a frozen random tower, and once cached the tower is not needed."""
     torch.manual_seed(0)
-    clip = build_clip("ViT-B-32")
-    text = TextTower(clip, "ViT-B-32")
+    clip = build_clip("ViT-S-16")
+    text = TextTower(clip, "ViT-S-16")
     prompts = TextPrompts(text, "tile", context_length=4, count=2)
-    prompt_map = PromptMap([CHANNELS], 512, 2)
+    prompt_map = PromptMap([CHANNELS], 384, 2)
     before = prompts.contexts.detach().clone()
     learn(prompt_map, prompts, 25)
     assert not torch.equal(prompts.contexts, before)
