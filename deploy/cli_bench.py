@@ -225,7 +225,8 @@ def bench_bus(
 def bench_neighbours(
     fps: Annotated[float, typer.Option(help="Each camera's rate.", min=0.5)] = 4.0,
     cost_ms: Annotated[float, typer.Option(help="What a frame costs the engine.", min=1)] = 20.0,
-    seconds: Annotated[float, typer.Option(help="How long each run takes.", min=4)] = 30.0,
+    seconds: Annotated[float, typer.Option(help="How long each run takes.", min=4)] = 20.0,
+    rounds: Annotated[int, typer.Option(help="How many turns each trouble has.", min=1)] = 3,
     json_out: JsonOut = None,
 ) -> None:
     """Measure what good cameras feel of one that sends garbage, one that floods and one that froze."""
@@ -236,7 +237,7 @@ def bench_neighbours(
     with needs_extra("detector"):
         from deploy.stream.neighbours import neighbours
     check_writable(json_out)
-    figures = asyncio.run(neighbours(fps=fps, cost_ms=cost_ms, seconds=seconds))
+    figures = asyncio.run(neighbours(fps=fps, cost_ms=cost_ms, seconds=seconds, rounds=rounds))
     Console().print(figures.table())
     write_json(json_out, figures.to_json())
 

@@ -28,7 +28,7 @@ async def test_every_exposure_is_answered_and_decided() -> None:
 def test_what_moved_is_told() -> None:
     """The table sets each trouble's 99th percentile against that of no trouble."""
     quiet, flood = Neighbours("ordinary cameras", 25, 50, 600, 0), Neighbours("flood", 25, 60, 600, 0)
-    moved = list(NeighbourFigures(4, 20, (quiet, flood)).table().columns[2].cells)
+    moved = list(NeighbourFigures(4, 20, 3, (quiet, flood)).table().columns[2].cells)
     assert moved == ["+0%", "+20%"]
 
 
