@@ -12,7 +12,7 @@ import pytest
 
 KEYS = {
     "announced", "passed", "rejected", "defaulted", "defects", "caught", "missed", "false_rejects", "latency_ms",
-    "ledger_balanced", "plc_mismatches",
+    "not_carried_out", "ledger_balanced", "plc_mismatches",
 }  # fmt: skip
 
 
