@@ -53,6 +53,7 @@ def test_a_sound_system_keeps_its_promises_through_kills(lite_model: Path) -> No
     assert result.sound, result.to_json()
 
 
+@pytest.mark.campaign
 def test_a_part_that_passes_unseen_is_caught(lite_model: Path) -> None:
     """The same kills with alerting that takes silence for a good part."""
     result = campaign(lite_model, minutes=0.8, without=KILLS, bug="pass-without-verdict")

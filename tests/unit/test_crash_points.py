@@ -177,6 +177,7 @@ NO_EFFECT: Final = {"subscription.assignment", "subscription.on_handover", "subs
 ELSEWHERE: Final = {
     "signals.last_accepted": "a gate that another wrote to: test_alerting_gates",
     "bus.ensure_topics": "the composition root's",
+    "store.ping": "a store that was away: test_open_gate, test_alerting_recovery",
     "bus.subscribe": "who hears of decisions beside the gate: test_alerting_role, test_webhook",
 }
 
