@@ -29,6 +29,7 @@ from shared.camera_settings import (
 from shared.clock import NS_PER_MS
 from shared.domain import GateMode
 from shared.errors import ConfigError
+from shared.evidence_settings import EvidenceSettings
 from shared.gate_settings import gate_misfit, with_delay
 from shared.partition_plan import Wanted
 from shared.policy import CameraPolicy, LinePolicy, RunPolicy, misfit
@@ -157,6 +158,7 @@ class DetectorSettings(Section):
     queue_mib: Annotated[int, Field(ge=1, le=16_384)] = 128
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     overlay_from: Annotated[float, Field(ge=0, le=12)] = 1.0
+    evidence: EvidenceSettings = EvidenceSettings()
 
 
 class IngestSettings(Section):
@@ -436,6 +438,7 @@ def _known_names(location: Sequence[int | str]) -> Iterator[str]:
         "log": LogSettings,
         "ingest": IngestSettings,
         "detector": DetectorSettings,
+        "evidence": EvidenceSettings,
         "alerting": AlertingSettings,
         "alerts": AlertSettings,
         "webhook": WebhookSettings,

@@ -48,6 +48,10 @@ class SteadyModel:
         assert effort in self.efforts
         return self
 
+    def raw_at(self, score: float) -> float | None:
+        """Say that a raw score is a tenth of the calibrated one."""
+        return score / 10
+
     def inspect(self, pictures: Sequence[Picture]) -> list[Inspection]:
         """Answer."""
         self.batches.append(len(pictures))

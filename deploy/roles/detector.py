@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from deploy.adapters import Adapters
+from detector.evidence.keeper import EvidenceKeeper
 from detector.model.artifact import load
 from detector.model.calibration import MINIMUM_PICTURES
 from detector.model.threshold import beyond_what_is_known
@@ -33,6 +34,9 @@ def build(settings: Settings, adapters: Adapters) -> DetectorService:
     for effort in model.efforts:
         for size in (1, settings.detector.max_batch):
             model.at(effort).inspect([np.zeros((480, 640, 3), dtype=np.uint8)] * size)
+    keeper = None
+    if settings.detector.evidence.shelf_mib:
+        keeper = EvidenceKeeper(settings, store=adapters.store, clock=adapters.clock)
     return DetectorService(
         settings,
         plan=adapters.plan,
@@ -40,4 +44,5 @@ def build(settings: Settings, adapters: Adapters) -> DetectorService:
         payloads=adapters.payloads,
         clock=adapters.clock,
         model=model,
+        keeper=keeper,
     )

@@ -12,6 +12,7 @@ from typing import Generic, Protocol, TypeVar
 
 from shared.alerts import Deed, Handling, StandingAlert
 from shared.domain import CaptureId, Decision, PartAnnouncement
+from shared.evidence import CameraEvidence, PartEvidence, Why
 from shared.ledger.chain import LedgerRecord, Link
 
 T = TypeVar("T")
@@ -135,7 +136,30 @@ class PayloadStore(Protocol):
         ...
 
 
-class Store(PayloadStore, Protocol):
+class EvidenceStore(Protocol):
+    """Where evidence of parts lies. It shares time to live and room with pictures, until a review keeps it on."""
+
+    async def decided(self, line: str, part_ids: Sequence[str]) -> dict[str, Decision]:
+        """Return the settled decisions of those of the parts that have one which is still kept."""
+        ...
+
+    async def put_evidence(self, decision: Decision, why: Why, camera: str, evidence: CameraEvidence) -> bool:
+        """Keep what a camera's detector saw of a decided part, in the place of what was kept of it before.
+
+        Returns whether there was room for it.
+        """
+        ...
+
+    async def evidence(self, line: str, part_id: str) -> PartEvidence | None:
+        """Return what is kept of a part; None for nothing, or nothing any more."""
+        ...
+
+    async def evidence_parts(self, line: str, *, newest: int) -> list[str]:
+        """Return the parts of which evidence is kept for its time, those that it came for last first."""
+        ...
+
+
+class Store(PayloadStore, EvidenceStore, Protocol):
     """Every method raises `StoreUnavailableError` when the store is away."""
 
     async def ping(self) -> None:

@@ -24,10 +24,11 @@ from shared.latency import bucket_of
 from shared.ledger.chain import LedgerRecord, Link, decision_bytes, pack, unpack
 from shared.redaction import redact, redact_address
 from shared.shifts import Shifts
-from shared.store import scripts
+from shared.store import room_scripts, scripts
 from shared.store.alerts import RedisAlerts
 from shared.store.base import PartRecord
 from shared.store.counts import RedisCounts, counts_of
+from shared.store.evidence import RedisEvidence
 from shared.store.leases import FENCED, RedisLeases, token_text
 from shared.store.pictures import RedisPictures
 from shared.store.readers import RedisReaders
@@ -85,7 +86,7 @@ def map_error(error: BaseException, address: str) -> StoreError:
     return StoreUnavailableError(f"Redis at {address} does not answer ({text})", "Start it, or correct store.url.")
 
 
-class RedisStore(RedisAlerts, RedisCounts, RedisLeases, RedisPictures, RedisReaders):
+class RedisStore(RedisAlerts, RedisCounts, RedisEvidence, RedisLeases, RedisPictures, RedisReaders):
     """The live state of lines in Redis."""
 
     def __init__(
@@ -106,7 +107,8 @@ class RedisStore(RedisAlerts, RedisCounts, RedisLeases, RedisPictures, RedisRead
         self._claim = client.register_script(scripts.CLAIM)
         self._settle = client.register_script(scripts.SETTLE)
         self._published = client.register_script(scripts.PUBLISHED)
-        self._put_picture = client.register_script(scripts.PUT_PICTURE)
+        self._put_picture = client.register_script(room_scripts.PUT_PICTURE)
+        self._put_evidence = client.register_script(room_scripts.PUT_EVIDENCE)
         self._behind = client.register_script(scripts.BEHIND)
         self._keep = client.register_script(scripts.KEEP)
         self._extend = client.register_script(scripts.EXTEND)
