@@ -25,6 +25,7 @@ from deploy.cli_plan import plan_replicas
 from deploy.cli_plc import plc_sim
 from deploy.cli_policy import policy
 from deploy.cli_record import record_camera
+from deploy.cli_review import review
 from deploy.cli_topics import topics
 from shared.domain import Effort, GateMode
 from shared.errors import LinewardenError
@@ -54,6 +55,7 @@ app.add_typer(cameras, name="cameras")
 app.add_typer(dev, name="dev")
 app.add_typer(policy, name="policy")
 app.add_typer(ledger, name="ledger")
+app.add_typer(review, name="review")
 app.add_typer(topics, name="topics")
 app.command("plan")(plan_replicas)
 app.command("faults")(run_faults)

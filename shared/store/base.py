@@ -14,6 +14,7 @@ from shared.alerts import Deed, Handling, StandingAlert
 from shared.domain import CaptureId, Decision, PartAnnouncement
 from shared.evidence import CameraEvidence, PartEvidence, Why
 from shared.ledger.chain import LedgerRecord, Link
+from shared.review import Case, Step
 
 T = TypeVar("T")
 
@@ -121,6 +122,14 @@ class Lag:
     lost: bool = False
 
 
+class Exhibit(StrEnum):
+    """Whether a case's evidence is kept on: there may be none to keep, or no room for it."""
+
+    KEPT = "kept"
+    NONE = "none"
+    NO_ROOM = "no_room"
+
+
 class PayloadStore(Protocol):
     """Where the payloads of large frames lie while their references travel on the bus.
 
@@ -159,7 +168,39 @@ class EvidenceStore(Protocol):
         ...
 
 
-class Store(PayloadStore, EvidenceStore, Protocol):
+class ReviewStore(Protocol):
+    """What people said of a line's parts. Evidence of a part with a case stays, within a room of its own."""
+
+    async def review_case(self, line: str, part_id: str) -> Case | None:
+        """Return a part's case."""
+        ...
+
+    async def review_cases(self, line: str) -> list[Case]:
+        """Return all cases of a line, in no order."""
+        ...
+
+    async def put_case(self, case: Case, *, instead_of: Case | None) -> Exhibit | None:
+        """Let a case stand if `instead_of` does (None: there is none), and note its newest step, in one step.
+
+        Its evidence is kept on, or takes up its time again where the case is dismissed. Returns whether it is kept on,
+        and None where another case stands: then nothing was done. Raises `ReviewFullError` where no case fits any more.
+        """
+        ...
+
+    async def drop_case(self, case: Case) -> bool:
+        """Forget a case, if it stands as it is given; return whether it did."""
+        ...
+
+    async def review_steps(self, line: str, *, newest: int) -> list[Step]:
+        """Return what was said and settled, newest first."""
+        ...
+
+    async def exhibits(self, line: str) -> list[str]:
+        """Return the parts whose evidence is kept on, newest first."""
+        ...
+
+
+class Store(PayloadStore, EvidenceStore, ReviewStore, Protocol):
     """Every method raises `StoreUnavailableError` when the store is away."""
 
     async def ping(self) -> None:

@@ -93,3 +93,55 @@ if dropped > 0 then redis.call('HINCRBY', KEYS[3], 'pictures_dropped', dropped) 
 return kept
 """
 )
+
+# KEYS: cases, steps stream, the part's evidence, its exhibit, order, sizes, order and sizes of exhibits, counters.
+# ARGV: part, case, the case that must stand or '', step, stream length, how many cases there may be, '1' to keep the
+# evidence on or '0' to let it go, how many bytes exhibits may hold, what the keys of the room begin with, time to live
+# in s, how many bytes the room may hold.
+# Returns 1 where evidence is kept on, 0 where there is none to keep, 2 where there is no room for it, -1 if another
+# case stands, -2 if there are too many.
+PUT_CASE = (
+    _ROOM
+    + """
+local stood = redis.call('HGET', KEYS[1], ARGV[1]) or ''
+if stood ~= ARGV[3] then return -1 end
+if stood == '' and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[6]) then return -2 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], '*', 'step', ARGV[4])
+local name = 'evidence:' .. ARGV[1]
+local kept = redis.call('EXISTS', KEYS[4]) == 1
+if ARGV[7] == '1' then
+  if kept then return 1 end
+  if redis.call('EXISTS', KEYS[3]) == 0 then return 0 end
+  local size = tonumber(redis.call('HGET', KEYS[6], name) or '0')
+  if held(KEYS[8]) + size > tonumber(ARGV[8]) then return 2 end
+  forget(KEYS[5], KEYS[6], name)
+  redis.call('RENAME', KEYS[3], KEYS[4])
+  redis.call('PERSIST', KEYS[4])
+  enter(KEYS[7], KEYS[8], ARGV[1], size)
+  return 1
+end
+if not kept then return 0 end
+local size, budget, dropped = tonumber(redis.call('HGET', KEYS[8], ARGV[1]) or '0'), tonumber(ARGV[11]), 1
+forget(KEYS[7], KEYS[8], ARGV[1])
+if size > budget then
+  redis.call('DEL', KEYS[4])
+else
+  dropped = make_room(KEYS[5], KEYS[6], ARGV[9], size, budget)
+  redis.call('RENAME', KEYS[4], KEYS[3])
+  redis.call('EXPIRE', KEYS[3], ARGV[10])
+  enter(KEYS[5], KEYS[6], name, size)
+  redis.call('EXPIRE', KEYS[5], ARGV[10])
+  redis.call('EXPIRE', KEYS[6], ARGV[10])
+end
+if dropped > 0 then redis.call('HINCRBY', KEYS[9], 'pictures_dropped', dropped) end
+return 0
+"""
+)
+
+# KEYS: cases.  ARGV: part, the case that must stand.  Returns 1 if it stood.
+DROP_CASE = """
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('HDEL', KEYS[1], ARGV[1])
+return 1
+"""
