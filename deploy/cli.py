@@ -27,6 +27,7 @@ from deploy.cli_policy import policy
 from deploy.cli_record import record_camera
 from deploy.cli_review import review
 from deploy.cli_topics import topics
+from deploy.cli_trends import show_trends
 from shared.domain import Effort, GateMode
 from shared.errors import LinewardenError
 from shared.redaction import redact
@@ -61,6 +62,7 @@ app.command("plan")(plan_replicas)
 app.command("faults")(run_faults)
 app.command("record")(record_camera)
 app.command("plc-sim")(plc_sim)
+app.command("trends")(show_trends)
 
 Config = Annotated[Path, typer.Option("--config", help="The line's settings, a TOML file.")]
 

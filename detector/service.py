@@ -317,6 +317,7 @@ class DetectorService:
                     calibration_id=model.calibration_id,
                     effort=effort,
                     stamps_ns={**stamps, "inferred": inferred_ns},
+                    size_px=(pixels.shape[1], pixels.shape[0]),
                 )
                 answers.append(self._inspected(verdict, pixels, found, model))
             else:

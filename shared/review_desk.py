@@ -41,7 +41,6 @@ class ReviewDesk:
         self, part_id: str, standing: Standing, *, who: str, why: str, cameras: Sequence[str] | None = None
     ) -> Reviewed:
         """Confirm or dismiss a case; ConfigError where nobody said anything of the part."""
-
         if await self.case(part_id) is None:
             raise ConfigError(f"nobody said anything of part {part_id!r} of {self._line!r}", "Say a word on it first.")
 

@@ -14,7 +14,8 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy.cli import app
-from deploy.policy_preview import by_part, from_decisions, preview, uncollected
+from deploy.collecting import uncollected
+from deploy.policy_preview import by_part, from_decisions, preview
 from deploy.policy_tools import edit_of, verdicts_on
 from shared.bus.memory import MemoryBus
 from shared.clock import NS_PER_S, ManualClock
