@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import msgspec
 import numpy as np
@@ -98,7 +99,7 @@ def test_limits_lie_about_the_centre_and_are_nearer_for_larger_groups(sizes: lis
         assert 0.0 <= point.lower <= chart.centre <= point.upper <= 1.0
     by_size = sorted(chart.points, key=lambda point: point.parts)
     widths = [point.upper - point.lower for point in by_size]
-    assert all(one >= other - 1e-12 for one, other in zip(widths, widths[1:], strict=False))
+    assert all(one >= other - 1e-12 for one, other in pairwise(widths))
     assert all(point.lower == point.upper == 0.0 for point in default_chart(made).points)
     assert not any(point.outside for point in default_chart(made).points)
 
@@ -142,7 +143,7 @@ def scored(values: np.ndarray) -> list[Decision]:  # type: ignore[type-arg]
 
 
 def test_drift_is_what_a_calibration_that_holds_does_not_show() -> None:
-    """Scores as it promises are stable, with few pictures too; all scores a little higher are not, and much is large."""
+    """Scores as it promises are stable, with few pictures too; scores that are all a little higher are not."""
     rng = np.random.default_rng(7)
     promised = -np.log10(rng.uniform(0.0, 1.0, 5_000))
     for count in (30, 300, 5_000):
