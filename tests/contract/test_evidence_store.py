@@ -62,7 +62,9 @@ async def test_putting_it_again_changes_nothing(rig: Rig) -> None:
     for picture in (b"first", b"first", b"second one"):
         assert await store.put_evidence(decision(), Why.REJECTED, "top", evidence(picture=picture))
         held = await rig.client.hgetall(f"{rig.prefix}:line:{LINE}:evidence:p1")
-        assert int(await rig.client.hget(sizes, "")) == sum(len(value) for value in held.values())
+        counted = await rig.client.hget(sizes, "")
+        assert counted is not None
+        assert int(counted) == sum(len(value) for value in held.values())
     found = await store.evidence(LINE, "p1")
     assert found is not None
     assert found.cameras["top"].picture == b"second one"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -36,10 +37,12 @@ async def kept(rig: Rig, *part_ids: str, picture: bytes = b"picture") -> None:
 
 async def room_of(rig: Rig, order: str, sizes: str) -> tuple[set[str], int, int]:
     """Return what a room holds, the sum that it says, and the sum of its sizes."""
-    held = await rig.client.hgetall(f"{rig.prefix}:line:{LINE}:{sizes}")
+    # redis-py types every reply as bytes or text; here they are bytes.
+    client: Any = rig.client
+    held = await client.hgetall(f"{rig.prefix}:line:{LINE}:{sizes}")
     named = {name.decode(): int(size) for name, size in held.items()}
     total = named.pop("", 0)
-    found = await rig.client.zrange(f"{rig.prefix}:line:{LINE}:{order}", 0, -1)
+    found = await client.zrange(f"{rig.prefix}:line:{LINE}:{order}", 0, -1)
     assert {name.decode() for name in found} == named.keys()
     return set(named), total, sum(named.values())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from prometheus_client import REGISTRY
 
@@ -31,6 +32,10 @@ def decision(capture: Capture, outcome: Outcome, *, score: float = 0.5, version:
     """Decide a part."""
     found = CameraFinding(capture.id.camera, VerdictStatus.INSPECTED, None, 0.4, score, "steady", "steady-1")
     return replace(decided(capture.part_id, outcome), findings=(found,), policy_version=version)
+
+
+def _changed(policy: LinePolicy, _old: LinePolicy) -> LinePolicy:
+    return policy
 
 
 async def settle(line: Bench, *decisions: Decision) -> None:
@@ -118,8 +123,7 @@ async def test_the_band_and_the_thresholds_are_those_of_the_decisions_own_policy
     async with bench(keeps=True, evidence={"sample_every": 0}) as line:
         policies = PolicyKeeper(line.store, line.topics, LINE)
         for policy in (LinePolicy(reject_at=4.0, borderline_from=0.4), LinePolicy(reject_at=5.0)):
-            made = policy
-            await policies.change(lambda _old, made=made: made, first=LinePolicy(), by="anna", at_ns=1, why="x")
+            await policies.change(partial(_changed, policy), first=LinePolicy(), by="anna", at_ns=1, why="x")
         captures = [await line.send() for _ in range(2)]
         await line.answers(2)
         await settle(line, *(decision(one, Outcome.PASS, version=1 + at) for at, one in enumerate(captures)))
