@@ -51,7 +51,7 @@ def make_evidence(held: Held, limits: Limits, *, picture_bytes: int) -> CameraEv
         picture, exact = _picture(held, pixels, picture_bytes)
         if not exact:
             notes.append("the picture was encoded again, as a JPEG of 8 bits")
-    found, overlay, heat, scale = held.found, held.overlay, b"", None
+    found, overlay, heat, scale, golden = held.found, held.overlay, b"", None, None
     if found is None:
         notes.append("no heat map: no model looked")
     else:
@@ -60,7 +60,8 @@ def make_evidence(held: Held, limits: Limits, *, picture_bytes: int) -> CameraEv
         if not overlay and pixels is not None:
             low = held.model.region_level
             overlay = overlay_jpeg(pixels, found.anomaly_map, found.regions, low=low, high=2 * low)
-        if found.golden is None:
+        golden = None if found.golden is None else found.golden()
+        if golden is None:
             notes.append("no golden picture: the model keeps no training pictures; one that is trained again does")
     message = held.message
     return CameraEvidence(
@@ -76,7 +77,7 @@ def make_evidence(held: Held, limits: Limits, *, picture_bytes: int) -> CameraEv
         scale=scale,
         peak=None if found is None else _peak(found.anomaly_map.values),
         overlay=overlay,
-        golden=None if found is None else found.golden,
+        golden=golden,
         notes=tuple(notes),
     )
 

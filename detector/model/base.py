@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from shared.domain import AnomalyMap, Effort, Picture, Region
     from shared.evidence import Golden
@@ -19,14 +19,15 @@ class Inspection:
     `raw_score` is the model's own number and `score` the calibrated one: -log10 of the probability that a good picture
     scores at least this high. The map covers the whole picture at the model's resolution, so its shape follows the
     picture's aspect ratio; the regions are in pixels of the picture as it was given, the highest peak first. `golden`
-    is the training picture that the map's highest place is nearest to, where the model keeps its training pictures.
+    finds the training picture that the map's highest place is nearest to, where the model keeps its training pictures:
+    it is asked for the few that are kept as evidence alone.
     """
 
     raw_score: float
     score: float
     anomaly_map: AnomalyMap
     regions: tuple[Region, ...]
-    golden: Golden | None = None
+    golden: Callable[[], Golden | None] | None = None
 
 
 class Model(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,7 @@ from shared.errors import ConfigError
 from shared.evidence import Golden
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -105,24 +106,19 @@ class PatchModel:
         golden = self._golden(patches, place)
         return Inspection(raw, self.product.calibration.score(raw), AnomalyMap(place), regions, golden)
 
-    def _golden(self, patches: torch.Tensor, place: NDArray[np.float32]) -> Golden | None:
-        """Return the training picture nearest to the map's highest place; `patches` (rows, columns, D) are its view's.
+    def _golden(self, patches: torch.Tensor, place: NDArray[np.float32]) -> Callable[[], Golden | None] | None:
+        """Return what finds the training picture nearest to the map's highest place, if there are any to show.
 
-        A few patches against the bank: a fraction of a millisecond, so that nobody has to look at the picture again.
+        `patches` (rows, columns, D) are of the first view. The few about that place are copied, so that all the others
+        can go; to compare them with the bank is left to whoever asks.
         """
-        gallery = self.product.gallery
-        if gallery is None:
+        if self.product.gallery is None:
             return None
         row, column = divmod(int(np.nan_to_num(place).argmax()), place.shape[1])
         row = row * patches.shape[0] // place.shape[0]
         column = column * patches.shape[1] // place.shape[1]
         around = patches[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2]
-        with torch.inference_mode():
-            found = self.product.views[0].bank.nearest(around.reshape(-1, around.shape[2]))
-        if found is None:
-            return None
-        number, distance = found
-        return Golden(gallery.names[number], distance, gallery.jpegs[number])
+        return partial(_nearest_good, around.reshape(-1, around.shape[2]).clone(), self.product)
 
     def _again(
         self, frame: Levels, size: Size, maps: Maps, raw: float, crops: Crops
@@ -158,3 +154,13 @@ class PatchModel:
 
     def _relative(self, view: View, picture: Levels) -> NDArray[np.float32]:
         return view.relative(see(self.tower, view.lens.look(picture, self.settings), self.settings))
+
+
+def _nearest_good(patches: torch.Tensor, product: Product) -> Golden | None:
+    """Return the training picture that a few patches (n, D) of a product's first view are nearest to."""
+    with torch.inference_mode():
+        found = product.views[0].bank.nearest(patches)
+    if found is None or product.gallery is None:
+        return None
+    number, distance = found
+    return Golden(product.gallery.names[number], distance, product.gallery.jpegs[number])

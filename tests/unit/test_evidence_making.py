@@ -39,7 +39,7 @@ def held(
     pixels = picture() if pixels is None else pixels
     values = np.full((8, 8), 0.25, dtype=np.float32)
     values[2, 5] = 1.5
-    found = Inspection(1.4, 5.0, AnomalyMap(values), (Region(40, 12, 8, 6, 48, 1.5),), golden)
+    found = Inspection(1.4, 5.0, AnomalyMap(values), (Region(40, 12, 8, 6, 48, 1.5),), lambda: golden)
     message = FrameMessage(
         capture(),
         encoding,

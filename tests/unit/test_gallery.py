@@ -10,15 +10,18 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from detector.model import artifact
 from detector.model.bank import Bank
 from detector.model.lens import Lens
+from detector.model.patch_model import PatchModel
 from detector.model.view import View
 from detector.training import gallery
 from detector.training.fit import train
 from detector.training.goods import Goods, read_goods
+from shared.evidence import Golden
 from tests.plates import plate, write_plates
 
 NO_LENS = Lens(64, 16, 1.0, level_light=False)
@@ -111,21 +114,28 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "model"
 
 
+def golden_of(model: PatchModel, picture: NDArray[np.uint8]) -> Golden:
+    """Return the training picture that the model shows beside this one."""
+    (found,) = model.inspect([picture])
+    assert found.golden is not None
+    golden = found.golden()
+    assert golden is not None
+    return golden
+
+
 def test_a_trained_model_shows_a_good_part_beside_a_spoilt_one(model_folder: Path) -> None:
-    """One of those that it was trained on, and for a picture that it was trained on that one itself, at no distance."""
+    """One of those that it was trained on; a part that it knows is nearer to its own than a spoilt one to any."""
     model = artifact.load(model_folder)
     assert model.product.gallery is not None
     assert model.product.gallery.pictures == 14
     names = model.product.gallery.names
-    spoilt, known = model.inspect([plate(101, hole=True), plate(3)])
-    assert spoilt.golden is not None
-    assert spoilt.golden.name in names
-    assert spoilt.golden.jpeg == model.product.gallery.jpegs[names.index(spoilt.golden.name)]
-    shown = cv2.imdecode(np.frombuffer(spoilt.golden.jpeg, np.uint8), cv2.IMREAD_COLOR)
+    spoilt, known = (golden_of(model, picture) for picture in (plate(101, hole=True), plate(3)))
+    assert spoilt.name in names
+    assert spoilt.jpeg == model.product.gallery.jpegs[names.index(spoilt.name)]
+    shown = cv2.imdecode(np.frombuffer(spoilt.jpeg, np.uint8), cv2.IMREAD_COLOR)
     assert shown is not None
     assert shown.shape == (72, 96, 3)
-    assert known.golden is not None
-    assert known.golden.distance <= spoilt.golden.distance
+    assert known.distance <= spoilt.distance
 
 
 def test_a_model_of_before_shows_none_and_judges_the_same(model_folder: Path, tmp_path: Path) -> None:
