@@ -134,21 +134,26 @@ class DetectorService:
             place=self.name,
             finish_s=_FINISH_S,
         )
-        try:
-            with ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference") as engine:
-                async with asyncio.TaskGroup() as tasks:
-                    books = tasks.create_task(intake.keep_books())
-                    keeping = tasks.create_task(self._keep_evidence())
-                    async with asyncio.TaskGroup() as answering:
-                        answering.create_task(self._receive_all(intake, stop, answering))
-                        await self._work(engine, intake, answering)
-                    await intake.finish()
-                    books.cancel()
-                    if self._keeper is not None:
-                        await self._keeper.finish()
-                    keeping.cancel()
-        finally:
-            await intake.close()
+        async with asyncio.TaskGroup() as beside:
+            keeping = beside.create_task(self._keep_evidence())
+            try:
+                await self._serve(intake, stop)
+            finally:
+                await intake.close()
+            # Others have the partitions by now: nobody waits for this.
+            if self._keeper is not None:
+                await self._keeper.finish()
+            keeping.cancel()
+
+    async def _serve(self, intake: Intake, stop: asyncio.Event) -> None:
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference") as engine:
+            async with asyncio.TaskGroup() as tasks:
+                books = tasks.create_task(intake.keep_books())
+                async with asyncio.TaskGroup() as answering:
+                    answering.create_task(self._receive_all(intake, stop, answering))
+                    await self._work(engine, intake, answering)
+                await intake.finish()
+                books.cancel()
 
     async def _receive_all(self, intake: Intake, stop: asyncio.Event, answering: asyncio.TaskGroup) -> None:
         while True:
