@@ -1,4 +1,4 @@
-"""`linewarden review` and `trends` on a real Redis: from a word to a set of pictures that is trained and evaluated on."""
+"""`linewarden review` and `trends` on a real Redis: from a word to pictures that are trained and evaluated on."""
 
 from __future__ import annotations
 
