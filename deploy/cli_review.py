@@ -1,4 +1,4 @@
-"""The command line's review: `linewarden review list|say|confirm|export`."""
+"""The command line's review: `linewarden review list|say|confirm|export|pack`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from rich.table import Table
 
 from deploy.cli_options import JsonOut, check_writable, write_json
 from shared.clock import NS_PER_S
+from shared.errors import ConfigError
 from shared.review import Said, Standing
 from shared.review_desk import Reviewed
 from shared.store.base import Exhibit
@@ -133,6 +134,28 @@ def export_cases(
         console.print(f"left out {named}: {one.why}", markup=False)
     console.print(f"{len(done.items)} pictures written, {len(done.left_out)} left out; all is in export.json.")
     write_json(json_out, done.to_json())
+
+
+@review.command("pack")
+def pack_evidence(
+    part: Part,
+    file: Annotated[Path, typer.Argument(help="A new .zip file: nothing is overwritten.")],
+    config: Config,
+    line: Line = None,
+) -> None:
+    """Write all that is kept of a part, pictures and numbers, as one zip file."""
+    from deploy.review_work import packed
+
+    if file.exists():
+        raise ConfigError(f"{str(file)!r} is there already", "Give a new file: nothing is overwritten.")
+    check_writable(file)
+    try:
+        data = asyncio.run(packed(config, line, part))
+    except BaseException:
+        file.unlink()
+        raise
+    file.write_bytes(data)
+    Console(soft_wrap=True).print(f"{len(data) / 1024:.0f} KiB written to {file}.", markup=False)
 
 
 def _tell(done: Reviewed) -> None:

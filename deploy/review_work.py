@@ -11,6 +11,7 @@ from deploy.adapters import make_store
 from deploy.policy_tools import line_of
 from shared.clock import SystemClock
 from shared.errors import ConfigError
+from shared.evidence_pack import EvidencePack
 from shared.review import Case, Said, Standing
 from shared.review_desk import ReviewDesk, Reviewed
 from shared.review_export import Exported, export_review, refuse_to_overwrite
@@ -54,6 +55,18 @@ async def export(config: Path, line: str | None, folder: Path, test_share: float
     refuse_to_overwrite(folder)
     async with _desk(config, line) as (store, desk, name):
         return await export_review(store, desk, name, folder, test_share=test_share)
+
+
+async def packed(config: Path, line: str | None, part_id: str) -> bytes:
+    """Return the zip of a part's evidence; ConfigError where none is kept."""
+    async with _desk(config, line) as (store, desk, name):
+        kept = await store.evidence(name, part_id)
+        if kept is None:
+            raise ConfigError(
+                f"no evidence of part {part_id!r} of line {name!r} is kept, or not any more",
+                "It is kept for store.picture_ttl_s, and for good once somebody said a word on the part.",
+            )
+        return EvidencePack(kept, await desk.case(part_id), await store.ledger_record(name, part_id)).zip_bytes()
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 import zipfile
@@ -16,6 +17,7 @@ from shared.clock import NS_PER_MS, NS_PER_S
 
 if TYPE_CHECKING:
     from shared.evidence import CameraEvidence, PartEvidence
+    from shared.ledger.chain import LedgerRecord, Link
     from shared.review import Case
 
 FORMAT: Final = 1
@@ -38,10 +40,11 @@ def safe_name(text: str) -> str:
 class EvidencePack:
     """What is kept of a part, and what people said of it, for whoever was not there."""
 
-    def __init__(self, part: PartEvidence, case: Case | None = None) -> None:
-        """Pack what the store gave: `Store.evidence` and `Store.review_case`."""
+    def __init__(self, part: PartEvidence, case: Case | None = None, record: LedgerRecord | None = None) -> None:
+        """Pack what the store gave: `Store.evidence`, `Store.review_case` and `Store.ledger_record`."""
         self._part = part
         self._case = case
+        self._link = None if record is None else record.link
 
     @property
     def name(self) -> str:
@@ -65,6 +68,8 @@ class EvidencePack:
             "cameras": {name: self._camera_json(name, seen) for name, seen in part.cameras.items()},
             "cameras_without_evidence": sorted({one.camera for one in decision.findings} - part.cameras.keys()),
             "review": None if self._case is None else self._case.to_json(),
+            "ledger": None if self._link is None else _link_json(self._link),
+            "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in self.files().items()},
         }
 
     def files(self) -> dict[str, bytes]:
@@ -127,6 +132,16 @@ def timings_ms(part: PartEvidence) -> dict[str, float]:
     stamps["decide_by"] = decision.decide_by_ns
     ordered = sorted(stamps.items(), key=lambda stamp: stamp[1])
     return {name: (at_ns - decision.captured_at_ns) / NS_PER_MS for name, at_ns in ordered}
+
+
+def _link_json(link: Link) -> dict[str, Any]:
+    """Return where the decision stands in its line's chain: `linewarden ledger verify` holds it against the rest."""
+    return {
+        "began_ns": link.began_ns,
+        "sequence": link.sequence,
+        "previous": link.previous.hex(),
+        "digest": link.digest.hex(),
+    }
 
 
 def _pictures(seen: CameraEvidence) -> dict[str, bytes]:

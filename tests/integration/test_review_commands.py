@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -158,6 +160,24 @@ def test_what_cannot_be_done_is_refused(config: Path, arguments: tuple[str, ...]
     """With what can."""
     with pytest.raises(ConfigError, match=text):
         run(config, "review", *arguments)
+
+
+def test_a_part_is_packed_with_all_that_is_known_of_it(config: Path, tmp_path: Path) -> None:
+    """Its picture byte for byte, and what was said; a file that is there stays, and none is begun for nothing."""
+    said(config, "good-3", "overkill")
+    target = tmp_path / "pack.zip"
+    assert run(config, "review", "pack", "good-3", target).exit_code == 0
+    with zipfile.ZipFile(target) as archive:
+        told = json.loads(archive.read(f"{LINE}_good-3/evidence.json"))
+        picture = archive.read(f"{LINE}_good-3/{CAMERA}/picture.jpg")
+    assert picture == jpeg(plate(3))
+    assert told["sha256"] == {f"{CAMERA}/picture.jpg": hashlib.sha256(picture).hexdigest()}
+    assert (told["review"]["said"], told["kept_on"], told["decision"]["outcome"]) == ("overkill", True, "REJECT")
+    assert told["timings_ms"]["signalled"] == pytest.approx(30.0)
+    for part_id, file, says in (("good-3", target, "there already"), ("nobody", tmp_path / "none.zip", "no evidence")):
+        with pytest.raises(ConfigError, match=says):
+            run(config, "review", "pack", part_id, file)
+    assert not (tmp_path / "none.zip").exists()
 
 
 def test_a_store_in_another_process_has_no_review(tmp_path: Path) -> None:
