@@ -52,7 +52,8 @@ class HeatScale:
 class Thresholds:
     """What the camera's score was judged by: the policy's limits, of the version that the decision names.
 
-    `raw_at_reject` is the raw score whose calibrated one is `reject_at`; None where the model does not say.
+    `raw_at_reject` is the raw score whose calibrated one is `reject_at`; None where the model does not say. Of a
+    version that the store has lost only the line's `reject_at` is known.
     """
 
     reject_at: float
@@ -149,6 +150,27 @@ def encode_camera(evidence: CameraEvidence) -> bytes:
     return msgspec.msgpack.encode(evidence)
 
 
+def decode_cover(value: bytes) -> Cover:
+    """Read what `encode_cover` wrote; StoreError for anything else, and for what is newer."""
+    try:
+        cover = _COVER.decode(value)
+    except _BROKEN as error:
+        raise StoreError(f"kept evidence cannot be read: {error}") from error
+    if cover.format > FORMAT:
+        raise StoreError(
+            f"kept evidence has format {cover.format}, this reader knows {FORMAT}", "Update this role before detectors."
+        )
+    return cover
+
+
+def decode_camera(value: bytes) -> CameraEvidence:
+    """Read what `encode_camera` wrote; StoreError for anything else."""
+    try:
+        return _CAMERA.decode(value)
+    except _BROKEN as error:
+        raise StoreError(f"kept evidence cannot be read: {error}") from error
+
+
 def decode_evidence(fields: Mapping[str, bytes], *, kept_on: bool) -> PartEvidence | None:
     """Return what `fields` hold: the cover under the empty name, cameras under theirs; None where there is no cover.
 
@@ -156,14 +178,6 @@ def decode_evidence(fields: Mapping[str, bytes], *, kept_on: bool) -> PartEviden
     """
     if "" not in fields:
         return None
-    try:
-        cover = _COVER.decode(fields[""])
-        if cover.format > FORMAT:
-            raise StoreError(
-                f"kept evidence has format {cover.format}, this reader knows {FORMAT}",
-                "Update it first.",
-            )
-        cameras = {name: _CAMERA.decode(value) for name, value in sorted(fields.items()) if name}
-    except _BROKEN as error:
-        raise StoreError(f"kept evidence cannot be read: {error}") from error
+    cover = decode_cover(fields[""])
+    cameras = {name: decode_camera(value) for name, value in sorted(fields.items()) if name}
     return PartEvidence(cover.why, cover.decision, cameras, kept_on)

@@ -35,7 +35,8 @@ def build(settings: Settings, adapters: Adapters) -> DetectorService:
         for size in (1, settings.detector.max_batch):
             model.at(effort).inspect([np.zeros((480, 640, 3), dtype=np.uint8)] * size)
     keeper = None
-    if settings.detector.evidence.shelf_mib:
+    # A store in this process knows no decisions that are made in another one.
+    if settings.detector.evidence.shelf_mib and (settings.bus.embedded or not settings.store.embedded):
         keeper = EvidenceKeeper(settings, store=adapters.store, clock=adapters.clock)
     return DetectorService(
         settings,

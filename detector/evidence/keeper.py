@@ -21,7 +21,7 @@ from shared.clock import NS_PER_S, Clock
 from shared.errors import ConfigError, StoreError
 from shared.evidence import why_kept
 from shared.log import get_logger
-from shared.policy import LinePolicy, policy_from_json
+from shared.policy import LinePolicy, policy_from, policy_from_json
 from shared.policy_keeper import PolicyKeeper
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class EvidenceKeeper:
         metrics.EVIDENCE_SHELF_BYTES.set(self._shelf.held_bytes)
 
     async def _decided(self, decision: Decision, thread: ThreadPoolExecutor) -> None:
-        policy = await self._policy(decision.line, decision.policy_version)
+        policy = await self._policy(decision)
         why = why_kept(decision, policy, sample_every=self._sample_every)
         part = decision.line, decision.part_id
         frames = self._shelf.take(part)
@@ -128,24 +128,29 @@ class EvidenceKeeper:
         else:
             self._missed(1, "too_large")
 
-    async def _policy(self, line: str, version: int) -> LinePolicy:
-        """Return the policy of a version, from the store's record of changes; the settings' where it is not there."""
-        known = self._policies.get((line, version))
+    async def _policy(self, decision: Decision) -> LinePolicy:
+        """Return the policy that a part was decided by: the settings', or one of the store's record of changes.
+
+        Of one that is not there (any more) no more than the decision's own threshold is known.
+        """
+        key = decision.line, decision.policy_version
+        known = self._policies.get(key)
         if known is not None:
             return known
-        settings = self._lines.get(line)
-        found = LinePolicy() if settings is None else settings.policy
-        keeper = self._keepers.get(line)
-        if version and keeper is not None:
+        settings, keeper = self._lines.get(decision.line), self._keepers.get(decision.line)
+        found = None if settings is None or decision.policy_version else settings.policy
+        if decision.policy_version and keeper is not None:
             for change in await keeper.changes(newest=_CHANGES):
-                if change.version == version:
+                if change.version == decision.policy_version:
                     with suppress(ConfigError):
                         found = policy_from_json(change.new)
-                    break
-        self._policies[line, version] = found
+        if found is None:
+            with suppress(ConfigError):
+                found = policy_from({"reject_at": decision.reject_at})
+        self._policies[key] = found or LinePolicy()
         if len(self._policies) > _POLICIES:
             self._policies.popitem(last=False)
-        return found
+        return self._policies[key]
 
     def _made(self, held: Held, limits: Limits) -> CameraEvidence:
         return make_evidence(held, limits, picture_bytes=self._picture_bytes)

@@ -12,7 +12,7 @@ from typing import Generic, Protocol, TypeVar
 
 from shared.alerts import Deed, Handling, StandingAlert
 from shared.domain import CaptureId, Decision, PartAnnouncement
-from shared.evidence import CameraEvidence, PartEvidence, Why
+from shared.evidence import CameraEvidence, Cover, PartEvidence, Why
 from shared.ledger.chain import LedgerRecord, Link
 from shared.review import Case, Step
 
@@ -161,6 +161,14 @@ class EvidenceStore(Protocol):
 
     async def evidence(self, line: str, part_id: str) -> PartEvidence | None:
         """Return what is kept of a part; None for nothing, or nothing any more."""
+        ...
+
+    async def camera_evidence(self, line: str, part_id: str, camera: str) -> CameraEvidence | None:
+        """Return what is kept of one camera alone."""
+        ...
+
+    async def evidence_covers(self, line: str, part_ids: Sequence[str]) -> dict[str, Cover]:
+        """Return why evidence of parts is kept and how they were decided, without their pictures."""
         ...
 
     async def evidence_parts(self, line: str, *, newest: int) -> list[str]:

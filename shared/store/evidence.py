@@ -9,10 +9,21 @@ from typing import Any, Final
 import msgspec
 
 from shared.domain import Decision
-from shared.evidence import CameraEvidence, Cover, PartEvidence, Why, decode_evidence, encode_camera, encode_cover
+from shared.evidence import (
+    CameraEvidence,
+    Cover,
+    PartEvidence,
+    Why,
+    decode_camera,
+    decode_cover,
+    decode_evidence,
+    encode_camera,
+    encode_cover,
+)
 
 _DECISION: Final = msgspec.msgpack.Decoder(Decision)
 _NAME: Final = "evidence:"
+_PLACES: Final = ("exhibit", "evidence")
 
 
 class RedisEvidence:
@@ -71,6 +82,30 @@ class RedisEvidence:
             if found:
                 return decode_evidence({name.decode(): value for name, value in found.items()}, kept_on=kept_on)
         return None
+
+    async def camera_evidence(self, line: str, part_id: str, camera: str) -> CameraEvidence | None:
+        """Ask for its field alone, where reviews keep it and among what expires."""
+        with self._mapped():
+            async with self._client.pipeline(transaction=True) as step:
+                for place in _PLACES:
+                    step.hget(self._key(line, place, part_id), camera)
+                answers = await step.execute()
+        found = next((value for value in answers if value is not None), None)
+        return None if found is None or not camera else decode_camera(found)
+
+    async def evidence_covers(self, line: str, part_ids: Sequence[str]) -> dict[str, Cover]:
+        """Ask for all of them in one round trip."""
+        if not part_ids:
+            return {}
+        with self._mapped():
+            async with self._client.pipeline(transaction=True) as step:
+                for part_id in part_ids:
+                    for place in _PLACES:
+                        step.hget(self._key(line, place, part_id), "")
+                answers = await step.execute()
+        pairs = zip(answers[::2], answers[1::2], strict=True)
+        found = {part_id: exhibit or value for part_id, (exhibit, value) in zip(part_ids, pairs, strict=True)}
+        return {part_id: decode_cover(value) for part_id, value in found.items() if value is not None}
 
     async def evidence_parts(self, line: str, *, newest: int) -> list[str]:
         """Read the room's order from its end; what expired meanwhile is left out."""

@@ -7,9 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from shared.clock import ManualClock
 from shared.domain import Decision, Outcome
 from shared.errors import StoreError
-from shared.evidence import CameraEvidence, Golden, HeatScale, PartEvidence, Thresholds, Why
+from shared.evidence import CameraEvidence, Cover, Golden, HeatScale, PartEvidence, Thresholds, Why
+from shared.review import Said
+from shared.review_desk import ReviewDesk
 from shared.store.redis import RedisStore
 from tests.lines import decided, inspected
 from tests.stores import LINE, PICTURE_BYTES, PICTURE_TTL_S, Rig
@@ -53,6 +56,22 @@ async def test_what_was_put_is_what_is_read(rig: Rig) -> None:
     found = await rig.other.evidence(LINE, "p1")
     assert found == PartEvidence(Why.REJECTED, decision(), {"left": left, "right": right})
     assert await rig.other.evidence(LINE, "p2") is None
+
+
+async def test_covers_and_single_cameras_are_read_alone(rig: Rig) -> None:
+    """Wherever they lie, expiring or kept on; nothing of what is not there."""
+    store = await roomy(rig)
+    for part_id in ("p1", "p2"):
+        await store.put_evidence(decision(part_id), Why.REJECTED, "left", evidence(part_id))
+    await ReviewDesk(store, LINE, ManualClock()).say("p2", Said.OVERKILL, who="anna", why="dust")
+    covers = await rig.other.evidence_covers(LINE, ["p1", "p2", "p3"])
+    assert covers == {part_id: Cover(Why.REJECTED, decision(part_id)) for part_id in ("p1", "p2")}
+    assert await rig.other.evidence_covers(LINE, []) == {}
+    for part_id in ("p1", "p2"):
+        assert await rig.other.camera_evidence(LINE, part_id, "left") == evidence(part_id)
+    assert await rig.other.camera_evidence(LINE, "p1", "right") is None
+    assert await rig.other.camera_evidence(LINE, "p1", "") is None
+    assert await rig.other.camera_evidence(LINE, "p3", "left") is None
 
 
 async def test_putting_it_again_changes_nothing(rig: Rig) -> None:

@@ -134,6 +134,17 @@ async def test_the_band_and_the_thresholds_are_those_of_the_decisions_own_policy
         assert await kept(line, captures[1]) is None
 
 
+async def test_of_a_policy_that_the_store_has_lost_the_decisions_threshold_is_known() -> None:
+    """And nothing is made up of the rest."""
+    async with bench(keeps=True) as line:
+        capture = await line.send()
+        await line.answers(1)
+        await settle(line, replace(decision(capture, Outcome.REJECT, version=7), reject_at=2.5))
+        found = await kept(line, capture)
+        assert found is not None
+        assert found.cameras[CAMERA].thresholds == Thresholds(2.5, None, None, 0.25)
+
+
 async def test_a_picture_that_could_not_be_decoded_is_kept_as_a_note() -> None:
     """What there is: the verdict, and why there is no picture."""
     async with bench(keeps=True) as line:
