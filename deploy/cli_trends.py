@@ -78,7 +78,7 @@ def _rates(found: Trends) -> Table:
     charts = found.reject_chart, found.default_chart
     title = f"Rates, in groups of {found.group_s:g} s; limits: 3 sigma about {charts[0].centre:.2%} rejected"
     table = Table(title=title, title_justify="left", show_edge=False)
-    for name in ("from (UTC)", "parts", "rejected", "limits", "default", "limits", ""):
+    for name in ("from (UTC)", "parts", "rejected", "limits", "default", "limits", "p99 ms", "late", ""):
         table.add_column(name, justify="left" if name == "from (UTC)" else "right")
     rows = list(zip(found.groups, charts[0].points, charts[1].points, strict=True))
     for group, rejects, defaults in rows:
@@ -90,6 +90,8 @@ def _rates(found: Trends) -> Table:
             f"{rejects.lower:.2%}..{rejects.upper:.2%}",
             f"{defaults.rate:.2%}",
             f"{defaults.lower:.2%}..{defaults.upper:.2%}",
+            "" if group.p99_ms is None else f"{group.p99_ms:.0f}",
+            str(group.late),
             f"OUTSIDE: {outside}" if outside else "",
             style="bold red" if outside else "",
         )

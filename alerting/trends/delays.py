@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from alerting.trends.pareto import Bar, bars
 from alerting.trends.parts import DEFAULTED, Parts
@@ -32,11 +33,16 @@ class Delays:
 
 def delays(parts: Parts) -> Delays:
     """Return how long the parts took."""
-    there = np.isfinite(parts.latency_ms)
-    taken = parts.latency_ms[there]
+    return delays_of(parts.latency_ms, parts.allowed_ms)
+
+
+def delays_of(latency_ms: NDArray[np.float64], allowed_ms: NDArray[np.float64]) -> Delays:
+    """Return how long parts took, (n,) NaN where they do not count, of the time that each was allowed, (n,)."""
+    there = np.isfinite(latency_ms)
+    taken = latency_ms[there]
     if not taken.size:
         return Delays(0, None, None, None, None, None, 0)
-    used = taken / np.maximum(parts.allowed_ms[there], 1e-6)
+    used = taken / np.maximum(allowed_ms[there], 1e-6)
     # The nearest rank that is not below: a percentile is never understated.
     p50, p95, p99 = (float(value) for value in np.percentile(taken, (50, 95, 99), method="higher"))
     used_p99 = float(np.percentile(used, 99, method="higher"))

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from alerting.trends.delays import delays_of
 from alerting.trends.parts import DEFAULTED, REJECTED, Parts
 from shared.clock import NS_PER_S
 
@@ -26,12 +28,18 @@ _NICE_S: Final = (10, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 2
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The parts that were captured from `start_ns` (UTC) on, for as long as a group lasts."""
+    """The parts that were captured from `start_ns` (UTC) on, for as long as a group lasts.
+
+    `p99_ms` is from capture to signal, of those that were signalled and not by default, `late` how many of them were
+    signalled after their time.
+    """
 
     start_ns: int
     parts: int
     rejected: int
     defaulted: int
+    p99_ms: float | None = None
+    late: int = 0
 
     @property
     def reject_rate(self) -> float:
@@ -79,8 +87,18 @@ def groups(parts: Parts, group_s: float) -> list[Group]:
         np.bincount(which, weights=weights, minlength=numbers.size).astype(np.int64)
         for weights in (None, parts.outcome == REJECTED, parts.outcome == DEFAULTED)
     ]
-    rows = zip(numbers.tolist(), *(counts.tolist() for counts in counted), strict=True)
-    return [Group(number * length_ns, parts_, rejected, defaulted) for number, parts_, rejected, defaulted in rows]
+    # Parts lie in the order of their captures: a group is a run of them.
+    ends = np.cumsum(counted[0])[:-1]
+    latencies = [delays_of(*pair) for pair in zip(*(np.split(x, ends) for x in _times(parts)), strict=True)]
+    rows = zip(numbers.tolist(), *(counts.tolist() for counts in counted), latencies, strict=True)
+    return [
+        Group(number * length_ns, size, rejected, defaulted, took.p99_ms, took.late)
+        for number, size, rejected, defaulted, took in rows
+    ]
+
+
+def _times(parts: Parts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return parts.latency_ms, parts.allowed_ms
 
 
 def fitting_group_s(parts: Parts) -> int:

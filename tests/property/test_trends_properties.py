@@ -87,6 +87,9 @@ def test_groups_lie_apart_and_hold_their_parts(found: list[Decision], group_s: i
     assert starts == sorted(set(starts))
     assert all(start % (group_s * NS_PER_S) == 0 for start in starts)
     assert all(group.parts > 0 for group in made)
+    assert sum(group.late for group in made) == delays(parts).late
+    worst = max((group.p99_ms for group in made if group.p99_ms is not None), default=None)
+    assert (worst is None) == (delays(parts).parts == 0)
     expected = {int(at) // (group_s * NS_PER_S) * group_s * NS_PER_S for at in parts.captured_ns}
     assert set(starts) == expected
 
