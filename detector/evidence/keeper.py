@@ -50,6 +50,7 @@ class EvidenceKeeper:
         self._sample_every = kept.sample_every
         self._picture_bytes = kept.picture_kib * 1024
         self._lines = {line.name: line for line in settings.lines}
+        self._longest_ns = max((line.gate_delay_ns for line in settings.lines), default=0)
         self._keepers = {name: PolicyKeeper(store, settings.topics, name) for name in self._lines}
         self._policies: OrderedDict[tuple[str, int], LinePolicy] = OrderedDict()
         self._store = store
@@ -66,8 +67,7 @@ class EvidenceKeeper:
     def until_ns(self, decide_by_ns: int) -> int:
         """Return until when, on the monotonic clock, the decision of a part is waited for."""
         left_ns = max(0, decide_by_ns - self._clock.utc_ns())
-        longest_ns = max((line.gate_delay_ns for line in self._lines.values()), default=0)
-        return self._clock.monotonic_ns() + min(left_ns, longest_ns) + _PATIENCE_NS
+        return self._clock.monotonic_ns() + min(left_ns, self._longest_ns) + _PATIENCE_NS
 
     async def run(self) -> None:
         """Keep what is decided; ends when it is cancelled."""
@@ -87,7 +87,7 @@ class EvidenceKeeper:
         for line, part_ids in self._shelf.waiting(_ASKED_AT_ONCE).items():
             try:
                 for decision in (await self._store.decided(line, part_ids)).values():
-                    await self._decided(decision, thread)
+                    await self._settled(decision, thread)
             except StoreError as error:
                 if not self._away:
                     self._log.warning("evidence.store_away", line=line, error=str(error))
@@ -96,33 +96,36 @@ class EvidenceKeeper:
                 self._away = False
         metrics.EVIDENCE_SHELF_BYTES.set(self._shelf.held_bytes)
 
-    async def _decided(self, decision: Decision, thread: ThreadPoolExecutor) -> None:
+    async def _settled(self, decision: Decision, thread: ThreadPoolExecutor) -> None:
+        """Keep what is worth keeping of a decided part, and forget the rest."""
         policy = await self._policy(decision)
         why = why_kept(decision, policy, sample_every=self._sample_every)
-        part = decision.line, decision.part_id
-        frames = self._shelf.take(part)
-        if why is None:
-            return
+        frames = []
+        for held in self._shelf.take((decision.line, decision.part_id)):
+            apart_ns = abs(held.verdict.capture.captured_at_ns - decision.captured_at_ns)
+            if apart_ns > self._longest_ns:
+                # A part of long ago had the same name: this one is still to be decided.
+                self.offer(held)
+            elif why is not None:
+                frames.append((held, why))
         while frames:
             try:
-                await self._keep(frames[0], decision, policy, why, thread)
+                await self._keep(*frames[0], decision, policy, thread)
             except StoreError:
                 # The next round asks again.
-                for held in frames:
-                    self._missed(self._shelf.put(held), "no_room")
+                for held, _ in frames:
+                    self.offer(held)
                 raise
+            except Exception as error:  # noqa: BLE001 - whatever a picture does, verdicts and other evidence go on
+                self._log.warning("evidence.failed", line=decision.line, part=decision.part_id, error=repr(error))
+                self._missed(1, "failed")
             del frames[0]
 
     async def _keep(
-        self, held: Held, decision: Decision, policy: LinePolicy, why: Why, thread: ThreadPoolExecutor
+        self, held: Held, why: Why, decision: Decision, policy: LinePolicy, thread: ThreadPoolExecutor
     ) -> None:
         loop = asyncio.get_running_loop()
-        try:
-            evidence = await loop.run_in_executor(thread, self._made, held, policy.limits(held.camera))
-        except Exception as error:  # noqa: BLE001 - whatever a picture does, verdicts and other evidence go on
-            self._log.warning("evidence.failed", line=decision.line, part=decision.part_id, error=repr(error))
-            self._missed(1, "failed")
-            return
+        evidence = await loop.run_in_executor(thread, self._made, held, policy.limits(held.camera))
         if await self._store.put_evidence(decision, why, held.camera, evidence):
             metrics.EVIDENCE_KEPT.labels(decision.line, why.value).inc()
         else:

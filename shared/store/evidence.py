@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from shared.domain import Decision
+from shared.errors import StoreError
 from shared.evidence import (
     CameraEvidence,
     Cover,
@@ -44,11 +45,11 @@ class RedisEvidence:
                 for part_id in part_ids:
                     step.hmget(self._key(line, "part", part_id), "settled", "claim")
                 answers = await step.execute()
-        return {
-            part_id: _DECISION.decode(decision)
-            for part_id, (settled, decision) in zip(part_ids, answers, strict=True)
-            if settled and decision
-        }
+        found = zip(part_ids, answers, strict=True)
+        try:
+            return {part_id: _DECISION.decode(value) for part_id, (settled, value) in found if settled and value}
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise StoreError(f"a settled decision of line {line!r} cannot be read: {error}") from error
 
     async def put_evidence(self, decision: Decision, why: Why, camera: str, evidence: CameraEvidence) -> bool:
         """Keep it, and let the line's oldest pictures and evidence go where it needs their room, in one step."""

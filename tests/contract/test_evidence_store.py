@@ -146,6 +146,13 @@ async def test_decisions_are_told_once_they_are_settled(rig: Rig) -> None:
     assert await rig.other.decided(LINE, []) == {}
 
 
+async def test_a_decision_that_cannot_be_read_is_told(rig: Rig) -> None:
+    """With an error of ours, which the asker survives."""
+    await rig.client.hset(f"{rig.prefix}:line:{LINE}:part:p1", mapping={"settled": "1", "claim": b"\xc1"})
+    with pytest.raises(StoreError, match="cannot be read"):
+        await rig.store.decided(LINE, ["p1"])
+
+
 async def test_cameras_of_one_part_may_come_at_once(rig: Rig) -> None:
     """From two detectors: both are there."""
     (await roomy(rig))._picture_bytes = rig.other._picture_bytes = 100_000

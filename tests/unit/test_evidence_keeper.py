@@ -31,7 +31,8 @@ class ModelWithoutMap(SteadyModel):
 def decision(capture: Capture, outcome: Outcome, *, score: float = 0.5, version: int = 0) -> Decision:
     """Decide a part."""
     found = CameraFinding(capture.id.camera, VerdictStatus.INSPECTED, None, 0.4, score, "steady", "steady-1")
-    return replace(decided(capture.part_id, outcome), findings=(found,), policy_version=version)
+    made = decided(capture.part_id, outcome, at_ns=capture.captured_at_ns)
+    return replace(made, findings=(found,), policy_version=version)
 
 
 def _changed(policy: LinePolicy, _old: LinePolicy) -> LinePolicy:
@@ -132,6 +133,21 @@ async def test_the_band_and_the_thresholds_are_those_of_the_decisions_own_policy
         assert found.why is Why.BORDERLINE
         assert found.cameras[CAMERA].thresholds == Thresholds(4.0, 0.4, None, 0.4)
         assert await kept(line, captures[1]) is None
+
+
+async def test_a_decision_of_long_ago_under_the_same_name_is_not_taken() -> None:
+    """Numbers begin anew: the part waits for its own."""
+    async with bench(keeps=True) as line:
+        capture = await line.send()
+        old = replace(decision(capture, Outcome.REJECT), captured_at_ns=capture.captured_at_ns - 10**13)
+        await line.answers(1)
+        await settle(line, old)
+        assert await kept(line, capture) is None
+        await line.store._client.delete(f"linewarden:line:{LINE}:part:{capture.part_id}")
+        await settle(line, decision(capture, Outcome.REJECT))
+        found = await kept(line, capture)
+        assert found is not None
+        assert found.decision.captured_at_ns == capture.captured_at_ns
 
 
 async def test_of_a_policy_that_the_store_has_lost_the_decisions_threshold_is_known() -> None:
