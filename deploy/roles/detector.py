@@ -11,9 +11,11 @@ from detector.model.artifact import load
 from detector.model.calibration import MINIMUM_PICTURES
 from detector.model.threshold import beyond_what_is_known
 from detector.service import DetectorService
+from shared.clock import Clock
 from shared.errors import ConfigError
 from shared.log import get_logger
 from shared.settings import Settings
+from shared.store.base import Store
 
 
 def build(settings: Settings, adapters: Adapters) -> DetectorService:
@@ -34,10 +36,6 @@ def build(settings: Settings, adapters: Adapters) -> DetectorService:
     for effort in model.efforts:
         for size in (1, settings.detector.max_batch):
             model.at(effort).inspect([np.zeros((480, 640, 3), dtype=np.uint8)] * size)
-    keeper = None
-    # A store in this process knows no decisions that are made in another one.
-    if settings.detector.evidence.shelf_mib and (settings.bus.embedded or not settings.store.embedded):
-        keeper = EvidenceKeeper(settings, store=adapters.store, clock=adapters.clock)
     return DetectorService(
         settings,
         plan=adapters.plan,
@@ -45,5 +43,13 @@ def build(settings: Settings, adapters: Adapters) -> DetectorService:
         payloads=adapters.payloads,
         clock=adapters.clock,
         model=model,
-        keeper=keeper,
+        keeper=make_keeper(settings, adapters.store, adapters.clock),
     )
+
+
+def make_keeper(settings: Settings, store: Store, clock: Clock) -> EvidenceKeeper | None:
+    """Return what keeps evidence; None where it is turned off, or the store knows no decisions of other processes."""
+    apart = settings.store.embedded and not settings.bus.embedded
+    if apart or not settings.detector.evidence.shelf_mib:
+        return None
+    return EvidenceKeeper(settings, store=store, clock=clock)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import replace
 from functools import partial
 
+import pytest
 from prometheus_client import REGISTRY
 
 from detector.evidence import keeper
 from detector.evidence.shelf import Held
 from detector.model.base import Inspection
+from shared.clock import ManualClock
 from shared.domain import CameraFinding, Capture, Decision, Outcome, Picture, Verdict, VerdictStatus
 from shared.evidence import CameraEvidence, PartEvidence, Thresholds, Why
 from shared.policy import LinePolicy
 from shared.policy_keeper import PolicyKeeper
+from shared.settings import from_dict
+from shared.store.redis import RedisStore, RedisStoreSettings
 from shared.wire import encode
 from tests.detector_bench import Bench, HeldModel, SteadyModel, bench
 from tests.lines import CAMERA, LINE, decided, eventually
@@ -262,3 +267,25 @@ async def test_evidence_of_a_frame_that_is_answered_twice_is_there_once() -> Non
         assert again is not None
         assert isinstance(again.cameras[CAMERA], CameraEvidence)
         assert again.cameras.keys() == first.cameras.keys()
+
+
+@pytest.mark.parametrize(
+    ("bus", "store", "shelf_mib", "keeps"),
+    [
+        ("memory://", "memory://", 64, True),
+        ("kafka://k:9092", "redis://r:6379/0", 64, True),
+        ("kafka://k:9092", "memory://", 64, False),
+        ("memory://", "memory://", 0, False),
+    ],
+)
+async def test_a_detector_keeps_evidence_where_it_can_learn_of_decisions(
+    bus: str, store: str, shelf_mib: int, keeps: bool
+) -> None:
+    """Not where its store is its own and decisions are made elsewhere, and not where nobody wants any."""
+    settings = from_dict(
+        {"bus": {"url": bus}, "store": {"url": store}, "detector": {"evidence": {"shelf_mib": shelf_mib}}}
+    )
+    # With torch, which no other test here needs.
+    role = importlib.import_module("deploy.roles.detector")
+    made = role.make_keeper(settings, RedisStore.from_url("memory://", RedisStoreSettings()), ManualClock())
+    assert (made is not None) == keeps
