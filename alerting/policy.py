@@ -162,4 +162,14 @@ def _finding(camera: str, verdict: Verdict | None) -> CameraFinding:
         model_id=verdict.model_id,
         calibration_id=verdict.calibration_id,
         effort=verdict.effort,
+        place=_place(verdict),
     )
+
+
+def _place(verdict: Verdict) -> tuple[float, float] | None:
+    """Return where in the frame the worst region lies; detectors that do not say the frame's size do not tell."""
+    if verdict.size_px is None or not verdict.regions or min(verdict.size_px) < 1:
+        return None
+    worst = max(verdict.regions, key=lambda region: region.peak)
+    width_px, height_px = verdict.size_px
+    return (worst.x_px + worst.width_px / 2) / width_px, (worst.y_px + worst.height_px / 2) / height_px

@@ -80,6 +80,7 @@ def make_store(settings: Settings, url: str | None = None) -> Store:
         picture_ttl_s=settings.store.pictures_s,
         stream_length=settings.store.entries,
         picture_bytes=settings.store.pictures_bytes,
+        review_bytes=settings.store.reviews_bytes,
         shift_retention_s=settings.store.shift_days * 86_400,
         shifts={line.name: line.shift_times() for line in settings.lines},
     )

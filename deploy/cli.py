@@ -26,7 +26,9 @@ from deploy.cli_plan import plan_replicas
 from deploy.cli_plc import plc_sim
 from deploy.cli_policy import policy
 from deploy.cli_record import record_camera
+from deploy.cli_review import review
 from deploy.cli_topics import topics
+from deploy.cli_trends import show_trends
 from shared.domain import Effort, GateMode
 from shared.errors import LinewardenError
 from shared.redaction import redact
@@ -56,11 +58,13 @@ app.add_typer(cameras, name="cameras")
 app.add_typer(dev, name="dev")
 app.add_typer(policy, name="policy")
 app.add_typer(ledger, name="ledger")
+app.add_typer(review, name="review")
 app.add_typer(topics, name="topics")
 app.command("plan")(plan_replicas)
 app.command("faults")(run_faults)
 app.command("record")(record_camera)
 app.command("plc-sim")(plc_sim)
+app.command("trends")(show_trends)
 
 Config = Annotated[Path, typer.Option("--config", help="The line's settings, a TOML file.")]
 

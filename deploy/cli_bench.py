@@ -116,15 +116,16 @@ def bench_engine_costs(
     from deploy.model_making import needs_extra, progress_bar, step_bars
 
     with needs_extra("detector"):
-        from deploy.engine_bench import bench_engine
+        from deploy.engine_bench import bench_engine, bench_evidence
         from deploy.machine import machine_facts
         from detector.pictures.sets import list_good
     check_writable(json_out)
     console = Console()
+    files = list_good(pictures)[:_MOST_PICTURES]
     with progress_bar(console) as progress:
         batches, frame_kib = bench_engine(
             model,
-            list_good(pictures)[:_MOST_PICTURES],
+            files,
             max_batch=max_batch,
             rounds=rounds,
             threads=threads,
@@ -134,9 +135,19 @@ def bench_engine_costs(
         )
     for size, cost in enumerate(batches, start=1):
         console.print(f"batch of {size}: median {cost.median_ms:.1f} ms, 99th percentile {cost.p99_ms:.1f} ms")
+    evidence, evidence_kib = bench_evidence(model, files, rounds=rounds, product=product)
+    console.print(
+        f"evidence of a frame that is kept, beside the engine: median {evidence.median_ms:.1f} ms, "
+        f"99th percentile {evidence.p99_ms:.1f} ms, {evidence_kib:.0f} KiB"
+    )
     write_json(
         json_out,
-        {"machine": machine_facts(), "frame_kib": frame_kib, "batches": [asdict(cost) for cost in batches]},
+        {
+            "machine": machine_facts(),
+            "frame_kib": frame_kib,
+            "batches": [asdict(cost) for cost in batches],
+            "evidence": {**asdict(evidence), "kib": evidence_kib},
+        },
     )
 
 

@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.cli_options import JsonOut, check_writable, write_json
-from deploy.policy_preview import Preview, preview, uncollected
+from deploy.collecting import uncollected
+from deploy.policy_preview import Preview, preview
 from deploy.policy_tools import desk_of, edit_of, recorded_verdicts
 from shared.clock import SystemClock
 from shared.errors import ConfigError

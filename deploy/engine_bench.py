@@ -10,10 +10,14 @@ import torch
 
 from deploy.capacity import Delay
 from detector.decode import decode_frame
+from detector.evidence.making import make_evidence
+from detector.evidence.shelf import Held
 from detector.model.artifact import load
 from detector.pictures.files import read_picture
 from ingest.encode import encode_pixels
-from shared.domain import Capture, CaptureId, Effort
+from shared.domain import Capture, CaptureId, Effort, Verdict, VerdictStatus
+from shared.evidence import encode_camera
+from shared.policy import LinePolicy
 from shared.wire import Encoding, FrameMessage
 
 if TYPE_CHECKING:
@@ -21,9 +25,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from detector.model.base import Model
+    from detector.model.patch_model import PatchModel
 
 _JPEG_QUALITY = 95
 _WARM_UP = 3
+_PICTURE_BYTES = 512 * 1024
 
 
 def bench_engine(
@@ -55,6 +61,33 @@ def bench_engine(
         on_progress("batches", turn + 1, _WARM_UP + rounds)
     costs = tuple(Delay(float(np.median(one)), float(np.percentile(one, 99))) for one in taken)
     return costs, float(np.mean([len(payload) for _, payload in frames])) / 1024
+
+
+def bench_evidence(model: Path, pictures: Sequence[Path], *, rounds: int, product: str | None) -> tuple[Delay, float]:
+    """Return what the evidence of one frame costs beside the engine, and its mean size in KiB.
+
+    It is made of frames that are kept alone, after their verdict and in a thread of its own.
+    """
+    loaded = load(model, product)
+    limits = LinePolicy().limits("bench")
+    frames = [_held(loaded, *_frame(path)) for path in pictures]
+    taken, sizes = [], []
+    for turn in range(_WARM_UP + rounds):
+        before = time.perf_counter()
+        made = make_evidence(frames[turn % len(frames)], limits, picture_bytes=_PICTURE_BYTES)
+        seconds = time.perf_counter() - before
+        if turn >= _WARM_UP:
+            taken.append(seconds * 1e3)
+            sizes.append(len(encode_camera(made)))
+    return Delay(float(np.median(taken)), float(np.percentile(taken, 99))), float(np.mean(sizes)) / 1024
+
+
+def _held(model: PatchModel, message: FrameMessage, payload: bytes) -> Held:
+    (found,) = model.inspect([decode_frame(message, payload)])
+    verdict = Verdict(
+        message.capture, VerdictStatus.INSPECTED, raw_score=found.raw_score, score=found.score, regions=found.regions
+    )
+    return Held(message, payload, verdict, model, found, b"", 0)
 
 
 def _timed(model: Model, batch: Sequence[tuple[FrameMessage, bytes]]) -> float:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -90,18 +88,6 @@ def preview(parts: Parts, cameras: Sequence[str], before: LinePolicy, after: Lin
         runs_before=_runs(before, (outcome for outcome, _ in outcomes)),
         runs_after=_runs(after, (outcome for _, outcome in outcomes)),
     )
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Make many records without looking for cycles among them: there are none, and the search takes long."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def by_part(verdicts: Iterable[Verdict]) -> dict[str, dict[str, Verdict]]:

@@ -69,7 +69,7 @@ async def desk_of(settings: Settings, line: str | None) -> AsyncIterator[LineDes
             "the store memory:// ends with the process that runs the line, and a policy that is set with it",
             "Set store.url to redis://HOST:PORT/DB, or write the policy into [lines.policy].",
         )
-    found = _line_of(settings, line)
+    found = line_of(settings, line)
     store = make_store(settings)
     try:
         yield LineDesk(settings, found, store, PolicyKeeper(store, settings.topics, found.name))
@@ -131,7 +131,8 @@ async def parts_on(
     return dict(islice(parts.items(), max(0, len(parts) - newest), None))
 
 
-def _line_of(settings: Settings, name: str | None) -> LineSettings:
+def line_of(settings: Settings, name: str | None) -> LineSettings:
+    """Return a line of the settings, the only one without a name; ConfigError where it is not there."""
     names = [line.name for line in settings.lines]
     if name is None and len(names) == 1:
         return settings.lines[0]

@@ -10,6 +10,8 @@ from typing import Final
 
 from detector.batching import PUBLISH_MARGIN_NS, Batcher, CostModel
 from detector.decode import decode_frame
+from detector.evidence.keeper import EvidenceKeeper
+from detector.evidence.shelf import Held
 from detector.fetch import FetchQueue, fetch
 from detector.model.base import GradedModel, Inspection, Model
 from detector.overlay import overlay_jpeg
@@ -71,6 +73,8 @@ class _Answer:
     verdict: Verdict
     overlay: bytes = b""
     error: str = ""
+    found: Inspection | None = None
+    model: GradedModel | None = None
 
 
 class DetectorService:
@@ -87,7 +91,9 @@ class DetectorService:
         payloads: PayloadStore,
         clock: Clock,
         model: GradedModel,
+        keeper: EvidenceKeeper | None = None,
     ) -> None:
+        """Serve `model`; without a `keeper` no evidence is kept."""
         detector = settings.detector
         self._settings = settings
         self._topics = settings.topics
@@ -97,6 +103,7 @@ class DetectorService:
         self._clock = clock
         self._models = {effort: model.at(effort) for effort in model.efforts}
         self._model = model
+        self._keeper = keeper
         self._cost = CostModel(model.efforts)
         self._batcher: Batcher[QueuedFrame] = Batcher(
             max_batch=detector.max_batch,
@@ -127,17 +134,26 @@ class DetectorService:
             place=self.name,
             finish_s=_FINISH_S,
         )
-        try:
-            with ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference") as engine:
-                async with asyncio.TaskGroup() as tasks:
-                    books = tasks.create_task(intake.keep_books())
-                    async with asyncio.TaskGroup() as answering:
-                        answering.create_task(self._receive_all(intake, stop, answering))
-                        await self._work(engine, intake, answering)
-                    await intake.finish()
-                    books.cancel()
-        finally:
-            await intake.close()
+        async with asyncio.TaskGroup() as beside:
+            keeping = beside.create_task(self._keep_evidence())
+            try:
+                await self._serve(intake, stop)
+            finally:
+                await intake.close()
+            # Others have the partitions by now: nobody waits for this.
+            if self._keeper is not None:
+                await self._keeper.finish()
+            keeping.cancel()
+
+    async def _serve(self, intake: Intake, stop: asyncio.Event) -> None:
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference") as engine:
+            async with asyncio.TaskGroup() as tasks:
+                books = tasks.create_task(intake.keep_books())
+                async with asyncio.TaskGroup() as answering:
+                    answering.create_task(self._receive_all(intake, stop, answering))
+                    await self._work(engine, intake, answering)
+                await intake.finish()
+                books.cancel()
 
     async def _receive_all(self, intake: Intake, stop: asyncio.Event, answering: asyncio.TaskGroup) -> None:
         while True:
@@ -261,10 +277,24 @@ class DetectorService:
     async def _answer(self, intake: Intake, batch: list[QueuedFrame], answers: list[_Answer]) -> None:
         for frame, answer in zip(batch, answers, strict=True):
             await self._publish(answer)
+            self._offer(frame, answer)
             if answer.error:
                 await intake.bury(frame.record, answer.error)
             else:
                 intake.done([token_of(frame.record)])
+
+    async def _keep_evidence(self) -> None:
+        if self._keeper is not None:
+            await self._keeper.run()
+
+    def _offer(self, frame: QueuedFrame, answer: _Answer) -> None:
+        """Hold an answered frame as evidence, until its part is decided."""
+        if self._keeper is not None:
+            until_ns = self._keeper.until_ns(frame.message.capture.decide_by_ns)
+            model = answer.model or self._model
+            self._keeper.offer(
+                Held(frame.message, frame.payload, answer.verdict, model, answer.found, answer.overlay, until_ns)
+            )
 
     def _inspect(self, batch: list[QueuedFrame], effort: Effort) -> list[_Answer]:
         """Answer a batch; runs in the engine's thread. A picture that fails never takes its neighbours with it."""
@@ -292,6 +322,7 @@ class DetectorService:
                     calibration_id=model.calibration_id,
                     effort=effort,
                     stamps_ns={**stamps, "inferred": inferred_ns},
+                    size_px=(pixels.shape[1], pixels.shape[0]),
                 )
                 answers.append(self._inspected(verdict, pixels, found, model))
             else:
@@ -314,11 +345,12 @@ class DetectorService:
                 return [error]
         return [answer for picture in pictures for answer in self._found(model, [picture])]
 
-    def _inspected(self, verdict: Verdict, pixels: Picture, found: Inspection, model: Model) -> _Answer:
+    def _inspected(self, verdict: Verdict, pixels: Picture, found: Inspection, model: GradedModel) -> _Answer:
         if found.score < self._settings.detector.overlay_from:
-            return _Answer(verdict)
+            return _Answer(verdict, found=found, model=model)
         low = model.region_level
-        return _Answer(verdict, overlay_jpeg(pixels, found.anomaly_map, found.regions, low=low, high=2 * low))
+        overlay = overlay_jpeg(pixels, found.anomaly_map, found.regions, low=low, high=2 * low)
+        return _Answer(verdict, overlay, found=found, model=model)
 
     def _refused(self, frame: QueuedFrame, reason: NotInspected, error: object) -> _Answer:
         self._log.warning("frame.refused", capture=str(frame.message.capture.id), reason=reason.value, error=str(error))

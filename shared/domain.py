@@ -140,7 +140,8 @@ class Verdict:
     """What the detector says of one capture.
 
     `score` is calibrated: -log10 of the probability that a good part scores at least this high. `raw_score` is the
-    model's own number. Both are None when nobody looked. `stamps_ns` holds the UTC time of each hop.
+    model's own number. Both are None when nobody looked. `stamps_ns` holds the UTC time of each hop. `size_px` is the
+    width and height of the frame that was looked at, which the regions lie in.
     """
 
     capture: Capture
@@ -153,6 +154,7 @@ class Verdict:
     calibration_id: str = ""
     stamps_ns: dict[str, int] = field(default_factory=dict)
     effort: Effort = Effort.FULL
+    size_px: tuple[int, int] | None = None
 
 
 class Outcome(StrEnum):
@@ -172,7 +174,11 @@ class GateMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CameraFinding:
-    """The part of a verdict that a decision rests on."""
+    """The part of a verdict that a decision rests on.
+
+    `place` is the middle of the region with the highest peak, as shares of the frame's width and height from its top
+    left; None where there is no region.
+    """
 
     camera: str
     status: VerdictStatus
@@ -182,6 +188,7 @@ class CameraFinding:
     model_id: str
     calibration_id: str
     effort: Effort = Effort.FULL
+    place: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ LinewardenError
 ├── StoreError
 │   ├── StoreUnavailableError
 │   ├── ChainMovedError      somebody else put a record behind the one that was the newest
-│   └── LeaseLostError       another process has the line's gate, or the store was emptied
+│   ├── LeaseLostError       another process has the line's gate, or the store was emptied
+│   └── ReviewFullError      a line's review holds as many cases as it may
 ├── WireError                bytes that are not a message
 │   └── UnsupportedVersionError  a message of a newer major version
 ├── SourceError              a camera or picture source failed
@@ -84,6 +85,10 @@ class ChainMovedError(StoreError):
 
 class LeaseLostError(StoreError):
     """The token of this process is not the one that the store holds for the line: what it asked for was not done."""
+
+
+class ReviewFullError(StoreError):
+    """A line's review holds as many cases as it may, and another one was to be added."""
 
 
 class WireError(LinewardenError):

@@ -43,6 +43,11 @@ BATCH_SIZE: Final = Histogram("linewarden_batch_frames", "Frames in a batch.", b
 INSPECTED: Final = Counter(
     "linewarden_frames_inspected", "Frames that a model looked at, by how much of it.", ["effort"]
 )
+EVIDENCE_KEPT: Final = Counter("linewarden_evidence_kept", "Frames kept as evidence.", ["line", "why"])
+EVIDENCE_MISSED: Final = Counter(
+    "linewarden_evidence_missed", "Frames or parts of which no evidence could be kept, by reason.", ["reason"]
+)
+EVIDENCE_SHELF_BYTES: Final = Gauge("linewarden_evidence_shelf_bytes", "Frames that wait for their part's decision.")
 DECISIONS: Final = Counter("linewarden_decisions", "Parts settled.", ["line", "outcome"])
 NOT_CARRIED_OUT: Final = Counter(
     "linewarden_rejects_not_carried_out", "Parts to be rejected that a gate that rests open may have let go.", ["line"]

@@ -29,6 +29,7 @@ from shared.camera_settings import (
 from shared.clock import NS_PER_MS
 from shared.domain import GateMode
 from shared.errors import ConfigError
+from shared.evidence_settings import EvidenceSettings
 from shared.gate_settings import gate_misfit, with_delay
 from shared.partition_plan import Wanted
 from shared.policy import CameraPolicy, LinePolicy, RunPolicy, misfit
@@ -86,7 +87,8 @@ class StoreSettings(Section):
     """Where live state is kept, and how long.
 
     `payload_url` is a Redis of their own for the payloads of large frames; without it they lie in that of `url`. The
-    pictures of a line's rejects share `picture_mib`, and the oldest go first; its shifts are counted for `shift_days`.
+    pictures and evidence of a line share `picture_mib`, and the oldest go first; what a review keeps of it shares
+    `review_mib`, where nothing goes by itself. Its shifts are counted for `shift_days`.
     """
 
     url: SecretStr = SecretStr("memory://")
@@ -95,6 +97,7 @@ class StoreSettings(Section):
     part_retention_s: Annotated[int, Field(ge=10)] | None = None
     picture_ttl_s: Annotated[int, Field(ge=1)] | None = None
     picture_mib: Annotated[int, Field(ge=1, le=65_536)] | None = None
+    review_mib: Annotated[int, Field(ge=0, le=65_536)] | None = None
     shift_days: Annotated[int, Field(ge=2, le=10_000)] = 400
     stream_length: Annotated[int, Field(ge=100)] | None = None
 
@@ -116,6 +119,11 @@ class StoreSettings(Section):
     def pictures_bytes(self) -> int:
         """Return how much the pictures of one line's rejects may hold: 64 MiB, or 16 in this process's memory."""
         return (self.picture_mib or (16 if self.embedded else 64)) * 1024 * 1024
+
+    @property
+    def reviews_bytes(self) -> int:
+        """Return how much evidence a line's review may keep on: 256 MiB, or 16 in this process's memory."""
+        return (self.review_mib if self.review_mib is not None else 16 if self.embedded else 256) * 1024 * 1024
 
     @property
     def entries(self) -> int:
@@ -158,6 +166,7 @@ class DetectorSettings(Section):
     queue_mib: Annotated[int, Field(ge=1, le=16_384)] = 128
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     overlay_from: Annotated[float, Field(ge=0, le=12)] = 1.0
+    evidence: EvidenceSettings = EvidenceSettings()
 
 
 class IngestSettings(Section):
@@ -434,6 +443,7 @@ def _known_names(location: Sequence[int | str]) -> Iterator[str]:
         "log": LogSettings,
         "ingest": IngestSettings,
         "detector": DetectorSettings,
+        "evidence": EvidenceSettings,
         "alerting": AlertingSettings,
         "alerts": AlertSettings,
         "webhook": WebhookSettings,

@@ -28,7 +28,7 @@ from shared.policy_record import PolicyChange
 
 MAGIC = b"LW"
 MAJOR = 1
-MINOR = 3
+MINOR = 4
 _PREFIX = struct.Struct("<2sBBHI")
 _CHECKSUM = struct.Struct("<I")
 _BODY_AT = _PREFIX.size + _CHECKSUM.size

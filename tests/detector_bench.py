@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.evidence.keeper import EvidenceKeeper
 from detector.model.base import Inspection
 from detector.service import DetectorService
 from ingest.encode import encode_pixels
@@ -47,6 +48,10 @@ class SteadyModel:
         """Look with all of it."""
         assert effort in self.efforts
         return self
+
+    def raw_at(self, score: float) -> float | None:
+        """Say that a raw score is a tenth of the calibrated one."""
+        return score / 10
 
     def inspect(self, pictures: Sequence[Picture]) -> list[Inspection]:
         """Answer."""
@@ -122,7 +127,9 @@ class ModelInGrades(HeldModel):
 class Bench:
     """A detector on a bus of its own."""
 
-    def __init__(self, model: SteadyModel, **detector: object) -> None:
+    def __init__(self, model: SteadyModel, *, keeps: bool = False, **detector: object) -> None:
+        """Serve `model`; one that `keeps` keeps evidence in the bench's store."""
+        self.keeps = keeps
         self.clock = ManualClock()
         self.settings = line_settings(cameras=("camera", "other"), detector={"max_batch": 4, **detector})
         self.topics = self.settings.topics
@@ -142,7 +149,13 @@ class Bench:
         """Start a service on the bus as it is."""
         plan = KnownPlan(await topics_for(self.settings, self.bus), PlanKeeper(self.store, self.topics), self.clock)
         service = DetectorService(
-            self.settings, plan=plan, bus=self.bus, payloads=self.payloads, clock=self.clock, model=self.model
+            self.settings,
+            plan=plan,
+            bus=self.bus,
+            payloads=self.payloads,
+            clock=self.clock,
+            model=self.model,
+            keeper=EvidenceKeeper(self.settings, store=self.store, clock=self.clock) if self.keeps else None,
         )
         self._stop = asyncio.Event()
         self._serving = asyncio.create_task(service.run(self._stop))
@@ -229,9 +242,9 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(model: SteadyModel | None = None, **detector: object) -> AsyncIterator[Bench]:
+async def bench(model: SteadyModel | None = None, *, keeps: bool = False, **detector: object) -> AsyncIterator[Bench]:
     """Serve a detector while the test runs."""
-    made = Bench(model or SteadyModel(), **detector)
+    made = Bench(model or SteadyModel(), keeps=keeps, **detector)
     await made.start()
     try:
         yield made

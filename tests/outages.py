@@ -11,6 +11,7 @@ from shared.bus.base import Bus, Record, Subscription, TopicPartition
 from shared.domain import CaptureId, Decision, PartAnnouncement
 from shared.envelope import Headers
 from shared.errors import BusUnavailableError, StoreUnavailableError
+from shared.evidence import CameraEvidence, Why
 from shared.ledger.chain import LedgerRecord, Link
 from shared.store.base import Alert, LeaseRecord, PartRecord
 from shared.store.redis import RedisStore, RedisStoreSettings
@@ -132,6 +133,16 @@ class CuttableStore(RedisStore):
         """Count a part."""
         self._check("announce")
         return await super().announce(part)
+
+    async def decided(self, line: str, part_ids: Sequence[str]) -> dict[str, Decision]:
+        """Return decisions."""
+        self._check("decided")
+        return await super().decided(line, part_ids)
+
+    async def put_evidence(self, decision: Decision, why: Why, camera: str, evidence: CameraEvidence) -> bool:
+        """Keep evidence."""
+        self._check("put_evidence")
+        return await super().put_evidence(decision, why, camera, evidence)
 
     async def claim(self, decision: Decision, *, token: int | None = None) -> Decision:
         """Fix a decision."""

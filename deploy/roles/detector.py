@@ -6,13 +6,16 @@ import numpy as np
 import torch
 
 from deploy.adapters import Adapters
+from detector.evidence.keeper import EvidenceKeeper
 from detector.model.artifact import load
 from detector.model.calibration import MINIMUM_PICTURES
 from detector.model.threshold import beyond_what_is_known
 from detector.service import DetectorService
+from shared.clock import Clock
 from shared.errors import ConfigError
 from shared.log import get_logger
 from shared.settings import Settings
+from shared.store.base import Store
 
 
 def build(settings: Settings, adapters: Adapters) -> DetectorService:
@@ -40,4 +43,13 @@ def build(settings: Settings, adapters: Adapters) -> DetectorService:
         payloads=adapters.payloads,
         clock=adapters.clock,
         model=model,
+        keeper=make_keeper(settings, adapters.store, adapters.clock),
     )
+
+
+def make_keeper(settings: Settings, store: Store, clock: Clock) -> EvidenceKeeper | None:
+    """Return what keeps evidence; None where it is turned off, or the store knows no decisions of other processes."""
+    apart = settings.store.embedded and not settings.bus.embedded
+    if apart or not settings.detector.evidence.shelf_mib:
+        return None
+    return EvidenceKeeper(settings, store=store, clock=clock)

@@ -41,6 +41,10 @@ class FixedCostModel:
         """Return the model itself, which knows only one way to look."""
         return self
 
+    def raw_at(self, _score: float) -> float | None:
+        """Return nothing: no picture scores anything else."""
+        return None
+
     def inspect(self, pictures: Sequence[Picture]) -> list[Inspection]:
         """Wait, and score each picture of (height, width) or (height, width, 3) at 0.1."""
         time.sleep(self._cost_s * len(pictures))

@@ -2,9 +2,11 @@
 
     model.safetensors   tower.* the tower's weights; head.K.N.* the N-th head of kind K; for each product P and view
                         V (a number, or `crops`) bank.P.V the good patches and
-                        expected.P.V their usual distances
+                        expected.P.V their usual distances; since the format 6 also source.P.V the picture of the
+                        gallery that each good patch comes from, and golden.P.N the N-th one's JPEG
     model.toml          format version, profile, heads; each product's views, scales, calibration, region level, and
-                        what it was trained on, and the calibration and region level of each lesser effort
+                        what it was trained on, the names of its gallery's pictures, and the calibration and region
+                        level of each lesser effort
     README.md           the model card
     checksums.txt       sha256 of the three, in the form that `sha256sum -c` reads
 
@@ -34,6 +36,7 @@ from detector.model.calibration import Calibration
 from detector.model.card import model_card
 from detector.model.crops import Crops
 from detector.model.fusion import Scale
+from detector.model.gallery import Gallery
 from detector.model.heads import Ensemble, HeadShape, build_head, frozen
 from detector.model.lens import Lens
 from detector.model.patch_model import PatchModel
@@ -46,7 +49,9 @@ from shared.errors import ConfigError, ModelCorruptError, ModelMissingError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
+READABLE = (5, 6)
+"""A model of the format 5 keeps no training pictures: nothing golden can be shown beside a part."""
 _TENSORS = "model.safetensors"
 _NUMBERS = "model.toml"
 _CARD = "README.md"
@@ -55,6 +60,8 @@ _FILES = (_CARD, _TENSORS, _NUMBERS)
 _TOWER = "tower."
 _BANK = "bank."
 _EXPECTED = "expected."
+_SOURCE = "source."
+_GOLDEN = "golden."
 _HEAD = "head."
 _CROPS = "crops"
 _TRAIN_AGAIN = "Train it again with `linewarden train`."
@@ -181,6 +188,10 @@ def _contents(trained: TrainedModel) -> dict[str, bytes]:
         for name, view in views.items():
             tensors[f"{_BANK}{index}.{name}"] = view.bank.rows.contiguous()
             tensors[f"{_EXPECTED}{index}.{name}"] = torch.from_numpy(view.expected)
+            if view.bank.sources is not None and product.gallery is not None:
+                tensors[f"{_SOURCE}{index}.{name}"] = view.bank.sources
+        for number, jpeg in enumerate(product.gallery.jpegs if product.gallery is not None else ()):
+            tensors[f"{_GOLDEN}{index}.{number}"] = torch.frombuffer(bytearray(jpeg), dtype=torch.uint8)
     numbers: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "created_utc": trained.created_utc,
@@ -254,9 +265,9 @@ def _read_numbers(folder: Path) -> dict[str, Any]:
 
 def _refuse_other_formats(folder: Path, numbers: dict[str, Any]) -> None:
     version = numbers.get("format_version")
-    if version != FORMAT_VERSION:
+    if version not in READABLE:
         raise ModelCorruptError(
-            f"the model in {folder} has the format {version}, this program reads {FORMAT_VERSION}",
+            f"the model in {folder} has the format {version}, this program reads {' and '.join(map(str, READABLE))}",
             "Update the program, or train the model again with this one.",
         )
 
@@ -271,6 +282,8 @@ def _product_numbers(product: Product, facts: TrainingFacts) -> dict[str, Any]:
         "calibration": asdict(product.calibration),
         "training": asdict(facts),
     }
+    if product.gallery is not None:
+        numbers["gallery"] = {"names": list(product.gallery.names), "pictures": product.gallery.pictures}
     if product.lesser:
         numbers["lesser"] = {
             effort.value: {"calibration": asdict(lesser.calibration), "region_level": lesser.region_level}
@@ -309,6 +322,7 @@ def _product(index: int, table: dict[str, Any], tensors: dict[str, torch.Tensor]
         calibration=_calibration(table["calibration"]),
         region_level=float(table["region_level"]),
         crops=crops,
+        gallery=_gallery(index, table["gallery"], tensors) if "gallery" in table else None,
     )
     lesser = {
         Effort(name): product.at(Effort(name), _calibration(less["calibration"]), float(less["region_level"]))
@@ -318,7 +332,14 @@ def _product(index: int, table: dict[str, Any], tensors: dict[str, torch.Tensor]
 
 
 def _view(lens: dict[str, Any], name: str, tensors: dict[str, torch.Tensor]) -> View:
-    return View(Lens(**lens), Bank(tensors.pop(f"{_BANK}{name}")), tensors.pop(f"{_EXPECTED}{name}").numpy())
+    bank = Bank(tensors.pop(f"{_BANK}{name}"), tensors.pop(f"{_SOURCE}{name}", None))
+    return View(Lens(**lens), bank, tensors.pop(f"{_EXPECTED}{name}").numpy())
+
+
+def _gallery(index: int, table: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Gallery:
+    names = tuple(str(name) for name in table["names"])
+    jpegs = tuple(tensors.pop(f"{_GOLDEN}{index}.{number}").numpy().tobytes() for number in range(len(names)))
+    return Gallery(names, jpegs, int(table["pictures"]))
 
 
 def _head_tensors(ensemble: Ensemble) -> dict[str, torch.Tensor]:

@@ -15,10 +15,27 @@ _CANDIDATES_PER_MEMBER = 6
 
 
 class Bank:
-    """Unit rows of good patches, (K, D) float32."""
+    """Unit rows of good patches, (K, D) float32, and which picture each comes from, (K,) int32; -1 is none to show."""
 
-    def __init__(self, rows: torch.Tensor) -> None:
+    def __init__(self, rows: torch.Tensor, sources: torch.Tensor | None = None) -> None:
         self.rows = rows.contiguous()
+        self.sources = sources
+
+    def nearest(self, patches: torch.Tensor) -> tuple[int, float] | None:
+        """Return the picture that most of a few patches (n, D) are nearest to, and the least of their distances to it.
+
+        Of two pictures with as many the nearer one; None where no row's picture is known.
+        """
+        if self.sources is None or not bool((self.sources >= 0).any()):
+            return None
+        alike = (patches @ self.rows.T).masked_fill_(self.sources < 0, -torch.inf)
+        best = alike.max(dim=1)
+        votes: dict[int, tuple[int, float]] = {}
+        for picture, similarity in zip(self.sources[best.indices].tolist(), best.values.tolist(), strict=True):
+            count, highest = votes.get(picture, (0, -1.0))
+            votes[picture] = (count + 1, max(highest, similarity))
+        chosen = max(votes, key=lambda picture: (*votes[picture], -picture))
+        return chosen, max(0.0, 1.0 - votes[chosen][1])
 
     def distances(self, patches: torch.Tensor) -> torch.Tensor:
         """Return 1 - cosine to the nearest row, (...) float32 in [0, 2], for unit patches (..., D) float32."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from shared.domain import AnomalyMap, Effort, Picture, Region
+    from shared.evidence import Golden
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -17,13 +18,16 @@ class Inspection:
 
     `raw_score` is the model's own number and `score` the calibrated one: -log10 of the probability that a good picture
     scores at least this high. The map covers the whole picture at the model's resolution, so its shape follows the
-    picture's aspect ratio; the regions are in pixels of the picture as it was given, the highest peak first.
+    picture's aspect ratio; the regions are in pixels of the picture as it was given, the highest peak first. `golden`
+    finds the training picture that the map's highest place is nearest to, where the model keeps its training pictures:
+    it is asked for the few that are kept as evidence alone.
     """
 
     raw_score: float
     score: float
     anomaly_map: AnomalyMap
     regions: tuple[Region, ...]
+    golden: Callable[[], Golden | None] | None = None
 
 
 class Model(Protocol):
@@ -66,6 +70,10 @@ class GradedModel(Model, Protocol):
         """How much of it can look, the whole first; what saves no work is not among them."""
         ...
 
-    def at(self, effort: Effort) -> Model:
+    def at(self, effort: Effort) -> GradedModel:
         """Return the model as it looks at one of `efforts`, with that one's calibration."""
+        ...
+
+    def raw_at(self, score: float) -> float | None:
+        """Return the lowest raw score whose calibrated one is `score`; None where no raw score comes to that."""
         ...

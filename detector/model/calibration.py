@@ -92,6 +92,20 @@ class Calibration:
         scores = np.nan_to_num(body + tail, nan=HIGHEST_SCORE)
         return np.asarray(np.clip(scores, 0.0, HIGHEST_SCORE), dtype=np.float64)
 
+    def raw_at(self, score: float) -> float | None:
+        """Return the lowest raw score that is mapped to `score` or above; None where none is, or without a curve."""
+        if not self.known or not self.knots[0][1] < score <= HIGHEST_SCORE:
+            return None
+        raws, scores = np.asarray(self.knots).T
+        at = int(np.searchsorted(scores, score))
+        if at < scores.size:
+            share = (score - scores[at - 1]) / (scores[at] - scores[at - 1])
+            return float(raws[at - 1] + share * (raws[at] - raws[at - 1]))
+        # Between the last knot and the threshold nothing rises; beyond it the tail's inverse.
+        beyond = (score - scores[-1]) * np.log(10.0) / self.excesses
+        excess = self.excesses * self.tail_mean * np.expm1(beyond)
+        return float(max(self.threshold, raws[-1]) + excess)
+
 
 def fit_calibration(held_out: NDArray[np.float64]) -> Calibration:
     """Fit on the raw scores (n,) of good pictures that were not in the bank they were compared with.

@@ -46,9 +46,11 @@ def _product(table: dict[str, Any]) -> str:
         if table["calibration"]["knots"]
         else "not calibrated"
     )
+    shown = len(table["gallery"]["names"]) if "gallery" in table else 0
     return (
         f"- `{table['name']}`: {training['pictures']} pictures of good parts "
-        f"(sha256 of the set {training['data_sha256'][:12]}), {known}. It is looked at at {_views(table['views'])}."
+        f"(sha256 of the set {training['data_sha256'][:12]}), {known}. It is looked at at {_views(table['views'])}. "
+        f"{shown} of the pictures are in this model, small, to be shown beside a part that it finds odd."
     )
 
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
 
 from detector.model.base import Inspection
 from detector.model.crops import blend_back, find_windows, frame_of, look_again
@@ -13,11 +17,11 @@ from detector.model.lens import Levels, Size, check_picture, in_levels
 from detector.model.scoring import combine, find_regions, image_score
 from shared.domain import AnomalyMap, Effort, Picture
 from shared.errors import ConfigError
+from shared.evidence import Golden
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from detector.model.backbone.tower import Tower
@@ -78,6 +82,10 @@ class PatchModel:
         """Return the same model without its second look; its calibrated scores mean nothing any more."""
         return replace(self, product=replace(self.product, crops=None))
 
+    def raw_at(self, score: float) -> float | None:
+        """Return the lowest raw score whose calibrated one is `score`; None where there is none."""
+        return self.product.calibration.raw_at(score)
+
     def inspect(self, pictures: Sequence[Picture]) -> list[Inspection]:
         """Inspect pictures of any sizes; PictureError for anything else."""
         sizes = [check_picture(picture, index) for index, picture in enumerate(pictures)]
@@ -89,13 +97,28 @@ class PatchModel:
         On a CPU one picture at a time is the fastest: its feature maps stay in the cache, those of eight do not (24 ms
         against 34 ms a picture on one core).
         """
-        maps = self._maps(picture, self.product.map_lens.content(size))
+        maps, patches = self._maps(picture, self.product.map_lens.content(size))
         raw = image_score(maps.score, self.settings.top_share)
         place = maps.place
         if self.product.crops is not None:
             raw, place = self._again(picture, size, maps, raw, self.product.crops)
         regions = find_regions(place, self.product.region_level, size, self.settings.max_regions)
-        return Inspection(raw, self.product.calibration.score(raw), AnomalyMap(place), regions)
+        golden = self._golden(patches, place)
+        return Inspection(raw, self.product.calibration.score(raw), AnomalyMap(place), regions, golden)
+
+    def _golden(self, patches: torch.Tensor, place: NDArray[np.float32]) -> Callable[[], Golden | None] | None:
+        """Return what finds the training picture nearest to the map's highest place, if there are any to show.
+
+        `patches` (rows, columns, D) are of the first view. The few about that place are copied, so that all the others
+        can go; to compare them with the bank is left to whoever asks.
+        """
+        if self.product.gallery is None:
+            return None
+        row, column = divmod(int(np.nan_to_num(place).argmax()), place.shape[1])
+        row = row * patches.shape[0] // place.shape[0]
+        column = column * patches.shape[1] // place.shape[1]
+        around = patches[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2]
+        return partial(_nearest_good, around.reshape(-1, around.shape[2]).clone(), self.product)
 
     def _again(
         self, frame: Levels, size: Size, maps: Maps, raw: float, crops: Crops
@@ -111,8 +134,11 @@ class PatchModel:
                 place = blend_back(place, fine.window, values, size)
         return crops.score(raw, peaks), place
 
-    def _maps(self, picture: Levels, map_size: Size) -> Maps:
-        """Return the picture's maps at the map's size; what has no share in them is not computed."""
+    def _maps(self, picture: Levels, map_size: Size) -> tuple[Maps, torch.Tensor]:
+        """Return the picture's maps at the map's size, and the first view's patches (rows, columns, D).
+
+        What has no share in the maps is not computed.
+        """
         asked = self.settings.asked
         first, *others = self.product.views
         seen = see(self.tower, first.lens.look(picture, self.settings), self.settings)
@@ -124,7 +150,17 @@ class PatchModel:
             logits = [sized(head.logits(seen, differences, relative), map_size) for head in heads]
         grids = [relative, *(self._relative(view, picture) for view in others)] if 0 in asked else []
         maps = [combine(grids, map_size), *logits] if grids else logits
-        return fuse(maps, [self.product.scales[index] for index in asked], self.settings)
+        return fuse(maps, [self.product.scales[index] for index in asked], self.settings), seen.patches
 
     def _relative(self, view: View, picture: Levels) -> NDArray[np.float32]:
         return view.relative(see(self.tower, view.lens.look(picture, self.settings), self.settings))
+
+
+def _nearest_good(patches: torch.Tensor, product: Product) -> Golden | None:
+    """Return the training picture that a few patches (n, D) of a product's first view are nearest to."""
+    with torch.inference_mode():
+        found = product.views[0].bank.nearest(patches)
+    if found is None or product.gallery is None:
+        return None
+    number, distance = found
+    return Golden(product.gallery.names[number], distance, product.gallery.jpegs[number])

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from detector.model.calibration import Calibration
     from detector.model.crops import Crops
     from detector.model.fusion import Scale
+    from detector.model.gallery import Gallery
     from detector.model.lens import Lens
     from detector.model.view import View
 
@@ -24,6 +25,7 @@ class Product:
     `scales` are of the bank's map and of each head's. `map_lens` says how large a picture's map is, `region_level` from
     which map value on a pixel belongs to a region. `crops` is the second look, where there is one. `lesser` are the
     same product as less of the model sees it, each with a calibration of its own; none where that would save nothing.
+    `gallery` holds training pictures to show, which models of the format 5 do not have.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Product:
     region_level: float
     crops: Crops | None = None
     lesser: Mapping[Effort, Product] = field(default_factory=dict)
+    gallery: Gallery | None = None
 
     def at(self, effort: Effort, calibration: Calibration, region_level: float) -> Product:
         """Return the product as it is seen without a second look, and coarsely through one view alone."""

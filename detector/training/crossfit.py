@@ -50,9 +50,15 @@ class HeldOut:
 
 
 def bank_of(features: Sequence[torch.Tensor], size: int, seed: int) -> Bank:
-    """Return a bank of at most `size` patches that stand for all of some pictures', each (..., D)."""
+    """Return a bank of at most `size` patches that stand for all of some pictures', each (..., D).
+
+    Its sources are the pictures' numbers in `features`.
+    """
     rows = torch.cat([picture.reshape(-1, picture.shape[-1]) for picture in features])
-    return Bank(rows[choose_rows(rows, size, seed)])
+    counts = torch.tensor([picture.shape[:-1].numel() for picture in features])
+    sources = torch.repeat_interleave(torch.arange(len(features), dtype=torch.int32), counts)
+    chosen = choose_rows(rows, size, seed)
+    return Bank(rows[chosen], sources[chosen])
 
 
 def held_out_distances(

@@ -22,6 +22,7 @@ from detector.model.scoring import image_score
 from detector.pictures.files import files_sha256
 from detector.training.checkpoints import Checkpoints
 from detector.training.crops import Coarse, fit_crops
+from detector.training.gallery import with_gallery
 from detector.training.goods import read_goods
 from detector.training.heads import learn_heads
 from detector.training.pool import Bench
@@ -138,14 +139,16 @@ def _calibrate(
     once = _look(parts, scales, settings)
     again = fit_crops(tower, reference, once, scales, settings, seed=seed, report=report)
     highest = [look.highest for look in once] if again is None else again.highest
+    gallery, views = with_gallery(reference.goods, reference.views)
     whole = Product(
         name=reference.goods.product,
-        views=reference.views,
+        views=views,
         scales=tuple(scales),
         map_lens=reference.map_lens,
         calibration=fit_calibration(_scores(once) if again is None else again.scores),
         region_level=float(np.quantile(highest, _REGION_QUANTILE)),
         crops=None if again is None else again.crops,
+        gallery=gallery,
     )
     lesser: dict[Effort, list[Coarse]] = {}
     if whole.crops is not None or REFINER in settings.heads:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from detector.model.bank import Bank
 from detector.model.expected import expected_distances, on_one_grid
 from detector.model.lens import lens_for, lenses_for
 from detector.model.product import coarsest
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from detector.model.backbone.tower import Tower
-    from detector.model.bank import Bank
     from detector.model.lens import Lens, Size
     from detector.model.profiles import Profile
     from detector.training.crossfit import Folded, HeldOut
@@ -92,7 +92,9 @@ def fit_bank(
         seed=seed,
         on_fold=lambda done: report(f"{name}: held out", done, FOLDS),
     )
-    return bank_of([*features, *relit], size, seed), folded
+    bank = bank_of([*features, *relit], size, seed)
+    # A picture in another light comes from the same file.
+    return Bank(bank.rows, None if bank.sources is None else bank.sources % len(features)), folded
 
 
 def view_of(lens: Lens, bank: Bank, folded: Folded, floor: float) -> View:

@@ -12,7 +12,9 @@ from typing import Generic, Protocol, TypeVar
 
 from shared.alerts import Deed, Handling, StandingAlert
 from shared.domain import CaptureId, Decision, PartAnnouncement
+from shared.evidence import CameraEvidence, Cover, PartEvidence, Why
 from shared.ledger.chain import LedgerRecord, Link
+from shared.review import Case, Step
 
 T = TypeVar("T")
 
@@ -121,6 +123,14 @@ class Lag:
     lost: bool = False
 
 
+class Exhibit(StrEnum):
+    """Whether a case's evidence is kept on: there may be none to keep, or no room for it."""
+
+    KEPT = "kept"
+    NONE = "none"
+    NO_ROOM = "no_room"
+
+
 class PayloadStore(Protocol):
     """Where the payloads of large frames lie while their references travel on the bus.
 
@@ -136,7 +146,70 @@ class PayloadStore(Protocol):
         ...
 
 
-class Store(PayloadStore, Protocol):
+class EvidenceStore(Protocol):
+    """Where evidence of parts lies. It shares time to live and room with pictures, until a review keeps it on."""
+
+    async def decided(self, line: str, part_ids: Sequence[str]) -> dict[str, Decision]:
+        """Return the settled decisions of those of the parts that have one which is still kept."""
+        ...
+
+    async def put_evidence(self, decision: Decision, why: Why, camera: str, evidence: CameraEvidence) -> bool:
+        """Keep what a camera's detector saw of a decided part, in the place of what was kept of it before.
+
+        Returns whether there was room for it.
+        """
+        ...
+
+    async def evidence(self, line: str, part_id: str) -> PartEvidence | None:
+        """Return what is kept of a part; None for nothing, or nothing any more."""
+        ...
+
+    async def camera_evidence(self, line: str, part_id: str, camera: str) -> CameraEvidence | None:
+        """Return what is kept of one camera alone."""
+        ...
+
+    async def evidence_covers(self, line: str, part_ids: Sequence[str]) -> dict[str, Cover]:
+        """Return why evidence of parts is kept and how they were decided, without their pictures."""
+        ...
+
+    async def evidence_parts(self, line: str, *, newest: int) -> list[str]:
+        """Return the parts of which evidence is kept for its time, those that it came for last first."""
+        ...
+
+
+class ReviewStore(Protocol):
+    """What people said of a line's parts. Evidence of a part with a case stays, within a room of its own."""
+
+    async def review_case(self, line: str, part_id: str) -> Case | None:
+        """Return a part's case."""
+        ...
+
+    async def review_cases(self, line: str) -> list[Case]:
+        """Return all cases of a line, in no order."""
+        ...
+
+    async def put_case(self, case: Case, *, instead_of: Case | None) -> Exhibit | None:
+        """Let a case stand if `instead_of` does (None: there is none), and note its newest step, in one step.
+
+        Its evidence is kept on, or takes up its time again where the case is dismissed. Returns whether it is kept on,
+        and None where another case stands: then nothing was done. Raises `ReviewFullError` where no case fits any more.
+        """
+        ...
+
+    async def drop_case(self, case: Case) -> bool:
+        """Forget a case, if it stands as it is given; return whether it did."""
+        ...
+
+    async def review_steps(self, line: str, *, newest: int) -> list[Step]:
+        """Return what was said and settled, newest first."""
+        ...
+
+    async def exhibits(self, line: str) -> list[str]:
+        """Return the parts whose evidence is kept on, newest first."""
+        ...
+
+
+class Store(PayloadStore, EvidenceStore, ReviewStore, Protocol):
     """Every method raises `StoreUnavailableError` when the store is away."""
 
     async def ping(self) -> None:

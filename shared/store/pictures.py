@@ -18,8 +18,8 @@ class RedisPictures:
         """Keep the picture, and let the line's oldest go where it needs their room, in one step."""
         keys = [self._key(line, name) for name in ("pictures", "picture_bytes", "counters")]
         args: list[bytes | int | str] = [
-            self._key(line, "picture", ""),
-            f"{part_id}:{camera}",
+            self._key(line, ""),
+            f"picture:{part_id}:{camera}",
             jpeg,
             self._picture_ttl_s,
             self._picture_bytes,

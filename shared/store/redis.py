@@ -24,13 +24,15 @@ from shared.latency import bucket_of
 from shared.ledger.chain import LedgerRecord, Link, decision_bytes, pack, unpack
 from shared.redaction import redact, redact_address
 from shared.shifts import Shifts
-from shared.store import scripts
+from shared.store import room_scripts, scripts
 from shared.store.alerts import RedisAlerts
 from shared.store.base import PartRecord
 from shared.store.counts import RedisCounts, counts_of
+from shared.store.evidence import RedisEvidence
 from shared.store.leases import FENCED, RedisLeases, token_text
 from shared.store.pictures import RedisPictures
 from shared.store.readers import RedisReaders
+from shared.store.reviews import RedisReviews
 
 _DECISION = msgspec.msgpack.Decoder(Decision)
 _TIMEOUT_S = 2.0
@@ -68,6 +70,8 @@ class RedisStoreSettings:
     stream_length: int = 10_000
     picture_bytes: int = 64 * 1024 * 1024
     shift_retention_s: int = 400 * 86_400
+    review_bytes: int = 256 * 1024 * 1024
+    review_cases: int = 5_000
     shifts: Mapping[str, Shifts] = field(default_factory=dict)
     """When the shifts of each line begin; those of a line that is not there are days in UTC."""
 
@@ -85,7 +89,7 @@ def map_error(error: BaseException, address: str) -> StoreError:
     return StoreUnavailableError(f"Redis at {address} does not answer ({text})", "Start it, or correct store.url.")
 
 
-class RedisStore(RedisAlerts, RedisCounts, RedisLeases, RedisPictures, RedisReaders):
+class RedisStore(RedisAlerts, RedisCounts, RedisEvidence, RedisLeases, RedisPictures, RedisReaders, RedisReviews):
     """The live state of lines in Redis."""
 
     def __init__(
@@ -98,6 +102,8 @@ class RedisStore(RedisAlerts, RedisCounts, RedisLeases, RedisPictures, RedisRead
         self._stream_length = settings.stream_length
         self._picture_ttl_s = settings.picture_ttl_s
         self._picture_bytes = settings.picture_bytes
+        self._review_bytes = settings.review_bytes
+        self._review_cases = settings.review_cases
         self._shifts = settings.shifts
         self._shift_retention_s = settings.shift_retention_s
         self._address = address
@@ -106,7 +112,10 @@ class RedisStore(RedisAlerts, RedisCounts, RedisLeases, RedisPictures, RedisRead
         self._claim = client.register_script(scripts.CLAIM)
         self._settle = client.register_script(scripts.SETTLE)
         self._published = client.register_script(scripts.PUBLISHED)
-        self._put_picture = client.register_script(scripts.PUT_PICTURE)
+        self._put_picture = client.register_script(room_scripts.PUT_PICTURE)
+        self._put_evidence = client.register_script(room_scripts.PUT_EVIDENCE)
+        self._put_case = client.register_script(room_scripts.PUT_CASE)
+        self._drop_case = client.register_script(room_scripts.DROP_CASE)
         self._behind = client.register_script(scripts.BEHIND)
         self._keep = client.register_script(scripts.KEEP)
         self._extend = client.register_script(scripts.EXTEND)

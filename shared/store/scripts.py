@@ -111,55 +111,6 @@ if ARGV[3] ~= '0' then redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', 
 return 1
 """
 
-# KEYS: order of the line's pictures (sorted set), their sizes (hash; '' holds the sum), counters.  ARGV: what pictures'
-# keys begin with, the picture's name, the picture, time to live in s, how many bytes the line may hold.
-# Those whose time is over are forgotten, and then the oldest go until there is room; one that never has room is not
-# kept, and takes no other's.  Returns how many went for room, the picture itself included.  The picture is written
-# first: a Redis that is full refuses a script's first write if that needs memory, and looks at no later one.
-PUT_PICTURE = """
-local function forget(name)
-  redis.call('ZREM', KEYS[1], name)
-  local size = redis.call('HGET', KEYS[2], name)
-  if size then
-    redis.call('HDEL', KEYS[2], name)
-    redis.call('HINCRBY', KEYS[2], '', 0 - size)
-  end
-end
-local function oldest() return redis.call('ZRANGE', KEYS[1], 0, 0)[1] end
-
-local size, budget, dropped = string.len(ARGV[3]), tonumber(ARGV[5]), 0
-if size > budget then
-  redis.call('DEL', ARGV[1] .. ARGV[2])
-else
-  redis.call('SET', ARGV[1] .. ARGV[2], ARGV[3], 'EX', ARGV[4])
-end
-forget(ARGV[2])
-local first = oldest()
-while first and redis.call('EXISTS', ARGV[1] .. first) == 0 do
-  forget(first)
-  first = oldest()
-end
-if size > budget then
-  dropped = 1
-else
-  local held = tonumber(redis.call('HGET', KEYS[2], '') or '0')
-  while held + size > budget do
-    first = oldest()
-    if redis.call('DEL', ARGV[1] .. first) == 1 then dropped = dropped + 1 end
-    forget(first)
-    held = tonumber(redis.call('HGET', KEYS[2], ''))
-  end
-  local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2]
-  redis.call('ZADD', KEYS[1], tonumber(last or '0') + 1, ARGV[2])
-  redis.call('HSET', KEYS[2], ARGV[2], size)
-  redis.call('HINCRBY', KEYS[2], '', size)
-end
-redis.call('EXPIRE', KEYS[1], ARGV[4])
-redis.call('EXPIRE', KEYS[2], ARGV[4])
-if dropped > 0 then redis.call('HINCRBY', KEYS[3], 'pictures_dropped', dropped) end
-return dropped
-"""
-
 # KEYS: stream.  ARGV: an entry's id.  Returns how many entries stand behind it.  What XINFO calls lag is wrong for good
 # once entries were trimmed that a group had not read.
 BEHIND = """

@@ -133,6 +133,39 @@ def test_an_older_reader_finds_a_frame_by_reference_empty(message: FrameMessage)
         decode_frame(replace(message, reference=None), view)
 
 
+@dataclass(frozen=True, slots=True)
+class VerdictOfOld:
+    """What a reader knows of a verdict that has not heard of the frame's size."""
+
+    capture: Capture
+    status: VerdictStatus
+    reason: NotInspected | None = None
+    raw_score: float | None = None
+    score: float | None = None
+    regions: tuple[Region, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FindingOfOld:
+    """What a reader knows of a finding that has not heard of places."""
+
+    camera: str
+    status: VerdictStatus
+    reason: NotInspected | None
+    raw_score: float | None
+    score: float | None
+
+
+@given(verdicts, findings)
+def test_an_older_reader_misses_only_what_it_does_not_know(verdict: Verdict, finding: CameraFinding) -> None:
+    """Of verdicts with the size of their frames, and findings with places."""
+    newer = replace(verdict, size_px=(640, 480))
+    old = msgspec.msgpack.decode(msgspec.msgpack.encode(newer), type=VerdictOfOld)
+    assert (old.capture, old.score, old.regions) == (verdict.capture, verdict.score, verdict.regions)
+    placed = msgspec.msgpack.encode(replace(finding, place=(0.5, 0.25)))
+    assert msgspec.msgpack.decode(placed, type=FindingOfOld).score == finding.score
+
+
 @given(announcements, payloads)
 def test_every_truncation_is_refused(message: PartAnnouncement, payload: bytes) -> None:
     """A message cut at any byte is no message."""

@@ -37,6 +37,7 @@ async def test_each_frame_gets_one_verdict() -> None:
             assert (verdict.score, verdict.raw_score) == (0.5, 0.4)
             assert (verdict.model_id, verdict.calibration_id) == ("steady", "steady-1")
             assert verdict.stamps_ns.keys() == {"exposed", "received", "batched", "inferred"}
+            assert verdict.size_px == (32, 24)
         assert max(line.model.batches) <= 4
         assert line.overlays == [b""] * 10
         await line.stop()

@@ -219,3 +219,14 @@ def test_a_policy_that_cannot_be_used_is_refused(values: dict[str, object], expe
     with pytest.raises(ConfigError) as refused:
         policy_from(values)
     assert expected in str(refused.value)
+
+
+def test_a_finding_says_where_the_worst_region_lies() -> None:
+    """In shares of the frame, so that frames of any size compare; without a size or a region it says nothing."""
+    regions = (Region(0, 0, 10, 10, 100, 1.0), Region(160, 60, 40, 20, 800, 5.0))
+    seen = replace(inspected(3.5), regions=regions, size_px=(200, 100))
+    places = [
+        judge(("camera",), {"camera": verdict}, LinePolicy(reject_at=3.0)).findings[0].place
+        for verdict in (seen, replace(seen, size_px=None), replace(seen, regions=()), replace(seen, size_px=(0, 100)))
+    ]
+    assert places == [(0.9, 0.7), None, None, None]

@@ -13,7 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy.cli import app
-from deploy.policy_preview import by_part, from_decisions, preview, uncollected
+from deploy.collecting import uncollected
+from deploy.policy_preview import by_part, from_decisions, preview
 from deploy.policy_tools import edit_of, parts_on
 from shared.bus.base import Record
 from shared.bus.memory import MemoryBus

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shared.alerts import Deed, What
 from shared.domain import CameraReport, CameraState, CaptureId
+from shared.evidence import CameraEvidence, Thresholds, Why
 from shared.plan_keeper import PlanKeeper
 from shared.policy import LinePolicy
 from shared.policy_keeper import PolicyKeeper
 from shared.policy_record import LineHalt
+from shared.review import Said
+from shared.review_desk import ReviewDesk
 from shared.store.base import Feed, Reader
 from shared.wire import encode
-from tests.lines import CAMERA, LINE, Plant, running
+from tests.lines import CAMERA, LINE, Plant, inspected, running
 
 DOC = Path(__file__).parents[2] / "docs" / "store.md"
 PLACEHOLDERS = {"L", "P", "C", "S", "T", "EPOCH", "SEQUENCE"}
@@ -62,6 +65,12 @@ async def run_a_line(plant: Plant) -> None:
         why="x",
     )
     await plant.store.handle_alert(LINE, Deed(What.ACKNOWLEDGED, "CAMERA_OFFLINE", "anna", "seen", 1))
+    rejected = (await plant.decisions())["bad"]
+    desk = ReviewDesk(plant.store, LINE, plant.clock)
+    seen = CameraEvidence(inspected(5.0), Thresholds(3.0))
+    for part_id in ("bad", "odd:one"):
+        await plant.store.put_evidence(replace(rejected, part_id=part_id), Why.REJECTED, CAMERA, seen)
+    await desk.say("bad", Said.OVERKILL, who="anna", why="dust")
     await plant.store.put_payload(CaptureId(LINE, CAMERA, 1, 1), b"pixels", ttl_s=9)
     (first, *_) = await plant.store.next_decisions(LINE, READER, most=10)
     await plant.store.finished(LINE, Feed.DECISIONS, READER, [first.id])

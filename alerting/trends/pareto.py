@@ -1,0 +1,75 @@
+"""Which cameras reject, and where in the picture: counts in falling order with their running share. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alerting.trends.parts import REJECTED, Parts
+
+NOWHERE: Final = "no region"
+_SIDE: Final = 3
+_ROWS: Final = ("top", "middle", "bottom")
+_COLUMNS: Final = ("left", "centre", "right")
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """How often something was the case, its share of all, and the share of it and all that are as often or oftener."""
+
+    name: str
+    count: int
+    share: float
+    running: float
+
+
+def bars(names: Iterable[str]) -> list[Bar]:
+    """Return the names in falling order of how often they come, those that come as often by name."""
+    counts = Counter(names)
+    total = sum(counts.values())
+    found, running = [], 0
+    for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        running += count
+        found.append(Bar(name, count, count / total, running / total))
+    return found
+
+
+def by_camera(parts: Parts) -> list[Bar]:
+    """Return how many rejected parts each camera found the worst."""
+    worst = _worst(parts)
+    return bars(parts.findings.cameras[camera] for camera in parts.findings.camera[worst].tolist())
+
+
+def by_place(parts: Parts) -> list[Bar]:
+    """Return where the worst regions of rejected parts lie: the camera, and a ninth of its picture."""
+    found, worst = parts.findings, _worst(parts)
+    rows = zip(found.camera[worst].tolist(), found.x[worst].tolist(), found.y[worst].tolist(), strict=True)
+    return bars(f"{found.cameras[camera]}: {place_named(x, y)}" for camera, x, y in rows)
+
+
+def place_named(x: float, y: float) -> str:
+    """Return which ninth of a picture a place is in, such as `top left`; shares of its width and height, 0 to 1."""
+    if not (np.isfinite(x) and np.isfinite(y)):
+        return NOWHERE
+    row, column = (_ROWS[_third(y)], _COLUMNS[_third(x)])
+    return row if column == "centre" and row == "middle" else f"{row} {column}"
+
+
+def _third(share: float) -> int:
+    return max(0, min(_SIDE - 1, int(share * _SIDE)))
+
+
+def _worst(parts: Parts) -> NDArray[np.int64]:
+    """Return the row of the highest score of each rejected part of which a camera looked."""
+    found = parts.findings
+    rejected = (parts.outcome == REJECTED)[found.part] if len(parts) else np.zeros(0, dtype=np.bool_)
+    rows = np.flatnonzero(rejected & np.isfinite(found.score))
+    # By part, and within it the highest score first; of equal ones the first.
+    order = rows[np.lexsort((rows, -found.score[rows], found.part[rows]))]
+    _, first = np.unique(found.part[order], return_index=True)
+    return np.asarray(order[first], dtype=np.int64)

@@ -1,0 +1,140 @@
+"""The rooms of pictures, evidence and exhibits, on any sequence of puts, words, dismissals and expiries."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from shared.evidence import Why
+from shared.review import Case, Said, Standing, settled, with_word
+from shared.store.base import Exhibit
+from tests.contract.test_evidence_store import decision, evidence
+from tests.stores import LINE, Rig
+
+ROOM_BYTES = 4_000
+REVIEW_BYTES = 3_000
+parts = st.sampled_from(["p1", "p2", "p3", "a:b"])
+cameras = st.sampled_from(["left", "right"])
+puts = st.tuples(st.just("evidence"), parts, cameras, st.integers(0, 3_500))
+pictures = st.tuples(st.just("picture"), parts, cameras, st.integers(0, 3_500))
+others = st.tuples(st.sampled_from(["say", "dismiss", "expire"]), parts)
+
+
+class Hall:
+    """A rig whose rooms are small, with the cases that stand in it."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+        self.client: Any = rig.client
+        self.cases: dict[str, Case] = {}
+        self.words = 0
+        for store in (rig.store, rig.other):
+            store._picture_bytes, store._review_bytes = ROOM_BYTES, REVIEW_BYTES
+
+    def key(self, *words: str) -> str:
+        """Return a key of the line."""
+        return ":".join((self.rig.prefix, "line", LINE, *words))
+
+    async def play(self, step: tuple[Any, ...]) -> None:
+        """Do one thing, and hold what it says against what is there."""
+        kind, part_id, *more = step
+        before = set(await self.rig.store.exhibits(LINE))
+        match kind:
+            case "evidence":
+                camera, size = more
+                put = evidence(part_id, picture=bytes(size))
+                kept = await self.rig.store.put_evidence(decision(part_id), Why.REJECTED, camera, put)
+                found = await self.rig.other.camera_evidence(LINE, part_id, camera)
+                assert not kept or found == put
+                assert kept or found != put or part_id in before
+            case "picture":
+                camera, size = more
+                await self.rig.store.put_picture(LINE, part_id, camera, bytes(size))
+            case "expire":
+                await self.client.delete(self.key("evidence", part_id))
+            case "say":
+                self.words += 1
+                # Each of another person: none is a repetition.
+                case = with_word(
+                    self.cases.get(part_id),
+                    decision(part_id),
+                    Said.OVERKILL,
+                    who=f"person {self.words}",
+                    why="dust",
+                    at_ns=self.words,
+                )
+                await self.settle(part_id, case)
+            case _:
+                known = self.cases.get(part_id)
+                if known is not None:
+                    await self.settle(part_id, settled(known, Standing.DISMISSED, who="eve", why="x", at_ns=1))
+        assert before - {part_id} <= set(await self.rig.store.exhibits(LINE)), "another part's exhibit went"
+
+    async def settle(self, part_id: str, case: Case) -> None:
+        """Let a case stand."""
+        there = await self.client.exists(self.key("evidence", part_id), self.key("exhibit", part_id))
+        exhibit = await self.rig.store.put_case(case, instead_of=self.cases.get(part_id))
+        assert exhibit is not None
+        self.cases[part_id] = case
+        kept = await self.client.exists(self.key("exhibit", part_id))
+        assert (exhibit is Exhibit.KEPT) == bool(kept)
+        if case.standing is Standing.DISMISSED:
+            assert exhibit is Exhibit.NONE
+        else:
+            assert (exhibit is Exhibit.NONE) == (not there)
+
+    async def check(self) -> None:
+        """Hold both rooms against what lies in them."""
+        sizes = await self.sizes("picture_bytes")
+        order = {name.decode() for name in await self.client.zrange(self.key("pictures"), 0, -1)}
+        assert order == sizes.keys()
+        assert sum(sizes.values()) <= ROOM_BYTES
+        lying = {name: size for name, size in sizes.items() if await self.client.exists(self.key(name))}
+        for name, size in lying.items():
+            assert await self.length(self.key(name)) == size, name
+        exhibits = await self.sizes("exhibit_bytes")
+        assert exhibits.keys() == set(await self.rig.store.exhibits(LINE))
+        for part_id, size in exhibits.items():
+            assert await self.length(self.key("exhibit", part_id)) == size
+            assert await self.client.ttl(self.key("exhibit", part_id)) == -1
+        async for raw in self.client.scan_iter(match=self.key("evidence", "*")):
+            assert raw.decode().removeprefix(self.key("")) in lying
+            assert await self.client.ttl(raw) > 0
+
+    async def sizes(self, name: str) -> dict[str, int]:
+        """Return the sizes that a room says; their sum is the one that it says."""
+        found = {key.decode(): int(size) for key, size in (await self.client.hgetall(self.key(name))).items()}
+        total = found.pop("", 0)
+        assert total == sum(found.values())
+        return found
+
+    async def length(self, key: str) -> int:
+        """Return how many bytes a picture or a part's evidence has."""
+        if await self.client.type(key) == b"string":
+            return int(await self.client.strlen(key))
+        return sum(len(value) for value in (await self.client.hgetall(key)).values())
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(puts | pictures | others, max_size=25))
+@example([("evidence", "p1", "left", 10), ("say", "p1"), ("evidence", "p1", "right", 3_500), ("dismiss", "p1")])
+@example([("evidence", "p1", "left", 2_000), ("evidence", "p2", "left", 500), ("say", "p1"), ("say", "p2")])
+@example([("evidence", "p1", "left", 500), ("expire", "p1"), ("evidence", "p1", "right", 500), ("say", "p1")])
+@example([("evidence", "p1", "left", 900), ("picture", "p1", "left", 900), ("evidence", "p1", "right", 1_500)])
+def test_both_rooms_add_up_and_keep_to_their_bounds(store_url: str, steps: list[tuple[Any, ...]]) -> None:
+    """Sizes are those of what lies there, nothing lies there uncounted, and only its own case ends an exhibit."""
+
+    async def play() -> None:
+        rig = Rig(store_url)
+        hall = Hall(rig)
+        try:
+            for step in steps:
+                await hall.play(step)
+                await hall.check()
+        finally:
+            await rig.close()
+
+    asyncio.run(play())
