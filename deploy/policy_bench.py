@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from alerting.policy_preview import Preview, by_part, preview, uncollected
 from deploy.machine import machine_facts
-from deploy.policy_preview import Preview, by_part, preview, uncollected
 from shared.clock import NS_PER_MS, NS_PER_S
 from shared.domain import Capture, CaptureId, Region, Verdict, VerdictStatus
 from shared.policy import LinePolicy

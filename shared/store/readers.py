@@ -26,6 +26,19 @@ class RedisReaders:
     _client: Any
     _behind: Any
 
+    async def decision_entries(
+        self, line: str, *, after: str = "", before: str = "", most: int
+    ) -> list[Entry[Decision]]:
+        """Read a range."""
+        stream = self._key(line, Feed.DECISIONS.value)
+        with self._mapped():
+            if after:
+                found = await self._client.xrange(stream, min=f"({after}", count=most)
+            else:
+                found = await self._client.xrevrange(stream, max=f"({before}" if before else "+", count=most)
+                found.reverse()
+        return [Entry(entry_id.decode(), _DECISION.decode(fields[b"decision"])) for entry_id, fields in found]
+
     async def next_decisions(self, line: str, reader: Reader, *, most: int) -> list[Entry[Decision]]:
         """Return this reader's unfinished ones first."""
         found = await self._next(line, Feed.DECISIONS, reader, most)

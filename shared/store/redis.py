@@ -28,6 +28,7 @@ from shared.store import scripts
 from shared.store.alerts import RedisAlerts
 from shared.store.base import PartRecord
 from shared.store.counts import RedisCounts, counts_of
+from shared.store.held import RedisHeld
 from shared.store.leases import FENCED, RedisLeases, token_text
 from shared.store.pictures import RedisPictures
 from shared.store.readers import RedisReaders
@@ -85,7 +86,7 @@ def map_error(error: BaseException, address: str) -> StoreError:
     return StoreUnavailableError(f"Redis at {address} does not answer ({text})", "Start it, or correct store.url.")
 
 
-class RedisStore(RedisAlerts, RedisCounts, RedisLeases, RedisPictures, RedisReaders):
+class RedisStore(RedisAlerts, RedisCounts, RedisHeld, RedisLeases, RedisPictures, RedisReaders):
     """The live state of lines in Redis."""
 
     def __init__(

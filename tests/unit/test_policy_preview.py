@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from alerting.policy_edit import edit_of
+from alerting.policy_preview import by_part, from_decisions, preview, uncollected
 from deploy.cli import app
-from deploy.policy_preview import by_part, from_decisions, preview, uncollected
-from deploy.policy_tools import edit_of, verdicts_on
+from deploy.policy_tools import verdicts_on
 from shared.bus.memory import MemoryBus
 from shared.clock import NS_PER_S, ManualClock
 from shared.domain import CameraFinding, Decision, Outcome, Region, Verdict, VerdictStatus
