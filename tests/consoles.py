@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
+import cv2
 import httpx
+import numpy as np
 
 from alerting.console.accounts import User
 from alerting.console.app import make_app
 from alerting.console.context import make_context
-from alerting.console.rights import ALL_LINES, Permission, Role, roles_from
+from alerting.console.rights import Permission, roles_from
 from shared.alerts import Severity, StandingAlert
 from shared.clock import NS_PER_MS, Clock, ManualClock
-from shared.console_settings import ConsoleSettings
 from shared.domain import CameraFinding, Decision, NotInspected, Outcome, PartAnnouncement, VerdictStatus
 from shared.settings import Settings, from_dict
 from shared.store.base import Alert
@@ -24,13 +24,12 @@ from tests.outages import CuttableStore
 LINE = "line-1"
 OTHER = "line-2"
 CAMERAS = ("top", "side")
-JPEG = b"\xff\xd8 a picture"
 PASSWORD = "correct horse battery"  # noqa: S105 - of nobody but tests
 _CSRF = re.compile(r'name="csrf" (?:content|value)="([^"]+)"')
 _FORM = re.compile(r'name="form" value="([^"]+)"')
 
 
-def console_settings(*, lines: int = 2, cameras: Sequence[str] = CAMERAS, **console: Any) -> Settings:
+def console_settings(*, lines: int = 2, cameras: Sequence[str] = CAMERAS, **console: object) -> Settings:
     """Return settings of `lines` lines with a console."""
     line = {"reject_at": 2.0, "cameras": [{"name": name} for name in cameras]}
     return from_dict(
@@ -84,6 +83,8 @@ class Hall:
         self.store = CuttableStore.embedded()
         self.context = make_context(self.settings, store=self.store, clock=self.clock)
         self.app = make_app(self.context)
+        self.jpeg = grey_jpeg()
+        """The picture of every reject."""
         self._clients: list[httpx.AsyncClient] = []
 
     def browser(self, address: str = "10.0.0.1") -> httpx.AsyncClient:
@@ -124,10 +125,10 @@ class Hall:
         found = decision(part_id, outcome, at_ns=at_ns, line=line, score=score, cameras=cameras)
         await self.store.announce(PartAnnouncement(line, part_id, cameras, at_ns, found.decide_by_ns))
         await self.store.claim(found)
-        await self.store.settle(found, latency_ms=62.0)
         if outcome is Outcome.REJECT:
             for camera in cameras:
-                await self.store.put_picture(line, part_id, camera, JPEG)
+                await self.store.put_picture(line, part_id, camera, self.jpeg)
+        await self.store.settle(found, latency_ms=62.0)
         return found
 
     async def runs(self, *, line: str = LINE, **fields: str) -> None:
@@ -146,7 +147,12 @@ class Hall:
         await self.store.set_state(line, {**state, **cameras, **fields})
 
     async def stands(
-        self, kind: str = "GATE_LOST", subject: str = "", *, severity: Severity = Severity.CRITICAL, line: str = LINE,
+        self,
+        kind: str = "GATE_LOST",
+        subject: str = "",
+        *,
+        severity: Severity = Severity.CRITICAL,
+        line: str = LINE,
         text: str = "the gate does not answer",
     ) -> StandingAlert:
         """Let an alert stand."""
@@ -173,6 +179,13 @@ async def hall(settings: Settings | None = None) -> AsyncIterator[Hall]:
         await opened.close()
 
 
+def grey_jpeg() -> bytes:
+    """Return a picture that browsers show."""
+    done, encoded = cv2.imencode(".jpg", np.full((24, 32), 128, np.uint8))
+    assert done
+    return encoded.tobytes()
+
+
 def csrf_of(page: str) -> str:
     """Return the token that a page carries."""
     found = _CSRF.search(page)
@@ -187,5 +200,3 @@ async def sign_in(client: httpx.AsyncClient, name: str, password: str, next_path
     assert found is not None
     form = {"name": name, "password": password, "form": found[1], "next": next_path}
     return await client.post("/sign-in", data=form)
-
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from alerting.console.context import Context
@@ -46,6 +46,7 @@ class PolicyWork:
             "line": self._line.name,
             "version": version,
             "policy": policy.model_dump(mode="json"),
+            "settings": dict(_flat(policy.model_dump(mode="json"))),
             "halted": None if halt is None or not halted else {"why": halt.why, "at": clock_text(halt.at_ns, zone)},
             "changes": [
                 {
@@ -127,6 +128,15 @@ class PolicyWork:
 
 def _previewed(decisions: Sequence[Decision], cameras: Sequence[str], before: LinePolicy, after: LinePolicy) -> Preview:
     return preview(by_part(from_decisions(decisions)), cameras, before, after)
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Give every setting by the name that changes it, with its value in words."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", "none" if value in (None, []) else str(value).lower()
 
 
 def _moved(line: str, version: int) -> ConfigError:

@@ -6,10 +6,12 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MOST_BYTES: Final = 64 * 1024
+_TOO_LARGE: Final = f"At most {MOST_BYTES} bytes are taken."
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self';"
@@ -28,10 +30,6 @@ _STATIC: Final = "/static/"
 _YEAR_S: Final = 365 * 86_400
 
 
-class TooLargeError(Exception):
-    """More was sent than anything here takes."""
-
-
 class Shield:
     """Refuses changes that another site's page asks for, and bodies that are too large; sets the headers."""
 
@@ -47,12 +45,9 @@ class Shield:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        started = False
 
         async def sealed(message: Message) -> None:
-            nonlocal started
             if message["type"] == "http.response.start":
-                started = True
                 answer = MutableHeaders(scope=message)
                 answer.update(self._headers)
                 # What belongs to the package is the same for everybody, and asked for again all the same.
@@ -71,28 +66,22 @@ class Shield:
             message = await receive()
             taken += len(message.get("body", b""))
             if taken > MOST_BYTES:
-                raise TooLargeError
+                raise HTTPException(413, _TOO_LARGE)
             return message
 
-        try:
-            await self._app(scope, bounded, sealed)
-        except TooLargeError:
-            if not started:
-                await _too_large()(scope, receive, sealed)
+        await self._app(scope, bounded, sealed)
 
 
 def _refusal(method: str, headers: Headers) -> JSONResponse | None:
     length = headers.get("content-length", "0")
     if not length.isdigit() or int(length) > MOST_BYTES:
-        return _too_large()
+        return JSONResponse({"error": _TOO_LARGE}, 413)
     if method in _SAFE:
         return None
-    origin = headers.get("origin")
-    foreign = origin is not None and urlsplit(origin).netloc != headers.get("host")
-    if foreign or headers.get("sec-fetch-site") in {"cross-site", "same-site"}:
+    # A form of our own says "null", since our pages send no referrer; browsers tell the site apart only where it is
+    # HTTPS or this host. What tells nothing is left to the token that every change carries.
+    origin = headers.get("origin", "null")
+    foreign = origin != "null" and urlsplit(origin).netloc != headers.get("host")
+    if foreign or headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         return JSONResponse({"error": "Another site's page asked for this."}, 403)
     return None
-
-
-def _too_large() -> JSONResponse:
-    return JSONResponse({"error": f"At most {MOST_BYTES} bytes are taken."}, 413)

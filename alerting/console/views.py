@@ -103,7 +103,7 @@ def line_card(line: LineFollower, now_ns: int) -> LineCard:
         rejects=f"{counts.rejected}",
         reject_share=f"{100 * counts.rejected / settled:.1f} %" if settled else "-",
         defaults=f"{counts.defaulted}",
-        headroom="-" if least is None else f"{least:.0f} of {allowed_ms} ms, mostly {statistics.median(left_ms):.0f}",
+        headroom="-" if least is None else f"{least:.0f} ms of {allowed_ms}, median {statistics.median(left_ms):.0f}",
         headroom_percent=0 if least is None else max(0, min(100, round(100 * least / allowed_ms))),
         open_alerts=_open_alerts(line.alerts()),
         cameras=tuple(_camera(line, camera.name) for camera in line.line.cameras),
