@@ -60,7 +60,7 @@ class Served:
         """Serve again as another process would: nothing is left but the store."""
         console = self.hall.context.console.model_copy(update={"port": self._service.port})
         settings = self.hall.settings.model_copy(update={"console": console})
-        self.hall.context = make_context(settings, store=self.hall.store, clock=self.hall.clock)
+        self.hall.context = make_context(settings, store=self.hall.store, clock=self.hall.at)
         self._service = ConsoleService(self.hall.context)
         await self.start()
 

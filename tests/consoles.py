@@ -75,13 +75,14 @@ def decision(
 
 
 class Hall:
-    """A console, its store, and what happens on its lines."""
+    """A console, its store, and what happens on its lines; on a clock turned by hand, unless there is another."""
 
     def __init__(self, settings: Settings | None = None, clock: Clock | None = None) -> None:
-        self.clock = clock or ManualClock()
+        self.clock = ManualClock()
+        self.at = clock or self.clock
         self.settings = settings or console_settings()
         self.store = CuttableStore.embedded()
-        self.context = make_context(self.settings, store=self.store, clock=self.clock)
+        self.context = make_context(self.settings, store=self.store, clock=self.at)
         self.app = make_app(self.context)
         self.jpeg = grey_jpeg()
         """The picture of every reject."""
@@ -120,7 +121,7 @@ class Hall:
         self, part_id: str, outcome: Outcome = Outcome.PASS, *, line: str = LINE, score: float = 0.4
     ) -> Decision:
         """Let a part be decided now."""
-        at_ns = self.clock.utc_ns() - 60 * NS_PER_MS
+        at_ns = self.at.utc_ns() - 60 * NS_PER_MS
         cameras = tuple(camera.name for camera in self.settings.lines[0].cameras)
         found = decision(part_id, outcome, at_ns=at_ns, line=line, score=score, cameras=cameras)
         await self.store.announce(PartAnnouncement(line, part_id, cameras, at_ns, found.decide_by_ns))
@@ -141,7 +142,7 @@ class Hall:
             "policy_version": "0",
             "policy_trial": "false",
             "halted": "",
-            "updated_ms": str(self.clock.utc_ns() // NS_PER_MS),
+            "updated_ms": str(self.at.utc_ns() // NS_PER_MS),
         }
         cameras = {f"camera.{camera.name}.state": "online" for camera in self.settings.lines[0].cameras}
         await self.store.set_state(line, {**state, **cameras, **fields})
@@ -156,7 +157,7 @@ class Hall:
         text: str = "the gate does not answer",
     ) -> StandingAlert:
         """Let an alert stand."""
-        now_ns = self.clock.utc_ns()
+        now_ns = self.at.utc_ns()
         alert = StandingAlert(line, kind, subject, severity, text, now_ns, now_ns)
         told = Alert(line, kind, text, "", now_ns, subject, severity)
         await self.store.put_alert(alert, told=told)

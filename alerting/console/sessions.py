@@ -16,7 +16,7 @@ from shared.clock import NS_PER_S, Clock
 from shared.console_settings import ConsoleSettings
 from shared.store.base import Store
 
-_TOUCH_NS: Final = 30 * NS_PER_S
+_TOUCH_S: Final = 30
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3_600
 
@@ -52,6 +52,8 @@ class SessionDesk:
         self._desk = desk
         self._idle_s = settings.idle_min * _MINUTE_S
         self._longest_s = settings.session_h * _HOUR_S
+        # Not each use is written: what is not known of the last one is a quarter of the idle time at most.
+        self._touch_s = min(_TOUCH_S, self._idle_s / 4)
 
     async def begin(self, user: User) -> str:
         """Return the cookie of a new session."""
@@ -71,7 +73,7 @@ class SessionDesk:
         if over or user is None or user.disabled or user.epoch != session.epoch:
             await self._store.release(_key(cookie))
             return None
-        if now_ns - session.seen_ns > _TOUCH_NS:
+        if idle_s > self._touch_s:
             await self._put(cookie, replace(session, seen_ns=now_ns), again=True)
         return Principal(
             user.name, user.roles, csrf=session.csrf, session=cookie, must_change_password=user.must_change
@@ -98,7 +100,7 @@ class SessionDesk:
     async def _put(self, cookie: str, session: Session, *, again: bool = False) -> None:
         # Again: a session that was ended meanwhile stays ended.
         left_s = self._longest_s - (self._clock.utc_ns() - session.began_ns) / NS_PER_S
-        ttl_s = max(1, math.ceil(min(self._idle_s + _TOUCH_NS / NS_PER_S, left_s)))
+        ttl_s = max(1, math.ceil(min(self._idle_s + self._touch_s, left_s)))
         await self._store.hold(_key(cookie), msgspec.json.encode(session), ttl_s=ttl_s, again=again)
 
 
