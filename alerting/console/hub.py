@@ -10,7 +10,7 @@ import asyncio
 import json
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -105,7 +105,7 @@ class Hub:
         self._closed = True
         self._ring()
 
-    async def stream(self, may: Callable[[str], bool], last_id: str = "") -> AsyncIterator[bytes]:
+    async def stream(self, may: Callable[[str], bool], last_id: str = "") -> AsyncGenerator[bytes, None]:
         """Yield server-sent events of the lines that somebody may see, from `last_id` on or from a snapshot.
 
         An empty chunk says that nothing came for a while.

@@ -12,6 +12,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
+from schemathesis.core.result import Ok
 
 from alerting.console.rights import EVERYTHING
 from shared.domain import Outcome
@@ -62,7 +63,7 @@ def test_no_request_leads_to_a_server_error(program: Program) -> None:
     """Of any operation but the stream, which has no end; valid and invalid requests, headers and bodies."""
     schema = schemathesis.openapi.from_dict(program.schema).exclude(path="/api/v1/events")
     answered: dict[int, int] = {}
-    operations = [found.ok() for found in schema.get_all_operations()]
+    operations = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
     assert len(operations) >= 20
     for operation in operations:
         for mode in schemathesis.GenerationMode:
@@ -76,7 +77,7 @@ def test_no_request_leads_to_a_server_error(program: Program) -> None:
                 phases=[Phase.generate, Phase.shrink],
                 suppress_health_check=list(HealthCheck),
             )
-            def check(case: schemathesis.Case) -> None:
+            def check(case: schemathesis.Case[Any]) -> None:
                 answer = program.send(request_of(case))
                 answered[answer.status_code] = answered.get(answer.status_code, 0) + 1
                 assert answer.status_code < 500, f"{case.method} {case.formatted_path}: {answer.text}"
@@ -88,7 +89,7 @@ def test_no_request_leads_to_a_server_error(program: Program) -> None:
     assert answered.get(422, 0) > EXAMPLES
 
 
-def request_of(case: schemathesis.Case) -> dict[str, Any]:
+def request_of(case: schemathesis.Case[Any]) -> dict[str, Any]:
     """Return a case as httpx takes it."""
     kwargs = case.as_transport_kwargs(base_url="http://console")
     known = {"method", "url", "params", "json", "headers", "cookies"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
 from alerting.console.login_guard import FREE
@@ -67,7 +68,7 @@ async def test_cookies_are_for_this_server_alone() -> None:
         assert "strict-transport-security" in answer.headers
 
 
-async def sign_in_over_tls(opened: Hall) -> object:
+async def sign_in_over_tls(opened: Hall) -> httpx.Response:
     """Sign in with a browser that speaks HTTPS."""
     browser = opened.browser()
     browser.base_url = "https://console"
