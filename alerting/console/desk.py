@@ -35,21 +35,20 @@ class AccountDesk:
         return decode_accounts(await self._store.kept(_NAME))
 
     async def first_password(self) -> str | None:
-        """Make the first user, where there is none, and return the one-time password: it is never to be had again."""
-        before = await self._store.kept(_NAME)
-        if decode_accounts(before).users:
+        """Make the first admin, where there is none, and return the one-time password: it is never to be had again."""
+        if _governed(await self.accounts()):
             return None
         password = one_time_password()
-        first = User(
-            FIRST_USER,
-            {ALL_LINES: Role.ADMIN},
-            await self._passwords.hash(password),
-            must_change=True,
-            created_ns=self._clock.utc_ns(),
-        )
-        await self._note("console", "user created", FIRST_USER, new="admin", why="there was no user")
-        made = await self._store.keep(_NAME, encode_accounts(Accounts({FIRST_USER: first})), instead_of=before)
-        return password if made else None
+        kept = await self._passwords.hash(password)
+        first = User(FIRST_USER, {ALL_LINES: Role.ADMIN}, kept, must_change=True, created_ns=self._clock.utc_ns())
+        await self._note("console", "user created", FIRST_USER, new="admin", why="there was no admin")
+        while True:
+            before = await self._store.kept(_NAME)
+            accounts = decode_accounts(before)
+            if _governed(accounts):
+                return None
+            if await self._store.keep(_NAME, encode_accounts(accounts.with_user(first)), instead_of=before):
+                return password
 
     async def add_user(self, name: str, roles: Mapping[str, Role], *, by: str) -> str:
         """Make a user, and return their one-time password."""
@@ -179,9 +178,14 @@ class AccountDesk:
         await self._audit.note(by, what, subject, at_ns=self._clock.utc_ns(), old=old, new=new, why=why)
 
 
+def _governed(accounts: Accounts) -> bool:
+    """Return whether somebody may change users."""
+    admins = (user for user in accounts.users.values() if user.roles.get(ALL_LINES) is Role.ADMIN)
+    return any(not user.disabled for user in admins)
+
+
 def _still_governed(accounts: Accounts) -> Accounts:
     """Return them, if somebody may still change them."""
-    admins = (user for user in accounts.users.values() if user.roles.get(ALL_LINES) is Role.ADMIN)
-    if all(user.disabled for user in admins):
+    if not _governed(accounts):
         raise ConfigError("nobody would be an admin of all lines any more", "Make another user one first.")
     return accounts

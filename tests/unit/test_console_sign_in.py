@@ -25,6 +25,14 @@ async def test_the_first_start_makes_one_admin_with_a_one_time_password() -> Non
         assert password.encode() not in kept
 
 
+async def test_a_guest_is_no_admin() -> None:
+    """Where there are others, but nobody who may change users, the first admin is made all the same."""
+    async with hall() as opened:
+        await opened.context.desk.add_guest("demo", {ALL_LINES: Role.ENGINEER}, why="the demo")
+        assert await opened.context.desk.first_password() is not None
+        assert set((await opened.context.desk.accounts()).users) == {"demo", "admin"}
+
+
 async def test_a_one_time_password_must_be_changed_before_anything_else() -> None:
     """Pages lead to the change, the API refuses; afterwards the old one is nothing."""
     async with hall() as opened:
