@@ -30,7 +30,7 @@ _ORDER = (Role.INGEST, Role.DETECTOR, Role.ALERTING)
 
 def build(role: Role, settings: Settings, adapters: Adapters) -> list[Service]:
     """Return the services of `role`, loading only the packages that it needs."""
-    return [_build_one(one, settings, adapters) for one in roles_of(role, settings)]
+    return [_build_one(one, settings, adapters, beside=one is not role) for one in roles_of(role, settings)]
 
 
 def roles_of(role: Role, settings: Settings) -> list[Role]:
@@ -48,8 +48,9 @@ async def run(services: Sequence[Service], settings: Settings, adapters: Adapter
     await serve(services, stop, drain_s=max(settings.drain_s, last_part_s), clock=adapters.clock)
 
 
-def _build_one(role: Role, settings: Settings, adapters: Adapters) -> Service:
+def _build_one(role: Role, settings: Settings, adapters: Adapters, *, beside: bool) -> Service:
     with needs_extra(role.value):
         module = importlib.import_module(f"deploy.roles.{role.value}")
-    service: Service = module.build(settings, adapters)
+    make = module.build_beside if beside and role is Role.CONSOLE else module.build
+    service: Service = make(settings, adapters)
     return service

@@ -13,6 +13,7 @@ from alerting.console.context import make_context
 from alerting.console.rights import ALL_LINES, Role
 from alerting.console.service import ConsoleService
 from deploy.adapters import Adapters
+from deploy.roles.console import BesideGates
 from deploy.servers.ports import can_listen
 from shared.console_settings import ConsoleSettings
 from shared.settings import Settings
@@ -36,15 +37,15 @@ async def demo_pages(settings: Settings, adapters: Adapters, console: Console) -
     context = make_context(settings, store=adapters.store, clock=adapters.clock)
     service, stop = ConsoleService(context), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
-        serving = tasks.create_task(service.run(stop))
+        serving = tasks.create_task(BesideGates(service).run(stop))
         started = tasks.create_task(service.started.wait())
         await asyncio.wait({serving, started}, return_when=asyncio.FIRST_COMPLETED)
         if not serving.done():
             await context.desk.add_guest(GUEST, {ALL_LINES: Role.ENGINEER}, why="a demo's one-time link")
             key = await context.sessions.sign_in_link(GUEST, ttl_s=_LINK_S)
             console.print(f"See it live: {service.url}/link?key={key} (good for one browser)", soft_wrap=True)
-            try:
-                yield
-            finally:
-                stop.set()
-        started.cancel()
+        try:
+            yield
+        finally:
+            stop.set()
+            started.cancel()

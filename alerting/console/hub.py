@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from msgspec import MsgspecError
+
 from alerting.console.follower import LineFollower
 from alerting.console.views import dot, line_card
 from shared.clock import NS_PER_S, Clock, wait_event
@@ -74,7 +76,8 @@ class Hub:
             await self._wanted.wait()
             try:
                 await self.look()
-            except StoreError as error:
+            except (StoreError, MsgspecError) as error:
+                # What cannot be read is as good as away: other lines' pages, and what is known, stay.
                 if not self.away:
                     self._log.warning("store.away", error=str(error))
                     self._say_all("away", {"away": True})

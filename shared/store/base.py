@@ -259,6 +259,7 @@ class Store(PayloadStore, Protocol):
         """Return kept decisions with their entries' names, oldest first, for whoever looks on without a group.
 
         They are the first `most` behind the entry `after`; without one the last `most`, or the last before `before`.
+        One that cannot be read, as of a newer version, is left out.
         """
         ...
 

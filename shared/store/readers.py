@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, suppress
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -37,7 +37,7 @@ class RedisReaders:
             else:
                 found = await self._client.xrevrange(stream, max=f"({before}" if before else "+", count=most)
                 found.reverse()
-        return [Entry(entry_id.decode(), _DECISION.decode(fields[b"decision"])) for entry_id, fields in found]
+        return list(_readable(found))
 
     async def next_decisions(self, line: str, reader: Reader, *, most: int) -> list[Entry[Decision]]:
         """Return this reader's unfinished ones first."""
@@ -110,6 +110,12 @@ class RedisReaders:
 
     def _key(self, line: str, *parts: str) -> str:
         raise NotImplementedError
+
+
+def _readable(found: Iterable[tuple[bytes, dict[bytes, bytes]]]) -> Iterator[Entry[Decision]]:
+    for entry_id, fields in found:
+        with suppress(msgspec.MsgspecError):
+            yield Entry(entry_id.decode(), _DECISION.decode(fields[b"decision"]))
 
 
 def _place(entry_id: str) -> tuple[int, int]:

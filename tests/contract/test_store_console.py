@@ -47,6 +47,14 @@ async def test_decisions_go_back_before_an_entry(store: RedisStore) -> None:
     assert await store.decision_entries(LINE, before="0-1", most=2) == []
 
 
+async def test_a_decision_that_cannot_be_read_is_left_out(rig: Rig) -> None:
+    """Those around it are shown all the same."""
+    await settle(rig.store, "p1")
+    await rig.client.xadd(f"{rig.prefix}:line:{LINE}:decisions", {"decision": b"\xc1 not a decision"})
+    await settle(rig.store, "p2")
+    assert [entry.value.part_id for entry in await rig.other.decision_entries(LINE, most=10)] == ["p1", "p2"]
+
+
 async def test_looking_on_takes_nothing_from_groups(store: RedisStore) -> None:
     """And looking twice shows the same."""
     await settle(store, "p1", "p2")

@@ -15,10 +15,12 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from structlog.testing import capture_logs
 
 from alerting.console.context import make_context
 from alerting.console.service import ConsoleService
 from deploy.app import Role, roles_of
+from deploy.roles.console import BesideGates
 from shared.clock import SystemClock
 from shared.errors import ConfigError
 from shared.settings import from_dict
@@ -103,6 +105,18 @@ async def test_an_address_that_is_taken_is_named() -> None:
         assert isinstance(error, ConfigError)
         assert "Choose another console.port" in str(error)
         await second.close()
+
+
+async def test_a_console_that_fails_takes_no_gate_along() -> None:
+    """Beside gates it says what is wrong, and ends alone."""
+    first = Hall(console_settings(port=0), SystemClock())
+    async with served(first) as service:
+        second = Hall(console_settings(port=service.port), SystemClock())
+        with capture_logs() as told:
+            await BesideGates(ConsoleService(second.context)).run(asyncio.Event())
+        await second.close()
+    (failed,) = (one for one in told if one["event"] == "console.failed")
+    assert "cannot listen" in failed["error"]
 
 
 async def test_the_first_password_is_printed_once_and_not_logged(capsys: pytest.CaptureFixture[str]) -> None:

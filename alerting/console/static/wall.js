@@ -52,6 +52,7 @@ function dot(line, part, fresh) {
   link.title = part.title;
   link.dataset.letter = part.letter;
   link.dataset.entry = part.entry;
+  link.dataset.decided = part.decided_ms;
   if (fresh) link.dataset.new = "";
   link.href = partUrl(line, part.part_id, part.entry);
   item.append(link);
