@@ -74,7 +74,7 @@ class Shield:
 
 def _refusal(method: str, headers: Headers) -> JSONResponse | None:
     length = headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > MOST_BYTES:
+    if not length.isdecimal() or int(length) > MOST_BYTES:
         return JSONResponse({"error": _TOO_LARGE}, 413)
     if method in _SAFE:
         return None

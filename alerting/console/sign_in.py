@@ -15,6 +15,7 @@ from alerting.console.passwords import LONGEST, SHORTEST
 from alerting.console.rights import Principal
 from alerting.console.templating import Pages
 from shared.errors import ConfigError
+from shared.log import get_logger
 
 router: Final = APIRouter(include_in_schema=False)
 _FORM_COOKIE: Final = "linewarden_form"
@@ -57,7 +58,8 @@ async def sign_in(
     user = (await context.desk.accounts()).users.get(name)
     fits = await context.passwords.fits(password, "" if user is None else user.password_hash)
     if user is None or user.disabled or not fits:
-        await _note(context, name, f"sign-in refused from {address}")
+        # To the log alone: nobody who is not known writes into the store.
+        get_logger("console").warning("console.sign_in_refused", name=name, address=address)
         return _sign_in_page(request, context, next_path, "Name or password is wrong.", 401)
     context.guard.succeeded(keys)
     await _note(context, name, f"signed in from {address}")

@@ -68,6 +68,31 @@ async def test_a_browser_comes_back_after_the_server_restarted(chromium: Path) -
         assert await page.locator('.dot[title^="meanwhile"]').count() == 1
 
 
+async def test_a_page_does_not_grow_with_what_goes_by(chromium: Path) -> None:
+    """Thousands of parts later it holds no more elements, and its scripts no more memory, than after hundreds."""
+    async with visiting(chromium) as (served, visitors):
+        await busy(served)
+        page = await visitors.page("viewer")
+        await expect(page.locator(LIVE)).to_be_visible()
+        held = []
+        for start in (0, 300, 1_300):
+            for index in range(start, 300 if start == 0 else start + 1_000):
+                outcome = Outcome.REJECT if index % 20 == 0 else Outcome.PASS
+                await served.hall.settle(f"goes-by-{index}", outcome, score=3.0)
+            await expect(page.locator(".dot").last).to_have_attribute("title", re.compile(f"^goes-by-{index}:"))
+            held.append((await page.evaluate("document.querySelectorAll('*').length"), await heap_bytes(page)))
+        assert held[0][0] == held[1][0] == held[2][0]
+        assert held[2][1] < held[1][1] + 200_000
+
+
+async def heap_bytes(page: Page) -> int:
+    """Return what a page's scripts hold, once what they do not is gone."""
+    session = await page.context.new_cdp_session(page)
+    await session.send("HeapProfiler.collectGarbage")
+    used: int = (await session.send("Runtime.getHeapUsage"))["usedSize"]
+    return used
+
+
 async def test_an_alert_is_acknowledged_and_shelved(chromium: Path) -> None:
     """One operator does it with a reason, another sees at once who did and why; detections stand apart."""
     async with visiting(chromium) as (served, visitors):

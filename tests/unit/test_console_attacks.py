@@ -8,7 +8,7 @@ import pytest
 from alerting.console.rights import Permission
 from alerting.console.shield import MOST_BYTES
 from shared.domain import Outcome
-from tests.consoles import LINE, OTHER, hall
+from tests.consoles import LINE, OTHER, hall, sign_in
 
 SCRIPT = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
 READ = [f"/api/v1/lines/{LINE}/parts", f"/api/v1/lines/{LINE}/policy", f"/lines/{LINE}/policy"]
@@ -197,6 +197,20 @@ async def test_bodies_that_are_too_large_are_not_read() -> None:
         for content in (large, pieces()):
             answer = await browser.post("/api/v1/users", content=content)  # type: ignore[arg-type]
             assert answer.status_code == 413
+
+
+async def test_nobody_unknown_writes_into_the_store() -> None:
+    """Guesses and forged requests leave no trace there, that might push out what is of use."""
+    async with hall() as opened:
+        await opened.add_user("anna", "viewer")
+        before = await opened.context.audit.newest(1_000)
+        guesser = opened.browser()
+        for index in range(8):
+            await sign_in(guesser, f"{SCRIPT}{index}", "guess")
+        await guesser.get("/link", params={"key": "guess"})
+        await guesser.post(f"/api/v1/lines/{LINE}/resume", json={"reason": "x"})
+        assert await opened.context.audit.newest(1_000) == before
+        assert not [key async for key in opened.store._client.scan_iter(match="*:held:*")]
 
 
 async def test_tokens_end_when_they_are_revoked_or_too_old_or_their_owner_goes() -> None:
