@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -16,6 +17,7 @@ from alerting.console.rights import Permission, Principal
 from alerting.console.views import best_score, dot, line_card, part_json
 from shared.clock import NS_PER_S
 from shared.domain import Decision, Outcome
+from shared.errors import StoreError
 from shared.settings import LineSettings
 from shared.store.base import Entry
 
@@ -120,14 +122,24 @@ async def _events(request: Request, context: Context, principal: Principal, last
         return now.may(Permission.READ, line)
 
     yield b"retry: 1000\n\n"
-    async for chunk in context.hub.stream(may, last_event_id):
-        if context.clock.monotonic_ns() - checked_ns > _RECHECK_NS and not context.hub.away:
-            found = await find_principal(request, context)
-            if found is None or found.must_change_password:
-                yield b"event: signed-out\ndata: {}\n\n"
-                return
-            now, checked_ns = found, context.clock.monotonic_ns()
-        yield chunk or b": nothing new\n\n"
+    async with aclosing(context.hub.stream(may, last_event_id)) as stream:
+        async for chunk in stream:
+            if context.clock.monotonic_ns() - checked_ns > _RECHECK_NS:
+                found = await _still(request, context, now)
+                if found is None:
+                    yield b"event: signed-out\ndata: {}\n\n"
+                    return
+                now, checked_ns = found, context.clock.monotonic_ns()
+            yield chunk or b": nothing new\n\n"
+
+
+async def _still(request: Request, context: Context, principal: Principal) -> Principal | None:
+    """Return who somebody is by now; None for nobody any more. While the store is away they are who they were."""
+    try:
+        found = await find_principal(request, context)
+    except StoreError:
+        return principal
+    return None if found is None or found.must_change_password else found
 
 
 async def find_part(context: Context, line: LineSettings, part_id: str, entry: str) -> Entry[Decision] | None:

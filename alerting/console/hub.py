@@ -56,6 +56,7 @@ class Hub:
         self._bytes = 0
         self._number = 0
         self._told: dict[str, dict[str, Any]] = {}
+        self._unreadable: set[str] = set()
         self._looked_ns: int | None = None
         self._looking = asyncio.Lock()
         self._news = asyncio.Event()
@@ -76,8 +77,7 @@ class Hub:
             await self._wanted.wait()
             try:
                 await self.look()
-            except (StoreError, MsgspecError) as error:
-                # What cannot be read is as good as away: other lines' pages, and what is known, stay.
+            except StoreError as error:
                 if not self.away:
                     self._log.warning("store.away", error=str(error))
                     self._say_all("away", {"away": True})
@@ -92,16 +92,15 @@ class Hub:
     async def look(self) -> None:
         """Read what is new of every line, and tell it; raises StoreError."""
         async with self._looking:
-            for follower in self._followers.values():
-                parts = await follower.parts()
-                await follower.rest()
-                self._tell(follower, [asdict(dot(entry)) for entry in parts])
-            self._looked_ns = self._clock.monotonic_ns()
+            await self._look()
 
     async def fresh(self) -> None:
         """Return once what is known is at most a second old; raises StoreError."""
         if self._stale():
-            await self.look()
+            async with self._looking:
+                # Many browsers that come at once look once.
+                if self._stale():
+                    await self._look()
 
     def close(self) -> None:
         """Let every stream end."""
@@ -118,9 +117,9 @@ class Hub:
             while not self._closed:
                 news = self._news
                 if place is None or (self._messages and place < self._messages[0].number - 1):
-                    await self.fresh_or_away()
+                    answered = await self.fresh_or_away()
                     place = self._number
-                    yield self._snapshot(may, place)
+                    yield self._snapshot(may, place, away=bool(self.away) or not answered)
                     continue
                 waiting = [message for message in self._after(place) if not message.line or may(message.line)]
                 place = self._number
@@ -129,12 +128,13 @@ class Hub:
                 elif not await wait_event(self._clock, news, _ALIVE_S):
                     yield b""
 
-    async def fresh_or_away(self) -> None:
-        """Make what is known fresh, unless the store is away."""
+    async def fresh_or_away(self) -> bool:
+        """Make what is known fresh; return whether the store answered."""
         try:
             await self.fresh()
-        except StoreError as error:
-            self.away = str(error)
+        except StoreError:
+            return False
+        return True
 
     @contextmanager
     def _watching(self) -> Iterator[None]:
@@ -146,6 +146,21 @@ class Hub:
             self.watchers -= 1
             if not self.watchers:
                 self._wanted.clear()
+
+    async def _look(self) -> None:
+        for name, follower in self._followers.items():
+            try:
+                parts = await follower.parts()
+                await follower.rest()
+            except MsgspecError as error:
+                # Of a newer version, or damaged: other lines' pages go on, and of this one what is known stays.
+                if name not in self._unreadable:
+                    self._log.warning("store.unreadable", line=name, error=str(error))
+                self._unreadable.add(name)
+                continue
+            self._unreadable.discard(name)
+            self._tell(follower, [asdict(dot(entry)) for entry in parts])
+        self._looked_ns = self._clock.monotonic_ns()
 
     def _stale(self) -> bool:
         return self._looked_ns is None or self._clock.monotonic_ns() - self._looked_ns > _FRESH_NS
@@ -190,7 +205,7 @@ class Hub:
     def _framed(self, message: Message) -> bytes:
         return b"id: %s-%d\n%s" % (self._era.encode(), message.number, message.event)
 
-    def _snapshot(self, may: Callable[[str], bool], place: int) -> bytes:
+    def _snapshot(self, may: Callable[[str], bool], place: int, *, away: bool) -> bytes:
         lines = [
             {
                 "line": name,
@@ -200,7 +215,7 @@ class Hub:
             for name, follower in self._followers.items()
             if may(name)
         ]
-        event = _event("snapshot", {"lines": lines, "away": bool(self.away)})
+        event = _event("snapshot", {"lines": lines, "away": away})
         return b"id: %s-%d\n%s" % (self._era.encode(), place, event)
 
 

@@ -245,6 +245,35 @@ async def test_a_store_that_is_away_is_told_and_so_is_its_return(opened: Hall) -
         assert watcher.parts() == ["p1", "p2"]
 
 
+async def test_what_cannot_be_read_of_a_line_holds_up_no_other(opened: Hall) -> None:
+    """It is told in the log, and the line goes on once it can be read again."""
+    client = opened.store._client
+    async with Watcher(opened) as watcher:
+        await client.hset(f"linewarden:line:{LINE}:board", "GATE_LOST", b"\xc1 damaged")
+        await go(opened, 1)
+        await opened.settle("theirs", line=OTHER)
+        await go(opened, 1)
+        assert watcher.parts(OTHER) == ["theirs"]
+        await client.hdel(f"linewarden:line:{LINE}:board", "GATE_LOST")
+        await opened.settle("ours")
+        await go(opened, 1)
+        assert watcher.parts() == ["ours"]
+
+
+async def test_a_browser_that_leaves_is_counted_no_more(opened: Hall) -> None:
+    """However it leaves: then nothing is read for it."""
+    hub = opened.context.hub
+    async with Watcher(opened), Watcher(opened):
+        await go(opened, 0.3)
+        assert hub.watchers == 2
+    assert hub.watchers == 0
+    stream = hub.stream(lambda _: True)
+    await anext(stream)
+    assert hub.watchers == 1
+    await stream.aclose()
+    assert hub.watchers == 0
+
+
 async def test_nobody_is_told_of_lines_that_they_may_not_see(opened: Hall) -> None:
     """In the snapshot and afterwards."""
     async with Watcher(opened, LINE) as watcher:
