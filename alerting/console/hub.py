@@ -194,7 +194,7 @@ class Hub:
 
     def _resume(self, last_id: str) -> int | None:
         era, _, number = last_id.partition("-")
-        if era != self._era or not number.isdigit() or int(number) > self._number:
+        if era != self._era or not number.isdecimal() or int(number) > self._number:
             return None
         return int(number)
 
@@ -225,6 +225,6 @@ def _event(kind: str, value: dict[str, Any]) -> bytes:
 
 def _revision(follower: LineFollower) -> str:
     """Return what changes whenever an alert or what was done about it does."""
-    told = max((alert.last_ns + alert.cleared_ns + alert.count for alert in follower.standing.values()), default=0)
+    told = sum(alert.last_ns + alert.cleared_ns + alert.count for alert in follower.standing.values())
     deeds = [*follower.handling.acknowledged.values(), *follower.handling.shelved.values()]
     return f"{told}.{len(follower.standing)}.{max((deed.at_ns for deed in deeds), default=0)}"

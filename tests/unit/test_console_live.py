@@ -132,7 +132,7 @@ async def test_a_browser_that_was_away_is_told_what_came_meanwhile(opened: Hall)
             assert "snapshot" not in {kind for _, kind, _ in again.events}
 
 
-@pytest.mark.parametrize("last_id", ["", "other-5", "nonsense", "-1", "{era}-99999", "{era}-x"])
+@pytest.mark.parametrize("last_id", ["", "other-5", "nonsense", "-1", "{era}-99999", "{era}-x", "{era}-\u00b2"])
 async def test_an_id_that_is_not_known_leads_to_a_snapshot(opened: Hall, last_id: str) -> None:
     """Such as one of before a restart, or one that was made up."""
     await opened.settle("p1")
