@@ -10,6 +10,7 @@ from typing import Final
 from shared.bus.base import Bus
 from shared.bus.memory import MemoryBus, MemoryBusLimits
 from shared.clock import Clock, SystemClock
+from shared.partition_plan import PartitionPlan
 from shared.plan_keeper import KnownPlan, PlanKeeper
 from shared.settings import Settings
 from shared.store.base import PayloadStore, Store
@@ -30,10 +31,13 @@ class Adapters:
 
 
 @asynccontextmanager
-async def adapters_for(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Adapters]:
+async def adapters_for(
+    settings: Settings, clock: Clock | None = None, *, streams: bool = True
+) -> AsyncIterator[Adapters]:
     """Connect to bus and store, with lines and cameras placed and the topics there; close both at the end.
 
-    Raises `BusUnavailableError` or `StoreUnavailableError` when one does not answer.
+    Raises `BusUnavailableError` or `StoreUnavailableError` when one does not answer. Without `streams` neither is asked
+    anything yet, and the plan is empty: for a role that takes no part in the stream.
     """
     clock = clock or SystemClock()
     bus = make_bus(settings, clock)
@@ -42,8 +46,10 @@ async def adapters_for(settings: Settings, clock: Clock | None = None) -> AsyncI
     payloads = store if own is None else make_store(settings, own.get_secret_value())
     try:
         keeper = PlanKeeper(store, settings.topics)
-        plan = await keeper.grow(settings.wanted)
-        await bus.ensure_topics(plan.partitions(settings.topics))
+        plan = PartitionPlan()
+        if streams:
+            plan = await keeper.grow(settings.wanted)
+            await bus.ensure_topics(plan.partitions(settings.topics))
         yield Adapters(bus=bus, store=store, payloads=payloads, clock=clock, plan=KnownPlan(plan, keeper, clock))
     finally:
         await bus.close()

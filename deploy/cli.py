@@ -16,9 +16,11 @@ from deploy.cli_alerts import alerts
 from deploy.cli_bench import bench
 from deploy.cli_bench_alerting import bench_alerting_process
 from deploy.cli_bench_cameras import bench_encodings, bench_gige_camera, bench_rtsp_cameras
+from deploy.cli_bench_console import bench_console_pages
 from deploy.cli_bench_gate import bench_gate_timing, bench_ledger_verification, bench_policy
 from deploy.cli_bench_takeover import bench_takeovers
 from deploy.cli_cameras import cameras
+from deploy.cli_console import console as operators_console
 from deploy.cli_faults import run_faults
 from deploy.cli_ledger import ledger
 from deploy.cli_options import UNSOUND, JsonOut, Product, Seed, check_writable, set_log_level, write_json
@@ -45,6 +47,7 @@ app = typer.Typer(
 )
 dev = typer.Typer(help="The servers that a developer needs, on loopback.", no_args_is_help=True)
 bench.command("alerting")(bench_alerting_process)
+bench.command("console")(bench_console_pages)
 bench.command("encoding")(bench_encodings)
 bench.command("gate")(bench_gate_timing)
 bench.command("gige")(bench_gige_camera)
@@ -55,6 +58,7 @@ bench.command("takeover")(bench_takeovers)
 app.add_typer(alerts, name="alerts")
 app.add_typer(bench, name="bench")
 app.add_typer(cameras, name="cameras")
+app.add_typer(operators_console, name="console")
 app.add_typer(dev, name="dev")
 app.add_typer(policy, name="policy")
 app.add_typer(ledger, name="ledger")
@@ -87,6 +91,13 @@ def demo(
     journal: Annotated[
         Path | None, typer.Option(help="Also keep the ledger in this folder, for `linewarden ledger verify`.")
     ] = None,
+    pages: Annotated[bool, typer.Option("--console/--no-console", help="Serve the operators' pages beside it.")] = True,
+    console_port: Annotated[
+        int | None, typer.Option(help="Where; 8710, or any that is free, without.", min=0, max=65_535)
+    ] = None,
+    keep_open: Annotated[
+        bool, typer.Option("--keep-open", help="Let the pages stay after the last part, until Ctrl-C.")
+    ] = False,
     seed: Seed = 0,
     json_out: JsonOut = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
@@ -112,6 +123,9 @@ def demo(
         gate=gate,
         reject_at=reject_at,
         journal=journal,
+        console=pages,
+        console_port=console_port,
+        keep_open=keep_open,
     )
     console = Console()
     result = run_demo(options, console)

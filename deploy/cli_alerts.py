@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from alerting.alerts.handling import LONGEST_SHELF_S
 from deploy.cli_options import JsonOut, check_writable, write_json
 from shared.alerts import AlertState, Severity
 from shared.clock import NS_PER_S
@@ -30,7 +31,6 @@ Key = Annotated[str, typer.Argument(help="The alert, as `list` names it, such as
 Reason = Annotated[str, typer.Option("--reason", help="Why.")]
 Who = Annotated[str | None, typer.Option("--who", help="Who you are; without it the name of your login.")]
 _UNITS_S = {"m": 60, "h": 3_600}
-_LONGEST_S = 24 * 3_600
 _COLOURS = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.INFO: ""}
 
 
@@ -100,6 +100,6 @@ def _given(text: str, option: str) -> str:
 def _seconds(text: str) -> int:
     found = re.fullmatch(r"(\d{1,4})([mh])", text)
     seconds = int(found[1]) * _UNITS_S[found[2]] if found else -1
-    if not 0 <= seconds <= _LONGEST_S:
+    if not 0 <= seconds <= LONGEST_SHELF_S:
         raise ConfigError(f"--for {text!r} is no time up to 24h", "Write 30m or 8h: a shelf always has an end.")
     return seconds

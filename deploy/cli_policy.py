@@ -12,10 +12,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from alerting.policy_edit import edit_of
+from alerting.policy_preview import Preview, preview
 from deploy.cli_options import JsonOut, check_writable, write_json
 from deploy.collecting import uncollected
-from deploy.policy_preview import Preview, preview
-from deploy.policy_tools import desk_of, edit_of, recorded_verdicts
+from deploy.policy_tools import desk_of, recorded_verdicts
 from shared.clock import SystemClock
 from shared.errors import ConfigError
 from shared.policy import LinePolicy

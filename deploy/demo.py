@@ -12,6 +12,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from deploy.adapters import Adapters
+from deploy.demo_pages import demo_console, demo_pages
 from deploy.model_making import progress_bar, render_dataset, train_model
 from deploy.playback import play_folder
 from deploy.result import RunResult
@@ -28,7 +29,11 @@ _WATCH_S: Final = 0.25
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """What a demo shows. `source` is "rendered", a folder, a video file or an RTSP address."""
+    """What a demo shows. `source` is "rendered", a folder, a video file or an RTSP address.
+
+    `console` serves the operators' pages beside it, on `console_port` or any port that is free; `keep_open` until
+    Ctrl-C.
+    """
 
     source: str = "rendered"
     parts: int = 200
@@ -40,6 +45,9 @@ class DemoOptions:
     gate: GateMode = GateMode.PASS_ASSERTED
     reject_at: float = 2.0
     journal: Path | None = None
+    console: bool = True
+    console_port: int | None = None
+    keep_open: bool = False
 
 
 def demo(options: DemoOptions, console: Console) -> RunResult:
@@ -50,7 +58,10 @@ def demo(options: DemoOptions, console: Console) -> RunResult:
             bar = progress.add_task("parts", total=options.parts)
             try:
                 while True:
-                    progress.update(bar, completed=(await adapters.store.counters(LINE)).settled)
+                    settled = (await adapters.store.counters(LINE)).settled
+                    progress.update(bar, completed=settled)
+                    if settled >= options.parts:
+                        break
                     await adapters.clock.sleep(_WATCH_S)
             finally:
                 progress.update(bar, completed=(await adapters.store.counters(LINE)).settled)
@@ -68,8 +79,12 @@ def demo(options: DemoOptions, console: Console) -> RunResult:
             gate=options.gate,
             reject_at=options.reject_at,
             journal=options.journal,
+            console=demo_console(options.console_port) if options.console else None,
+            stays_open=options.keep_open,
         )
-        return run_line(line, show_progress)
+        if not options.console:
+            return run_line(line, show_progress)
+        return run_line(line, show_progress, lambda settings, adapters: demo_pages(settings, adapters, console))
 
 
 def check_source(source: str) -> None:

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Install what the tests and `linewarden dev up` need beside Python: Redis, Mosquitto, Java and Maven (for Kafka),
-# GStreamer's RTSP server, Aravis with its software camera and what its Python binding is built with, and Helm, which Go
-# builds. Debian and its relatives; can be run again at any time. What cannot be had is told in
+# GStreamer's RTSP server, Aravis with its software camera and what its Python binding is built with, Chromium for the
+# console's pages, and Helm, which Go builds. Debian and its relatives; can be run again at any time. What cannot be had is told in
 # a line; the exit status is then 0, so that a workstation goes on with what it has, or 1 where CI=true.
 set -u
 
@@ -89,12 +89,13 @@ if command -v dpkg >/dev/null && command -v apt-get >/dev/null; then
     need redis-server mosquitto python3-gi gir1.2-gst-rtsp-server-1.0 \
         gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly \
         gstreamer1.0-plugins-bad \
-        aravis-tools-cli gir1.2-aravis-0.8 libgirepository1.0-dev libcairo2-dev gcc libc6-dev pkg-config
+        aravis-tools-cli gir1.2-aravis-0.8 libgirepository1.0-dev libcairo2-dev gcc libc6-dev pkg-config \
+        chromium fonts-dejavu-core
     command -v java >/dev/null || need default-jre-headless
     command -v mvn >/dev/null || need maven
     [ -z "$missing" ] || install_packages
 else
-    fail "not a Debian system: install Redis, Mosquitto, Java 17, Maven, Aravis and GStreamer's RTSP server with Python bindings yourself"
+    fail "not a Debian system: install Redis, Mosquitto, Java 17, Maven, Aravis, Chromium and GStreamer's RTSP server with Python bindings yourself"
 fi
 if command -v java >/dev/null && command -v mvn >/dev/null; then
     warm_kafka

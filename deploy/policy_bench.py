@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from alerting.policy_preview import Preview, preview
 from deploy.collecting import uncollected
 from deploy.machine import machine_facts
-from deploy.policy_preview import Preview, preview
 from deploy.policy_tools import parts_on
 from shared.bus.memory import MemoryBus, MemoryBusLimits
 from shared.clock import NS_PER_MS, NS_PER_S, SystemClock

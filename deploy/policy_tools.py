@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
+from alerting.policy_preview import by_part, from_decisions
 from deploy.adapters import make_bus, make_store
-from deploy.policy_preview import by_part, from_decisions
 from shared.bus.base import Bus
 from shared.clock import NS_PER_MS, Clock, SystemClock
 from shared.domain import Verdict
 from shared.errors import ConfigError, WireError
 from shared.plan_keeper import PlanKeeper
-from shared.policy import LinePolicy, misfit, policy_from, policy_from_json
+from shared.policy import LinePolicy, policy_from_json
 from shared.policy_keeper import PolicyKeeper
 from shared.settings import LineSettings, Settings
 from shared.store.base import Store
@@ -77,23 +76,6 @@ async def desk_of(settings: Settings, line: str | None) -> AsyncIterator[LineDes
         await store.close()
 
 
-def edit_of(assignments: Sequence[str], cameras: Sequence[str]) -> Callable[[LinePolicy], LinePolicy]:
-    """Return the change that `KEY=VALUE` words make of a policy; `none` takes a setting away."""
-    wanted = [_assignment(word) for word in assignments]
-
-    def edit(old: LinePolicy) -> LinePolicy:
-        values = old.model_dump(mode="json")
-        for word, (path, value) in zip(assignments, wanted, strict=True):
-            _put(values, path, value, word)
-        new = policy_from(values, " ".join(assignments))
-        problem = misfit(new, cameras)
-        if problem is not None:
-            raise ConfigError(problem)
-        return new
-
-    return edit
-
-
 async def recorded_verdicts(desk: LineDesk, *, source: str, newest: int) -> tuple[dict[str, dict[str, Verdict]], str]:
     """Return the newest parts' verdicts, and where they are from: the topic of verdicts, or the store's decisions."""
     on_bus = not desk.settings.bus.embedded
@@ -141,28 +123,3 @@ def line_of(settings: Settings, name: str | None) -> LineSettings:
             return line
     said = "no line is named" if name is None else f"there is no line {name!r}"
     raise ConfigError(f"{said}, and the settings have {', '.join(names)}", "Give --line one of them.")
-
-
-def _assignment(word: str) -> tuple[list[str], Any]:
-    key, equals, text = word.partition("=")
-    if not equals or not key.strip():
-        raise ConfigError(f"{word!r} is not KEY=VALUE", "Write it as reject_at=2.5 or runs.rejects_in_a_row=5.")
-    text = text.strip()
-    if text == "none":
-        return key.strip().split("."), None
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text
-    return key.strip().split("."), value
-
-
-def _put(values: dict[str, Any], path: Sequence[str], value: object, word: str) -> None:
-    for step in path[:-1]:
-        values = values.setdefault(step, {})
-        if not isinstance(values, dict):
-            raise ConfigError(f"{word!r}: {step} holds no settings of its own")
-    if value is None:
-        values.pop(path[-1], None)
-    else:
-        values[path[-1]] = value

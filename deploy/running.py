@@ -20,6 +20,11 @@ def run_role(config: Path, role: Role, clock: Clock | None = None) -> list[RunRe
     """Run to the end on `clock` or the host's, and return the figures of all lines where this process decides."""
     settings = load(config)
     log.configure(settings.log.level, json=settings.log.format == "json")
+    if role is Role.CONSOLE and settings.store.embedded:
+        raise ConfigError(
+            "the store memory:// lives in the process that runs the line, and this console would see nothing of it",
+            "Set store.url to redis://HOST:PORT/DB, or run all roles in one process with [console] in the settings.",
+        )
     return asyncio.run(_run(settings, role, clock))
 
 
@@ -35,13 +40,14 @@ def report_lines(config: Path) -> list[RunResult]:
 
 async def _run(settings: Settings, role: Role, clock: Clock | None) -> list[RunResult]:
     stop = asyncio.Event()
-    async with adapters_for(settings, clock) as adapters:
+    # The console has no part in the stream: it starts, and tells what is away, whatever else does not answer.
+    async with adapters_for(settings, clock, streams=role is not Role.CONSOLE) as adapters:
         with stop_on_signals(stop):
             # A model loads for seconds: a page that answered before would call this replica ready.
             services = build(role, settings, adapters)
             with served(settings.metrics):
                 await run(services, settings, adapters, stop)
-        if role in (Role.INGEST, Role.DETECTOR):
+        if role in (Role.INGEST, Role.DETECTOR, Role.CONSOLE):
             return []
         return [await result_of(line, adapters.store) for line in settings.lines]
 

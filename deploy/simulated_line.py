@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,11 +21,17 @@ from shared.settings import Settings, from_dict
 
 LINE: Final = "line-1"
 Watch = Callable[[Adapters], Awaitable[None]]
+Around = Callable[[Settings, Adapters], AbstractAsyncContextManager[None]]
+"""What is there while a line runs, such as pages that show it."""
+_PICTURES_S: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedLine:
-    """What runs: `camera` holds the camera's settings, and `prefix` keeps runs on a shared bus and store apart."""
+    """What runs: `camera` holds the camera's settings, and `prefix` keeps runs on a shared bus and store apart.
+
+    `console` holds the settings of pages around it, if there are any. With `stays_open` the run ends by Ctrl-C alone.
+    """
 
     prefix: str
     camera: dict[str, Any]
@@ -35,11 +41,13 @@ class SimulatedLine:
     gate: GateMode = GateMode.PASS_ASSERTED
     reject_at: float = 2.0
     journal: Path | None = None
+    console: dict[str, object] | None = None
+    stays_open: bool = False
 
 
-def run_line(line: SimulatedLine, watch: Watch) -> RunResult:
+def run_line(line: SimulatedLine, watch: Watch, around: Around = lambda _, __: nullcontext()) -> RunResult:
     """Run to the end of the source, or to Ctrl-C, with `watch` beside it; return the figures."""
-    return asyncio.run(_run(line, watch))
+    return asyncio.run(_run(line, watch, around))
 
 
 def check_servers(bus: str, store: str) -> None:
@@ -68,16 +76,17 @@ async def simulated_plc(gate: GateMode, clock: Clock) -> AsyncIterator[PlcServer
         await server.stop()
 
 
-async def _run(line: SimulatedLine, watch: Watch) -> RunResult:
+async def _run(line: SimulatedLine, watch: Watch, around: Around) -> RunResult:
     clock = SystemClock()
     async with simulated_plc(line.gate, clock) as plc:
         run_id = f"{line.prefix}-{clock.utc_ns() // NS_PER_S:x}"
         settings = from_dict(
             {
                 "bus": {"url": line.bus, "topic_prefix": run_id},
-                "store": {"url": line.store, "key_prefix": run_id},
+                "store": {"url": line.store, "key_prefix": run_id, **_kept_for(line)},
                 "detector": {"model": line.model},
                 "alerting": {"journal": line.journal},
+                "console": line.console,
                 "lines": [
                     {
                         "name": LINE,
@@ -90,15 +99,26 @@ async def _run(line: SimulatedLine, watch: Watch) -> RunResult:
             }
         )
         async with adapters_for(settings, clock) as adapters:
-            services = build(Role.ALL, settings, adapters)
+            # Pages stay while the line ends, and for as long afterwards as they are wanted.
+            services = build(Role.ALL, settings.model_copy(update={"console": None}), adapters)
             stop = asyncio.Event()
             with stop_on_signals(stop):
-                watcher = asyncio.ensure_future(watch(adapters))
-                try:
-                    await run(services, settings, adapters, stop)
-                finally:
-                    watcher.cancel()
-                    with suppress(asyncio.CancelledError):
-                        await watcher
+                async with around(settings, adapters):
+                    watcher = asyncio.ensure_future(watch(adapters))
+                    try:
+                        await run(services, settings, adapters, stop)
+                    finally:
+                        watcher.cancel()
+                        with suppress(asyncio.CancelledError):
+                            await watcher
+                    if line.stays_open:
+                        await stop.wait()
             (settled,) = settings.lines
             return await result_of(settled, adapters.store)
+
+
+def _kept_for(line: SimulatedLine) -> dict[str, int]:
+    """Return how long parts are kept for pages: the embedded store forgets after a minute otherwise."""
+    if line.console is None:
+        return {}
+    return {"picture_ttl_s": _PICTURES_S, "part_retention_s": _PICTURES_S}

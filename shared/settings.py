@@ -27,6 +27,7 @@ from shared.camera_settings import (
     Section,
 )
 from shared.clock import NS_PER_MS
+from shared.console_settings import ConsoleSettings
 from shared.domain import GateMode
 from shared.errors import ConfigError
 from shared.evidence_settings import EvidenceSettings
@@ -339,6 +340,7 @@ class Settings(BaseSettings):
     ingest: IngestSettings = IngestSettings()
     detector: DetectorSettings = DetectorSettings()
     alerting: AlertingSettings = AlertingSettings()
+    console: ConsoleSettings | None = None
     lines: tuple[LineSettings, ...] = (LineSettings(),)
     drain_s: Annotated[float, Field(ge=0, le=600)] = 5.0
 
@@ -448,6 +450,7 @@ def _known_names(location: Sequence[int | str]) -> Iterator[str]:
         "alerts": AlertSettings,
         "webhook": WebhookSettings,
         "opcua_server": OpcUaServerSettings,
+        "console": ConsoleSettings,
         "lines": LineSettings,
         "cameras": CameraSettings,
         "gige": GigeSettings,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -21,6 +22,11 @@ from ingest.rendering.conveyor import ConveyorSettings, write_dataset
 from shared.errors import ServerError
 
 ROOT = Path(__file__).parents[1]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that lets tests write the pictures that the documentation shows."""
+    parser.addoption("--write-pictures", action="store_true", help="renew the pictures of pages in docs/images")
 
 
 @pytest.fixture(scope="session")
@@ -60,6 +66,15 @@ def aravis() -> None:
             problem = f"Aravis cannot be used from Python ({error})"
     if problem is not None:
         _missing(problem)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Path:
+    """Give the browser's program."""
+    program = shutil.which("chromium")
+    if program is None:
+        _missing("the program chromium is missing: deploy/install-servers.sh installs it")
+    return Path(program)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from shared.envelope import Headers
 from shared.errors import BusUnavailableError, StoreUnavailableError
 from shared.evidence import CameraEvidence, Why
 from shared.ledger.chain import LedgerRecord, Link
-from shared.store.base import Alert, LeaseRecord, PartRecord
+from shared.store.base import Alert, Entry, LeaseRecord, PartRecord
 from shared.store.redis import RedisStore, RedisStoreSettings
 
 
@@ -254,3 +254,20 @@ class CuttableStore(RedisStore):
         """Merge fields."""
         self._check("set_state")
         await super().set_state(line, fields)
+
+    async def decision_entries(
+        self, line: str, *, after: str = "", before: str = "", most: int
+    ) -> list[Entry[Decision]]:
+        """Return decisions."""
+        self._check("decision_entries")
+        return await super().decision_entries(line, after=after, before=before, most=most)
+
+    async def hold(self, name: str, value: bytes, *, ttl_s: int, again: bool = False) -> bool:
+        """Hold a value."""
+        self._check("hold")
+        return await super().hold(name, value, ttl_s=ttl_s, again=again)
+
+    async def held(self, name: str) -> bytes | None:
+        """Return what is held."""
+        self._check("held")
+        return await super().held(name)

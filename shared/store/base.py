@@ -327,6 +327,16 @@ class Store(PayloadStore, EvidenceStore, ReviewStore, Protocol):
         """Return the newest decisions, newest first."""
         ...
 
+    async def decision_entries(
+        self, line: str, *, after: str = "", before: str = "", most: int
+    ) -> list[Entry[Decision]]:
+        """Return kept decisions with their entries' names, oldest first, for whoever looks on without a group.
+
+        They are the first `most` behind the entry `after`; without one the last `most`, or the last before `before`.
+        One that cannot be read, as of a newer version, is left out.
+        """
+        ...
+
     async def next_decisions(self, line: str, reader: Reader, *, most: int) -> list[Entry[Decision]]:
         """Return the oldest decisions that the reader's group has not read, and those that this reader never finished.
 
@@ -367,6 +377,21 @@ class Store(PayloadStore, EvidenceStore, ReviewStore, Protocol):
 
     async def notes(self, name: str, *, newest: int) -> list[bytes]:
         """Return the newest values that were noted under `name`, newest first."""
+        ...
+
+    async def hold(self, name: str, value: bytes, *, ttl_s: int, again: bool = False) -> bool:
+        """Hold `value` for all lines under `name`, in the place of what was there, for `ttl_s` seconds.
+
+        `again` does so only where something is held; return whether it was done.
+        """
+        ...
+
+    async def held(self, name: str) -> bytes | None:
+        """Return what is held under `name`; None once its time is over."""
+        ...
+
+    async def release(self, name: str) -> bool:
+        """Let go of what is held; return whether anything was: of several who try, one is told so."""
         ...
 
     async def close(self) -> None:

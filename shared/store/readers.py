@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, suppress
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -25,6 +25,19 @@ class RedisReaders:
 
     _client: Any
     _behind: Any
+
+    async def decision_entries(
+        self, line: str, *, after: str = "", before: str = "", most: int
+    ) -> list[Entry[Decision]]:
+        """Read a range."""
+        stream = self._key(line, Feed.DECISIONS.value)
+        with self._mapped():
+            if after:
+                found = await self._client.xrange(stream, min=f"({after}", count=most)
+            else:
+                found = await self._client.xrevrange(stream, max=f"({before}" if before else "+", count=most)
+                found.reverse()
+        return list(_readable(found))
 
     async def next_decisions(self, line: str, reader: Reader, *, most: int) -> list[Entry[Decision]]:
         """Return this reader's unfinished ones first."""
@@ -97,6 +110,12 @@ class RedisReaders:
 
     def _key(self, line: str, *parts: str) -> str:
         raise NotImplementedError
+
+
+def _readable(found: Iterable[tuple[bytes, dict[bytes, bytes]]]) -> Iterator[Entry[Decision]]:
+    for entry_id, fields in found:
+        with suppress(msgspec.MsgspecError):
+            yield Entry(entry_id.decode(), _DECISION.decode(fields[b"decision"]))
 
 
 def _place(entry_id: str) -> tuple[int, int]:

@@ -29,6 +29,7 @@ from shared.store.alerts import RedisAlerts
 from shared.store.base import PartRecord
 from shared.store.counts import RedisCounts, counts_of
 from shared.store.evidence import RedisEvidence
+from shared.store.held import RedisHeld
 from shared.store.leases import FENCED, RedisLeases, token_text
 from shared.store.pictures import RedisPictures
 from shared.store.readers import RedisReaders
@@ -89,7 +90,9 @@ def map_error(error: BaseException, address: str) -> StoreError:
     return StoreUnavailableError(f"Redis at {address} does not answer ({text})", "Start it, or correct store.url.")
 
 
-class RedisStore(RedisAlerts, RedisCounts, RedisEvidence, RedisLeases, RedisPictures, RedisReaders, RedisReviews):
+class RedisStore(
+    RedisAlerts, RedisCounts, RedisEvidence, RedisHeld, RedisLeases, RedisPictures, RedisReaders, RedisReviews
+):
     """The live state of lines in Redis."""
 
     def __init__(

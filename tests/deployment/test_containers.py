@@ -15,7 +15,7 @@ from shared.settings import load
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deploy" / "containers" / "Dockerfile"
-ROLES = ("ingest", "detector", "alerting")
+ROLES = ("ingest", "detector", "alerting", "console")
 
 
 @pytest.fixture(scope="module")

@@ -38,6 +38,8 @@ def test_the_wheel_holds_the_packages_and_their_data(wheel: Path) -> None:
         "detector/evaluation/page.html.jinja",
     ):
         assert needed in names
+    for folder in (ROOT / "alerting" / "console" / name for name in ("static", "templates")):
+        assert {str(file.relative_to(ROOT)) for file in folder.iterdir()} <= set(names)
     assert any(name.startswith("detector/model/backbone/towers/") and name.endswith(".json") for name in names)
 
 

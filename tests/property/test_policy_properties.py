@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from alerting.policy import judge
-from deploy.policy_preview import preview
+from alerting.policy_preview import preview
 from shared.domain import MOST_REGIONS, NotInspected, Outcome, Region, Verdict, VerdictStatus
 from shared.policy import Borderline, CameraPolicy, LinePolicy, Silence, policy_from_json
 from tests.lines import capture

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from alerting.policy_edit import edit_of
+from alerting.policy_preview import by_part, from_decisions, preview
 from deploy.cli import app
 from deploy.collecting import uncollected
-from deploy.policy_preview import by_part, from_decisions, preview
-from deploy.policy_tools import edit_of, parts_on
+from deploy.policy_tools import parts_on
 from shared.bus.base import Record
 from shared.bus.memory import MemoryBus
 from shared.clock import NS_PER_S, ManualClock

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from alerting.console.context import make_context
+from alerting.console.rights import roles_from
 from shared.alerts import Deed, What
 from shared.domain import CameraReport, CameraState, CaptureId
 from shared.evidence import CameraEvidence, Thresholds, Why
@@ -20,7 +22,7 @@ from shared.wire import encode
 from tests.lines import CAMERA, LINE, Plant, inspected, running
 
 DOC = Path(__file__).parents[2] / "docs" / "store.md"
-PLACEHOLDERS = {"L", "P", "C", "S", "T", "EPOCH", "SEQUENCE"}
+PLACEHOLDERS = {"L", "P", "C", "S", "T", "F", "EPOCH", "SEQUENCE"}
 TYPES = {"set": b"set", "string": b"string", "stream": b"stream", "hash": b"hash", "sorted set": b"zset"}
 READER = Reader("console")
 
@@ -75,6 +77,10 @@ async def run_a_line(plant: Plant) -> None:
     (first, *_) = await plant.store.next_decisions(LINE, READER, most=10)
     await plant.store.finished(LINE, Feed.DECISIONS, READER, [first.id])
     await plant.store.next_alerts(LINE, READER, most=10)
+    console = make_context(plant.settings, store=plant.store, clock=plant.clock)
+    await console.desk.add_guest("anna", roles_from("viewer"), why="tried")
+    await console.sessions.begin((await console.desk.accounts()).user("anna"))
+    await console.sessions.sign_in_link("anna", ttl_s=60)
     await plant.run(2)
     halt = LineHalt(LINE, halted=True, by="anna", at_ns=plant.clock.utc_ns(), why="tried")
     assert await keeper.halt(halt, instead_of=None)

@@ -1,0 +1,194 @@
+"""The API of lines, parts and pictures, and the stream of live updates."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Annotated, Any, Final
+
+import msgspec
+from fastapi import APIRouter, Header, HTTPException, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from alerting.console.access import Parts, ReadLine, Somebody, find_principal
+from alerting.console.context import Context
+from alerting.console.hub import MOST_WATCHERS
+from alerting.console.rights import Permission, Principal
+from alerting.console.views import best_score, dot, line_card, part_json
+from shared.clock import NS_PER_S
+from shared.domain import Decision, Outcome
+from shared.errors import StoreError
+from shared.settings import LineSettings
+from shared.store.base import Entry
+
+router: Final = APIRouter(prefix="/api/v1", tags=["lines"])
+PartId = Annotated[str, Query(min_length=1, max_length=500, description="The part's id.")]
+EntryId = Annotated[str, Query(pattern=r"^([0-9]{1,19}-[0-9]{1,19})?$", description="Its entry, as the API named it.")]
+_DECISION: Final = msgspec.msgpack.Decoder(Decision)
+_SEARCHED: Final = 1_000
+_RECHECK_NS: Final = 15 * NS_PER_S
+
+
+@router.get("/me")
+async def me(principal: Somebody) -> dict[str, Any]:
+    """Say who asks, and what they may."""
+    return {"name": principal.name, "roles": principal.roles, "scopes": sorted(principal.scopes)}
+
+
+@router.get("/lines")
+async def lines(context: Parts, principal: Somebody) -> list[dict[str, Any]]:
+    """Return what the wall shows of each line that one may see."""
+    await context.hub.fresh()
+    now_ns = context.clock.utc_ns()
+    return [
+        line_card(follower, now_ns).to_json()
+        for name, follower in context.hub.lines.items()
+        if principal.may(Permission.READ, name)
+    ]
+
+
+@router.get("/lines/{line}/parts")
+async def parts(
+    line: ReadLine,
+    context: Parts,
+    *,
+    outcome: Annotated[list[Outcome] | None, Query(description="Which outcomes; all without.")] = None,
+    camera: Annotated[str, Query(max_length=64, description="Only parts that this camera saw.")] = "",
+    min_score: Annotated[float | None, Query(ge=0, le=100, allow_inf_nan=False)] = None,
+    before: EntryId = "",
+    most: Annotated[int, Query(ge=1, le=300)] = 100,
+) -> list[dict[str, Any]]:
+    """Return parts, newest first. Without `before`, rejects are looked for further back than parts that passed."""
+    wanted = frozenset(outcome or Outcome)
+    if before:
+        found = await context.store.decision_entries(line.name, before=before, most=_SEARCHED)
+    else:
+        await context.hub.fresh()
+        follower = context.hub.lines[line.name]
+        found = list(follower.ribbon if Outcome.PASS in wanted else follower.rejects)
+    fitting = (entry for entry in reversed(found) if _fits(entry.value, wanted, camera, min_score))
+    return [_part(entry, line) for entry, _ in zip(fitting, range(most), strict=False)]
+
+
+@router.get("/lines/{line}/part", responses={404: {"description": "It is not kept any more."}})
+async def part(line: ReadLine, context: Parts, part_id: PartId, entry: EntryId = "") -> dict[str, Any]:
+    """Return all that is kept of a part, and its neighbours where its entry is known."""
+    found = await find_part(context, line, part_id, entry)
+    if found is None:
+        raise HTTPException(404, "This part is not kept any more.")
+    return {**_part(found, line), "neighbours": await neighbours(context, line, found.id)}
+
+
+@router.get(
+    "/lines/{line}/picture",
+    response_class=Response,
+    responses={200: {"content": {"image/jpeg": {}}}, 404: {"description": "No picture is kept."}},
+)
+async def picture(
+    line: ReadLine, context: Parts, part_id: PartId, camera: Annotated[str, Query(max_length=64)]
+) -> Response:
+    """Return the picture of a reject with its overlay, a JPEG."""
+    if camera not in {one.name for one in line.cameras}:
+        raise HTTPException(404, "There is no such camera.")
+    jpeg = await context.store.picture(line.name, part_id, camera)
+    if jpeg is None:
+        raise HTTPException(404, "No picture of this part is kept.")
+    return Response(jpeg, media_type="image/jpeg", headers={"cache-control": "private, max-age=3600, immutable"})
+
+
+@router.get("/events", response_class=StreamingResponse, responses={200: {"content": {"text/event-stream": {}}}})
+async def events(
+    request: Request,
+    context: Parts,
+    principal: Somebody,
+    last_event_id: Annotated[str, Header(max_length=64)] = "",
+) -> Response:
+    """Stream what happens as server-sent events: `snapshot` of all lines, then `line` for each that changed.
+
+    One who was away says the last event's id, and is told what came since, or given a snapshot.
+    """
+    if context.hub.watchers >= MOST_WATCHERS:
+        raise HTTPException(503, "Too many browsers look on already.")
+    stream = _events(request, context, principal, last_event_id)
+    return StreamingResponse(stream, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+
+
+async def _events(request: Request, context: Context, principal: Principal, last_event_id: str) -> AsyncIterator[bytes]:
+    """Stream until whoever looks on may not any more: an open page counts as use of its session."""
+    now = principal
+    checked_ns = context.clock.monotonic_ns()
+
+    def may(line: str) -> bool:
+        return now.may(Permission.READ, line)
+
+    yield b"retry: 1000\n\n"
+    async with aclosing(context.hub.stream(may, last_event_id)) as stream:
+        async for chunk in stream:
+            if context.clock.monotonic_ns() - checked_ns > _RECHECK_NS:
+                found = await _still(request, context, now)
+                if found is None:
+                    yield b"event: signed-out\ndata: {}\n\n"
+                    return
+                now, checked_ns = found, context.clock.monotonic_ns()
+            yield chunk or b": nothing new\n\n"
+
+
+async def _still(request: Request, context: Context, principal: Principal) -> Principal | None:
+    """Return who somebody is by now; None for nobody any more. While the store is away they are who they were."""
+    try:
+        found = await find_principal(request, context)
+    except StoreError:
+        return principal
+    return None if found is None or found.must_change_password else found
+
+
+async def find_part(context: Context, line: LineSettings, part_id: str, entry: str) -> Entry[Decision] | None:
+    """Return a part by its entry, or look for it; None for one that is not kept any more."""
+    if entry:
+        milliseconds, _, number = entry.partition("-")
+        before = f"{milliseconds}-{int(number) + 1}"
+        found = await context.store.decision_entries(line.name, before=before, most=1)
+        if found and found[0].id == entry and found[0].value.part_id == part_id:
+            return found[0]
+    await context.hub.fresh()
+    follower = context.hub.lines[line.name]
+    for known in (follower.ribbon, follower.rejects):
+        for one in reversed(known):
+            if one.value.part_id == part_id:
+                return one
+    record = await context.store.ledger_record(line.name, part_id)
+    return None if record is None else Entry("", _DECISION.decode(record.decision))
+
+
+async def neighbours(context: Context, line: LineSettings, entry: str) -> dict[str, dict[str, Any] | None]:
+    """Return the parts before and after one, and the rejects before and after it; none where its entry is unknown."""
+    if not entry:
+        return dict.fromkeys(("previous", "next", "previous_reject", "next_reject"))
+    before = await context.store.decision_entries(line.name, before=entry, most=_SEARCHED)
+    after = await context.store.decision_entries(line.name, after=entry, most=_SEARCHED)
+    before.reverse()
+    return {
+        "previous": _short(before, line),
+        "next": _short(after, line),
+        "previous_reject": _short([one for one in before if one.value.outcome is not Outcome.PASS], line),
+        "next_reject": _short([one for one in after if one.value.outcome is not Outcome.PASS], line),
+    }
+
+
+def _short(entries: list[Entry[Decision]], line: LineSettings) -> dict[str, Any] | None:
+    if not entries:
+        return None
+    first = dot(entries[0])
+    return {"line": line.name, "part_id": first.part_id, "entry": first.entry, "letter": first.letter}
+
+
+def _part(entry: Entry[Decision], line: LineSettings) -> dict[str, Any]:
+    return part_json(entry.id, entry.value, line.time_zone)
+
+
+def _fits(decision: Decision, outcomes: frozenset[Outcome], camera: str, min_score: float | None) -> bool:
+    findings = [found for found in decision.findings if not camera or found.camera == camera]
+    if decision.outcome not in outcomes or (camera and not findings):
+        return False
+    score = best_score(findings)
+    return min_score is None or (score is not None and score >= min_score)

@@ -1,0 +1,91 @@
+"""What the console knows of one line: read from the store by one reader, however many browsers look on."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Final
+
+from alerting.alerts.handling import Row, rows_of
+from shared.alerts import Handling, StandingAlert
+from shared.clock import NS_PER_S, Clock
+from shared.domain import Decision, Outcome
+from shared.settings import LineSettings
+from shared.store.base import Entry, LineCounters, Store
+
+RIBBON: Final = 100
+REJECTS: Final = 300
+_MOST: Final = 1_000
+_RATE_S: Final = 60
+_STATE_NS: Final = NS_PER_S // 2
+
+
+class LineFollower:
+    """Follows a line's decisions, state, counters and alerts. All that it keeps is bounded."""
+
+    def __init__(self, line: LineSettings, store: Store, clock: Clock, *, history: int) -> None:
+        self.line = line
+        self.ribbon: deque[Entry[Decision]] = deque(maxlen=RIBBON)
+        """The newest parts, oldest first."""
+        self.rejects: deque[Entry[Decision]] = deque(maxlen=REJECTS)
+        """The newest parts that did not pass, oldest first."""
+        self.state: Mapping[str, str] = {}
+        self.shift = ""
+        self.of_shift = LineCounters()
+        self.standing: Mapping[str, StandingAlert] = {}
+        self.handling = Handling()
+        self._store = store
+        self._clock = clock
+        self._history = history
+        self._place = ""
+        self._counted: deque[tuple[int, int]] = deque()
+        """When how many parts had been settled in this shift (monotonic ns), within the last minute."""
+        self._looked_ns: int | None = None
+
+    async def parts(self) -> list[Entry[Decision]]:
+        """Return the parts that were settled since the last look, oldest first; what is kept at the first one."""
+        name, found = self.line.name, None
+        if self._place:
+            found = await self._store.decision_entries(name, after=self._place, most=_MOST)
+        if found is None or len(found) == _MOST:
+            # The first look, or nobody looked on for long: what came in between is not told one by one.
+            found = await self._store.decision_entries(name, most=self._history)
+            self.ribbon.clear()
+            self.rejects.clear()
+        for entry in found:
+            self.ribbon.append(entry)
+            if entry.value.outcome is not Outcome.PASS:
+                self.rejects.append(entry)
+        if found:
+            self._place = found[-1].id
+        return found
+
+    async def rest(self) -> None:
+        """Read state, counters and alerts again, if the last look is half a second old."""
+        now_ns = self._clock.monotonic_ns()
+        if self._looked_ns is not None and now_ns - self._looked_ns < _STATE_NS:
+            return
+        name, store = self.line.name, self._store
+        shift = self.line.shift_times().at(self._clock.utc_ns()).name
+        self.state = await store.state(name)
+        self.of_shift = await store.shift_counters(name, shift)
+        self.standing = await store.standing_alerts(name)
+        self.handling = await store.alert_handling(name)
+        if shift != self.shift:
+            self.shift = shift
+            self._counted.clear()
+        self._counted.append((now_ns, self.of_shift.settled))
+        while now_ns - self._counted[0][0] > _RATE_S * NS_PER_S:
+            self._counted.popleft()
+        self._looked_ns = now_ns
+
+    def rate_per_min(self) -> float | None:
+        """Return how many parts a minute were settled lately; None until that is known."""
+        if len(self._counted) <= 1:
+            return None
+        (began_ns, before), (ended_ns, after) = self._counted[0], self._counted[-1]
+        return (after - before) * 60 * NS_PER_S / (ended_ns - began_ns)
+
+    def alerts(self) -> list[Row]:
+        """Return all alerts with where they stand now."""
+        return rows_of(self.standing.values(), self.handling, self._clock.utc_ns())

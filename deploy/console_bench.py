@@ -1,0 +1,286 @@
+"""What looking on costs: from a decision to the screen in real browsers, and what it does to the gates meanwhile.
+
+The lines and their gates run in this process, the console in one of its own, as in a plant, with a real Redis between
+them. The gates are measured alone, then with readers of the live stream, which render nothing as browsers elsewhere
+would; then real browsers are measured, which share this machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import psutil
+import tomli_w
+from playwright.async_api import Browser, Page, async_playwright
+from rich.table import Table
+
+from alerting.console.context import make_context
+from alerting.console.rights import ALL_LINES, Role
+from deploy.adapters import make_store
+from deploy.alerting_load import Load, run_load
+from deploy.console_readers import Readers
+from deploy.machine import machine_facts
+from deploy.servers.ports import free_port
+from shared.clock import SystemClock
+from shared.console_settings import ConsoleSettings
+from shared.errors import ServerError
+from shared.settings import Settings, StoreSettings
+
+WANTED_SCREEN_MS: Final = 300.0
+WANTED_GATE_MS: Final = 2.0
+_MIB: Final = 1024 * 1024
+_LINK_S: Final = 3_600
+_WAIT_S: Final = 60
+_FLAGS: Final = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-background-timer-throttling",
+)
+# What arrives after the first snapshot, by when the browser is about to draw it.
+_WATCH: Final = """
+addEventListener("DOMContentLoaded", () => {
+  window.seen = [];
+  new MutationObserver((changes) => {
+    const decided = changes.flatMap((one) => [...one.addedNodes])
+      .map((item) => item.querySelector?.(".dot[data-new]")?.dataset.decided).filter(Boolean).map(Number);
+    if (decided.length) requestAnimationFrame(() => seen.push(...decided.map((at) => Date.now() - at)));
+  }).observe(document.querySelector(".wall"), { childList: true, subtree: true });
+});
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleFigures:
+    """What was measured. Memory is at half-time and at the end: the console's process, and one page's scripts."""
+
+    lines: int
+    browsers: int
+    parts_a_s: float
+    seconds: float
+    seen: int
+    screen_p50_ms: float
+    screen_p95_ms: float
+    screen_p99_ms: float
+    gate_p99_alone_ms: float
+    gate_p99_read_ms: float
+    console_cpu_share: float
+    console_mib: tuple[float, float]
+    page_mib: tuple[float, float]
+    balanced: bool
+
+    @property
+    def gate_moved_ms(self) -> float:
+        """Return how much later the slowest hundredth of signals came while readers looked on."""
+        return self.gate_p99_read_ms - self.gate_p99_alone_ms
+
+    @property
+    def sound(self) -> bool:
+        """Return whether what was wanted was reached."""
+        fast = self.screen_p95_ms < WANTED_SCREEN_MS and self.gate_moved_ms < WANTED_GATE_MS
+        return fast and self.seen > 0 and self.balanced
+
+    def table(self) -> Table:
+        """Return the figures to look at."""
+        title = f"Console: {self.browsers} browsers on {self.lines} lines, {self.parts_a_s:g} parts/s each"
+        table = Table(title=title, title_justify="left", show_edge=False, show_header=False)
+        screen = f"{self.screen_p50_ms:.0f} / {self.screen_p95_ms:.0f} / {self.screen_p99_ms:.0f} ms"
+        table.add_row(f"decision to screen, p50/p95/p99 of {self.seen:,}", screen)
+        gate = f"{self.gate_p99_alone_ms:.2f} / {self.gate_p99_read_ms:.2f} ms ({self.gate_moved_ms:+.2f})"
+        table.add_row("verdict to signal, p99, alone / read", gate)
+        table.add_row("console, of one core", f"{self.console_cpu_share:.1%}")
+        table.add_row("console's memory, half-time/end", "{:.1f} / {:.1f} MiB".format(*self.console_mib))
+        table.add_row("a page's memory, half-time/end", "{:.1f} / {:.1f} MiB".format(*self.page_mib))
+        table.add_row("ledgers balance", "[green]yes[/]" if self.balanced else "[bold red]NO[/]")
+        return table
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures under stable names."""
+        return {**asdict(self), "gate_moved_ms": self.gate_moved_ms, "sound": self.sound, "machine": machine_facts()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What readers that render nothing cost."""
+
+    gate_p99_ms: float
+    console_cpu_share: float
+    balanced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What browsers saw, in milliseconds since each part's decision."""
+
+    screen_ms: tuple[float, ...]
+    console_mib: tuple[float, float]
+    page_mib: tuple[float, float]
+    balanced: bool
+
+
+async def bench_console(load: Load, *, browsers: int, store: str, chromium: Path) -> ConsoleFigures:
+    """Run the load three times, each with parts of its own: alone, with readers, and with browsers."""
+    alone, balanced = await _run(load, _with_console(load, store))
+    read = await _with_readers(load, _with_console(load, store), browsers)
+    seen = await _with_browsers(load, _with_console(load, store), browsers, chromium)
+    return ConsoleFigures(
+        lines=load.lines,
+        browsers=browsers,
+        parts_a_s=load.parts_a_line / load.seconds,
+        seconds=load.seconds,
+        seen=len(seen.screen_ms),
+        screen_p50_ms=_percentile(seen.screen_ms, 50),
+        screen_p95_ms=_percentile(seen.screen_ms, 95),
+        screen_p99_ms=_percentile(seen.screen_ms, 99),
+        gate_p99_alone_ms=alone,
+        gate_p99_read_ms=read.gate_p99_ms,
+        console_cpu_share=read.console_cpu_share,
+        console_mib=seen.console_mib,
+        page_mib=seen.page_mib,
+        balanced=balanced and read.balanced and seen.balanced,
+    )
+
+
+async def _run(load: Load, settings: Settings) -> tuple[float, bool]:
+    """Run the load; return the slowest hundredth from verdict to signal, and whether the ledgers balance."""
+    store = make_store(settings)
+    await store.ping()
+    ran = await run_load(load, settings, clock=SystemClock(), store=store, watch=lambda: None)
+    await store.close()
+    return _percentile(ran.latencies_ms, 99), ran.balanced
+
+
+async def _with_readers(load: Load, settings: Settings, readers: int) -> _Read:
+    async with _console(settings) as process:
+        with Readers(_url(settings), await _links(settings, readers)):
+            began_s = _cpu_s(process)
+            gate_p99_ms, balanced = await _run(load, settings)
+            return _Read(gate_p99_ms, (_cpu_s(process) - began_s) / load.seconds, balanced)
+
+
+async def _with_browsers(load: Load, settings: Settings, browsers: int, chromium: Path) -> _Seen:
+    async with _console(settings) as process, async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=list(_FLAGS))
+        pages = [await _page(browser, _url(settings), key) for key in await _links(settings, browsers)]
+        running = asyncio.create_task(_run(load, settings))
+        # What is kept of parts is full by half-time: what grows afterwards grows for ever.
+        await asyncio.sleep(load.seconds / 2)
+        before = process.memory_info().rss / _MIB, await _heap_mib(pages[0])
+        _, balanced = await running
+        after = process.memory_info().rss / _MIB, await _heap_mib(pages[0])
+        seen = tuple([float(ms) for page in pages for ms in await page.evaluate("seen")])
+        await browser.close()
+    return _Seen(seen, (before[0], after[0]), (before[1], after[1]), balanced)
+
+
+def _with_console(load: Load, store: str) -> Settings:
+    """Return the load's settings under a prefix of their own, with a console."""
+    settings = load.settings(store)
+    kept = {"url": store, "key_prefix": f"linewarden-bench-{uuid4().hex[:8]}"}
+    expiring = StoreSettings.model_validate({**kept, "part_retention_s": 600, "picture_ttl_s": 60})
+    return settings.model_copy(update={"store": expiring, "console": ConsoleSettings(port=free_port())})
+
+
+def _without_none(value: Any) -> Any:  # noqa: ANN401 - whatever settings hold
+    """Return settings without what is not set, which TOML cannot say."""
+    if isinstance(value, dict):
+        return {name: _without_none(one) for name, one in value.items() if one is not None}
+    return [_without_none(one) for one in value] if isinstance(value, list) else value
+
+
+@asynccontextmanager
+async def _console(settings: Settings) -> AsyncIterator[psutil.Process]:
+    """Run the console as a process of its own."""
+    with tempfile.TemporaryDirectory(prefix="linewarden-console-") as folder:
+        config, log = Path(folder) / "line.toml", Path(folder) / "console.log"
+        config.write_text(tomli_w.dumps(_plain(settings)), encoding="utf-8")
+        command = [sys.executable, "-m", "deploy.cli", "run", "--role", "console", "--config", str(config)]
+        with log.open("wb") as out:
+            child = await asyncio.create_subprocess_exec(*command, stdout=out, stderr=out)
+        try:
+            if not await _answers(settings):
+                raise ServerError(f"the console did not start: {log.read_text(encoding='utf-8')[-500:]}")
+            yield psutil.Process(child.pid)
+        finally:
+            child.terminate()
+            await child.wait()
+
+
+def _plain(settings: Settings) -> dict[str, Any]:
+    """Return the settings that the console needs as TOML says them."""
+    values = settings.model_dump(mode="json", include={"lines", "console", "store"})
+    values["store"]["url"] = settings.store.url.get_secret_value()
+    for line in values["lines"]:
+        line["signal"]["url"] = "none"
+        for camera in line["cameras"]:
+            camera["source"] = "rendered"
+    plain: dict[str, Any] = _without_none(values)
+    return plain
+
+
+async def _answers(settings: Settings) -> bool:
+    """Wait until the console listens; return whether it does."""
+    url = urlsplit(_url(settings))
+    for _ in range(10 * _WAIT_S):
+        try:
+            _, writer = await asyncio.open_connection(url.hostname, url.port)
+        except OSError:
+            await asyncio.sleep(0.1)
+        else:
+            writer.close()
+            return True
+    return False
+
+
+async def _links(settings: Settings, count: int) -> list[str]:
+    """Return the keys of one-time links for a guest."""
+    store = make_store(settings)
+    context = make_context(settings, store=store, clock=SystemClock())
+    await context.desk.add_guest("bench", {ALL_LINES: Role.VIEWER}, why="bench console")
+    keys = [await context.sessions.sign_in_link("bench", ttl_s=_LINK_S) for _ in range(count)]
+    await store.close()
+    return keys
+
+
+async def _page(browser: Browser, url: str, key: str) -> Page:
+    page = await (await browser.new_context(viewport={"width": 1_920, "height": 1_080})).new_page()
+    await page.add_init_script(_WATCH)
+    await page.goto(f"{url}/link?key={key}")
+    await page.wait_for_selector('#live[data-live="yes"]')
+    return page
+
+
+async def _heap_mib(page: Page) -> float:
+    """Return what a page's scripts hold, once what they do not is gone."""
+    session = await page.context.new_cdp_session(page)
+    await session.send("HeapProfiler.collectGarbage")
+    found = await session.send("Runtime.getHeapUsage")
+    await session.detach()
+    return float(found["usedSize"]) / _MIB
+
+
+def _url(settings: Settings) -> str:
+    if settings.console is None:
+        raise AssertionError("the bench's settings have a console")
+    return f"http://{settings.console.host}:{settings.console.port}"
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def _percentile(values: Sequence[float], percent: int) -> float:
+    """Return the nearest rank; of nothing, infinity."""
+    if not values:
+        return float("inf")
+    return sorted(values)[max(0, -(-len(values) * percent // 100) - 1)]

@@ -1,0 +1,96 @@
+"""What the console asks of a store, on the embedded one and on Redis: ranges of decisions, and values that end."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from shared.domain import Outcome, PartAnnouncement
+from shared.store.redis import RedisStore
+from tests.contract.test_store import decision
+from tests.stores import LINE, Rig
+
+
+async def settle(store: RedisStore, *part_ids: str) -> None:
+    """Settle parts in this order."""
+    for part_id in part_ids:
+        await store.announce(PartAnnouncement(LINE, part_id, ("top",), captured_at_ns=1, decide_by_ns=2))
+        await store.settle(replace(decision(part_id), outcome=Outcome.PASS), latency_ms=1.0)
+
+
+async def test_the_newest_decisions_come_oldest_first(store: RedisStore) -> None:
+    """No more than were asked for, and none of a line that never had one."""
+    await settle(store, "p1", "p2", "p3")
+    found = await store.decision_entries(LINE, most=2)
+    assert [entry.value.part_id for entry in found] == ["p2", "p3"]
+    assert await store.decision_entries("other", most=2) == []
+
+
+async def test_decisions_go_on_behind_an_entry(rig: Rig) -> None:
+    """From whichever process they come; behind the newest there is nothing yet."""
+    await settle(rig.store, "p1", "p2", "p3")
+    (first, *_) = await rig.store.decision_entries(LINE, most=10)
+    found = await rig.other.decision_entries(LINE, after=first.id, most=1)
+    assert [entry.value.part_id for entry in found] == ["p2"]
+    (newest,) = await rig.other.decision_entries(LINE, most=1)
+    assert await rig.other.decision_entries(LINE, after=newest.id, most=5) == []
+    await settle(rig.store, "p4")
+    assert [e.value.part_id for e in await rig.other.decision_entries(LINE, after=newest.id, most=5)] == ["p4"]
+
+
+async def test_decisions_go_back_before_an_entry(store: RedisStore) -> None:
+    """Those nearest to it, oldest first, without itself."""
+    await settle(store, "p1", "p2", "p3", "p4")
+    (newest,) = await store.decision_entries(LINE, most=1)
+    found = await store.decision_entries(LINE, before=newest.id, most=2)
+    assert [entry.value.part_id for entry in found] == ["p2", "p3"]
+    assert await store.decision_entries(LINE, before="0-1", most=2) == []
+
+
+async def test_a_decision_that_cannot_be_read_is_left_out(rig: Rig) -> None:
+    """Those around it are shown all the same."""
+    await settle(rig.store, "p1")
+    await rig.client.xadd(f"{rig.prefix}:line:{LINE}:decisions", {"decision": b"\xc1 not a decision"})
+    await settle(rig.store, "p2")
+    assert [entry.value.part_id for entry in await rig.other.decision_entries(LINE, most=10)] == ["p1", "p2"]
+
+
+async def test_looking_on_takes_nothing_from_groups(store: RedisStore) -> None:
+    """And looking twice shows the same."""
+    await settle(store, "p1", "p2")
+    assert await store.decision_entries(LINE, most=10) == await store.decision_entries(LINE, most=10)
+
+
+async def test_what_is_held_is_there_for_all_until_it_is_released(rig: Rig) -> None:
+    """One of several who release it is told that it was them."""
+    assert await rig.store.held("session") is None
+    assert await rig.store.hold("session", b"one", ttl_s=60)
+    assert await rig.store.hold("session", b"two", ttl_s=60)
+    assert await rig.other.held("session") == b"two"
+    assert sorted([await rig.other.release("session"), await rig.store.release("session")]) == [False, True]
+    assert await rig.store.held("session") is None
+
+
+async def test_what_is_held_again_must_still_be_held(store: RedisStore) -> None:
+    """A session that was ended does not come back because somebody used it at that moment."""
+    assert not await store.hold("session", b"one", ttl_s=60, again=True)
+    assert await store.held("session") is None
+    await store.hold("session", b"one", ttl_s=60)
+    assert await store.hold("session", b"two", ttl_s=60, again=True)
+    assert await store.held("session") == b"two"
+
+
+async def test_what_is_held_ends_by_itself(rig: Rig) -> None:
+    """After its time to live, counted from when it was held last."""
+    await rig.store.hold("session", b"one", ttl_s=1_000)
+    key = f"{rig.prefix}:held:session"
+    assert 990 < await rig.client.ttl(key) <= 1_000
+    await rig.store.hold("session", b"one", ttl_s=1)
+    assert await rig.client.pttl(key) <= 1_000
+    await asyncio.wait_for(gone(rig), 10)
+
+
+async def gone(rig: Rig) -> None:
+    """Return once nothing is held: a server's own clock ends it, which nobody turns."""
+    while await rig.other.held("session") is not None:  # noqa: ASYNC110 - it is Redis that waits
+        await asyncio.sleep(0)
