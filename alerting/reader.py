@@ -112,7 +112,8 @@ class LineReader:
 
     async def _count_open(self, part: OpenPart) -> None:
         """Let a store that answers count a part that is not decided yet; else whoever decides it does."""
-        if not self._gate.watch.away and self._gate.table.find(part.announcement.part_id) is part:
+        still_open = self._gate.table.find(part.announcement.part_id) is part
+        if still_open and not part.counted and not self._gate.watch.away:
             await self.count(part)
 
     async def _reported(self, record: Record) -> None:
