@@ -222,10 +222,6 @@ class Store(PayloadStore, Protocol):
         """Return a kept picture."""
         ...
 
-    async def alert(self, alert: Alert) -> None:
-        """Append to the line's alert stream."""
-        ...
-
     async def alerts(self, line: str, *, newest: int) -> list[Alert]:
         """Return the newest alerts, newest first."""
         ...

@@ -15,7 +15,7 @@ from shared.latency import bucket_of
 from shared.ledger.chain import LedgerRecord, decision_bytes, first_link, next_link
 from shared.store.base import Alert, LeaseRecord, LineCounters, PartRecord
 from shared.store.redis import RedisStore
-from tests.stores import LINE, PICTURE_TTL_S, RETENTION_S, STREAM_LENGTH, Rig
+from tests.stores import LINE, PICTURE_TTL_S, RETENTION_S, STREAM_LENGTH, Rig, tell
 
 
 def announcement(part_id: str = "p1") -> PartAnnouncement:
@@ -289,7 +289,7 @@ async def test_alerts_come_newest_first(store: RedisStore) -> None:
     """As many as asked for, from the newest on, each as it was raised."""
     raised = [Alert(LINE, "REJECT", "score 4", f"p{number}", at_ns=number) for number in range(5)]
     for alert in raised:
-        await store.alert(alert)
+        await tell(store, alert)
     assert await store.alerts(LINE, newest=3) == raised[:1:-1]
 
 
@@ -334,7 +334,7 @@ async def test_streams_are_trimmed(store: RedisStore) -> None:
     """Decisions and alerts keep about as many entries as configured, and always the newest."""
     for number in range(4 * STREAM_LENGTH):
         await store.settle(decision(f"p{number}"), latency_ms=None)
-        await store.alert(Alert(LINE, "REJECT", "score 4", f"p{number}"))
+        await tell(store, Alert(LINE, "REJECT", "score 4", f"p{number}"))
     newest = f"p{4 * STREAM_LENGTH - 1}"
     for entries in (await store.decisions(LINE, newest=1_000), await store.alerts(LINE, newest=1_000)):
         # Redis trims whole nodes of a stream, of 100 entries by default.
