@@ -13,7 +13,7 @@ from shared.errors import ConfigError
 
 
 def explain(errors: Sequence[ErrorDetails], origin: str, root: type[BaseModel]) -> ConfigError:
-    """Return our error for pydantic's: the first setting within `root` that is wrong, and what is known or wanted there.
+    """Return our error for pydantic's: the first setting of `root` that is wrong, and what is known or wanted there.
 
     An unknown name goes first: it may be why another is missing.
     """
