@@ -37,8 +37,8 @@ _STUCK_NS: Final = 1_000 * NS_PER_MS
 _PATIENCE_NS: Final = 1_000 * NS_PER_MS
 """How long after a part fell due the records of later ones still wait for it: its gate may not answer for long."""
 _HELD: Final = 1_000
-_LAST_SEQUENCE: Final = U32_MAX // 2
-"""More than any gate can have taken, at 20 parts a second in three years: what is above was never counted there."""
+_LAST_SEQUENCE: Final = U32_MAX - 2
+"""One is needed to follow it, and one more where somebody else wrote meanwhile; 20 parts a second take seven years."""
 _PICTURED: Final = 1_000
 """How many parts that wait to be recorded keep their pictures."""
 _UNRECORDED: Final = 20_000
@@ -91,6 +91,8 @@ class LineGate:
         self._tried_ns: int | None = None
         self._sequence = 0
         self._uncertain: list[OpenPart] = []
+        self._telling = False
+        """Whether the gate is being told of them."""
         self._without_pictures: deque[str] = deque(maxlen=_PICTURELESS)
         # Whatever was captured before a part falls due within the part's own time to decide.
         longest_ns = line.gate_delay_ns - line.actuation_lead_ns + _PATIENCE_NS
@@ -142,7 +144,7 @@ class LineGate:
         """Return whether parts come that this process cannot signal, or may not take in, or wait for the gate."""
         if self._reused_ns is not None and now_ns - self._reused_ns > self.line.gate_delay_ns + _PATIENCE_NS:
             self._reused_ns = None
-        return self.full or self._reused_ns is not None or bool(self._uncertain)
+        return self.full or self._reused_ns is not None or self._telling or bool(self._uncertain)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Decide until `stop` is set, no part is open, and the last one that was signalled has reached the gate."""
@@ -208,16 +210,19 @@ class LineGate:
             return
         self._connected = True
         self._log.info("gate.connected", gate=self.line.gate.value, last_sequence=accepted.sequence)
-        while self._uncertain and self._may_signal:
-            await self._deliver(self._uncertain.pop(0))
+        self._telling = True
+        try:
+            while self._uncertain and self._may_signal:
+                await self._deliver(self._uncertain.pop(0))
+        finally:
+            self._telling = False
 
     def _follow(self, accepted: Accepted) -> None:
-        """Go on behind what the gate took last."""
+        """Go on behind what the gate took last; a count that came to its end begins anew once the gate was cleared."""
         if accepted.sequence > _LAST_SEQUENCE:
-            raise SignalUnreachableError(
-                f"the gate holds sequence {accepted.sequence}, behind which there is no room", "Clear its ACK block."
-            )
-        self._sequence = max(self._sequence, accepted.sequence)
+            raise _no_sequence_left(accepted.sequence)
+        ours = 0 if self._sequence > _LAST_SEQUENCE else self._sequence
+        self._sequence = max(ours, accepted.sequence)
 
     async def _decide(self, part: OpenPart) -> None:
         if part.claimed is None:
@@ -261,6 +266,8 @@ class LineGate:
             self._close(part, delivery=delivery)
 
     async def _send(self, decision: Decision) -> Delivery:
+        if self._sequence > _LAST_SEQUENCE:
+            raise _no_sequence_left(self._sequence)
         self._sequence += 1
         delivery = await self._write(decision)
         if delivery is Delivery.OUT_OF_ORDER:
@@ -344,3 +351,7 @@ class LineGate:
             self._log.warning("gate.lost", error=str(error))
         self._connected = False
         self._tried_ns = self._clock.monotonic_ns()
+
+
+def _no_sequence_left(sequence: int) -> SignalUnreachableError:
+    return SignalUnreachableError(f"behind sequence {sequence} the gate has no room", "Clear its ACK block.")

@@ -25,6 +25,8 @@ from shared.wire import VerdictMessage, decode, kind_of
 REPORTS: Final = 1_000
 _MAX_RECORDS: Final = 500
 _LATEST_NS: Final = (1 << 63) - 1
+_FEW_RECORDS: Final = _MAX_RECORDS // 5
+"""A poll that brings fewer has emptied the bus; on a busy line none is ever empty."""
 _HEARING_NS: Final = 300 * NS_PER_MS
 """For how long after a start what waited on the bus may still be on its way."""
 _BESIDE: Final = 2_000
@@ -67,7 +69,7 @@ class LineReader:
         while True:
             self._intake.pause(full=self._gate.full)
             records = await self._intake.poll(_MAX_RECORDS)
-            if not records and self._intake.polled_ns - self._began_ns > _HEARING_NS:
+            if len(records) < _FEW_RECORDS and self._intake.polled_ns - self._began_ns > _HEARING_NS:
                 self.caught_up = True
             for record in records:
                 if record.topic == self._topics.verdicts:
@@ -110,7 +112,8 @@ class LineReader:
 
     async def _count_open(self, part: OpenPart) -> None:
         """Let a store that answers count a part that is not decided yet; else whoever decides it does."""
-        if not self._gate.watch.away and self._gate.table.find(part.announcement.part_id) is part:
+        still_open = self._gate.table.find(part.announcement.part_id) is part
+        if still_open and not part.counted and not self._gate.watch.away:
             await self.count(part)
 
     async def _reported(self, record: Record) -> None:

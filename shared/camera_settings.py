@@ -12,6 +12,8 @@ from shared.domain import Picture
 from shared.wire import Encoding
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,30}$")]
+# As long as a pod's name, which is given as it is: cut to fewer letters, two replicas could be taken for one.
+Member = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 Pixels = Annotated[int, Field(ge=0, le=65_535)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 _CORNERS = 3

@@ -6,24 +6,20 @@ Addresses are secrets, since they may carry a password: they print as `*********
 
 from __future__ import annotations
 
-import difflib
 import os
 import tomllib
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from shared.alerting_settings import AlertingSettings
 from shared.camera_settings import (
     CameraSettings,
-    GeometrySettings,
-    GigeSettings,
+    Member,
     Name,
     PartsSettings,
-    RtspSettings,
     Section,
 )
 from shared.clock import NS_PER_MS
@@ -33,18 +29,16 @@ from shared.errors import ConfigError
 from shared.evidence_settings import EvidenceSettings
 from shared.gate_settings import gate_misfit, with_delay
 from shared.partition_plan import Wanted
-from shared.policy import CameraPolicy, LinePolicy, RunPolicy, misfit
+from shared.policy import LinePolicy, misfit
 from shared.redaction import redact
 from shared.settings_checks import check_together
+from shared.settings_errors import explain, suggestion
 from shared.shifts import Shifts, zone_of
-from shared.signal_settings import OpcUaServerSettings, WebhookSettings
 from shared.topics import Topics
 
 PREFIX = "LINEWARDEN_"
 HEADER_BYTES = 16 * 1024
 """More than what a message holds beside its payload."""
-# As long as a pod's name, which is given as it is: cut to fewer letters, two replicas could be taken for one.
-Member = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 ShiftStart = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 
 
@@ -174,42 +168,6 @@ class IngestSettings(Section):
     """`spool_mib` bounds what each camera's waiting frames hold, for as long as they can still make their gate."""
 
     spool_mib: Annotated[int, Field(ge=1, le=16_384)] = 64
-
-
-class AlertSettings(Section):
-    """What operators are told, and how often.
-
-    The same kind about the same camera or line counts up one alert for `repeat_s`; of more than `most_a_minute` on a
-    line the rest is told as one flood; a critical alert that nobody acknowledged for `escalate_s` is told again.
-    """
-
-    repeat_s: Annotated[float, Field(ge=1, le=86_400)] = 600.0
-    chatter_s: Annotated[float, Field(ge=0, le=3_600)] = 60.0
-    most_a_minute: Annotated[int, Field(ge=1, le=600)] = 6
-    escalate_s: Annotated[float, Field(ge=10, le=86_400)] = 600.0
-
-
-class AlertingSettings(Section):
-    """The alerting service, and who hears of its decisions beside the gates.
-
-    With `standby` several run, on a bus and a store that they share, and one of them signals for each line: the one
-    that stops renewing its lease of `lease_ms` signals no more, and another takes over. Without, the one that runs
-    takes its lines at once.
-
-    `journal` is a folder for the ledger on a disk of one's own, which the embedded bus does not have otherwise; it is
-    not for a `standby`, each of which would write a part of it. A file begins anew at `journal_mib`, and a power cut
-    loses what came within `journal_sync_ms` at most.
-    """
-
-    member: Member = "alerting-0"
-    standby: bool = False
-    lease_ms: Annotated[int, Field(ge=200, le=60_000)] = 1_000
-    journal: Path | None = None
-    journal_mib: Annotated[int, Field(ge=1, le=4_096)] = 64
-    journal_sync_ms: Annotated[int, Field(ge=1, le=60_000)] = 200
-    alerts: AlertSettings = AlertSettings()
-    webhook: WebhookSettings | None = None
-    opcua_server: OpcUaServerSettings | None = None
 
 
 class SignalSettings(Section):
@@ -393,7 +351,7 @@ def from_dict(values: dict[str, Any], *, origin: str = "the settings") -> Settin
     try:
         return Settings(**values)
     except ValidationError as error:
-        raise _explain(error.errors(include_url=False, include_input=False)[0], origin) from None
+        raise explain(error.errors(include_url=False, include_input=False), origin, Settings) from None
     except SettingsError as error:
         raise ConfigError(
             f"the environment: {redact(str(error))}",
@@ -419,55 +377,6 @@ def _refuse_unknown_environment() -> None:
             section = variable[len(PREFIX) :].split("__")[0].lower()
             if section not in Settings.model_fields:
                 raise ConfigError(
-                    f"environment variable {variable} names no setting{_suggest(section, Settings.model_fields)}",
+                    f"environment variable {variable} names no setting{suggestion(section, Settings.model_fields)}",
                     "Unset it, or correct its name.",
                 )
-
-
-def _explain(error: ErrorDetails, origin: str) -> ConfigError:
-    location = error["loc"]
-    name = ".".join(str(step) for step in location) or "lines"
-    if error["type"] == "extra_forbidden":
-        known = list(_known_names(location[:-1]))
-        return ConfigError(
-            f"{origin}: unknown setting {name!r}{_suggest(str(location[-1]), known)}",
-            f"Known here: {', '.join(sorted(known))}.",
-        )
-    message = error["msg"].removeprefix("Value error, ")
-    return ConfigError(f"{origin}: setting {name!r} cannot be used: {message[0].lower()}{message[1:]}")
-
-
-def _known_names(location: Sequence[int | str]) -> Iterator[str]:
-    model: type[BaseModel] = Settings
-    sections: dict[str, type[BaseModel]] = {
-        "bus": BusSettings,
-        "store": StoreSettings,
-        "log": LogSettings,
-        "ingest": IngestSettings,
-        "detector": DetectorSettings,
-        "evidence": EvidenceSettings,
-        "alerting": AlertingSettings,
-        "alerts": AlertSettings,
-        "webhook": WebhookSettings,
-        "opcua_server": OpcUaServerSettings,
-        "console": ConsoleSettings,
-        "lines": LineSettings,
-        "cameras": CameraSettings,
-        "gige": GigeSettings,
-        "rtsp": RtspSettings,
-        "geometry": GeometrySettings,
-        "parts": PartsSettings,
-        "signal": SignalSettings,
-        "policy": LinePolicy,
-        "runs": RunPolicy,
-        "per_camera": CameraPolicy,
-    }
-    for step in location:
-        if isinstance(step, str):
-            model = sections.get(step, model)
-    yield from model.model_fields
-
-
-def _suggest(name: str, known: Sequence[str] | dict[str, Any]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -219,11 +219,6 @@ class CuttableStore(RedisStore):
         self._check("payload")
         return await super().payload(capture)
 
-    async def alert(self, alert: Alert) -> None:
-        """Append an alert."""
-        self._check("alert")
-        await super().alert(alert)
-
     async def put_alert(self, standing: StandingAlert, *, told: Alert | None) -> None:
         """Write an alert."""
         self._check("alert")

@@ -8,7 +8,9 @@ from datetime import UTC
 import fakeredis
 import redis.asyncio
 
+from shared.alerts import Severity, StandingAlert
 from shared.shifts import Shifts
+from shared.store.base import Alert
 from shared.store.redis import RedisStore, RedisStoreSettings
 
 LINE = "bottling"
@@ -60,3 +62,9 @@ class Rig:
             client: redis.asyncio.Redis = fakeredis.FakeAsyncRedis(server=self._server, protocol=2)
             return client
         return redis.asyncio.Redis.from_url(self._url, protocol=2)
+
+
+async def tell(store: RedisStore, alert: Alert) -> None:
+    """Let operators be told of something, and nothing else."""
+    standing = StandingAlert(alert.line, alert.kind, alert.subject, Severity.INFO, alert.text, alert.at_ns, alert.at_ns)
+    await store.put_alert(standing, told=alert)

@@ -25,11 +25,6 @@ class RedisAlerts:
     _client: Any
     _stream_length: int
 
-    async def alert(self, alert: Alert) -> None:
-        """Append, trimming the stream."""
-        with self._mapped():
-            await self._append(self._client, alert.line, "alerts", {"alert": msgspec.msgpack.encode(alert)})
-
     async def alerts(self, line: str, *, newest: int) -> list[Alert]:
         """Return the newest alerts."""
         with self._mapped():

@@ -295,10 +295,6 @@ class Store(PayloadStore, EvidenceStore, ReviewStore, Protocol):
         """Return a kept picture."""
         ...
 
-    async def alert(self, alert: Alert) -> None:
-        """Append to the line's alert stream."""
-        ...
-
     async def alerts(self, line: str, *, newest: int) -> list[Alert]:
         """Return the newest alerts, newest first."""
         ...

@@ -8,14 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from shared.alerts import Deed, Handling, Severity, StandingAlert, What
 from shared.domain import CameraFinding, CaptureId, Decision, NotInspected, Outcome, PartAnnouncement, VerdictStatus
 from shared.errors import ChainMovedError, LeaseLostError, StoreError
 from shared.latency import bucket_of
 from shared.ledger.chain import LedgerRecord, decision_bytes, first_link, next_link
 from shared.store.base import Alert, LeaseRecord, LineCounters, PartRecord
 from shared.store.redis import RedisStore
-from tests.stores import LINE, PICTURE_TTL_S, RETENTION_S, STREAM_LENGTH, Rig
+from tests.stores import LINE, PICTURE_TTL_S, RETENTION_S, STREAM_LENGTH, Rig, tell
 
 
 def announcement(part_id: str = "p1") -> PartAnnouncement:
@@ -285,56 +284,11 @@ async def test_decisions_come_newest_first(store: RedisStore) -> None:
     assert [entry.part_id for entry in await store.decisions(LINE, newest=3)] == ["p4", "p3", "p2"]
 
 
-async def test_alerts_come_newest_first(store: RedisStore) -> None:
-    """As many as asked for, from the newest on, each as it was raised."""
-    raised = [Alert(LINE, "REJECT", "score 4", f"p{number}", at_ns=number) for number in range(5)]
-    for alert in raised:
-        await store.alert(alert)
-    assert await store.alerts(LINE, newest=3) == raised[:1:-1]
-
-
-def standing(kind: str = "CAMERA_OFFLINE", subject: str = "left", **changes: object) -> StandingAlert:
-    """Make an alert that stands."""
-    alert = StandingAlert(LINE, kind, subject, Severity.CRITICAL, "läuft nicht", 5, 9, 3, "p1", 0, 7, held=True)
-    return replace(alert, **changes)  # type: ignore[arg-type]
-
-
-async def test_an_alert_stands_once_and_is_told_as_often_as_wanted(rig: Rig) -> None:
-    """The newest state replaces the one before, with every field; lines and subjects have their own."""
-    told = Alert(LINE, "CAMERA_OFFLINE", "no picture", "", 5, "left", "critical")
-    await rig.store.put_alert(standing(), told=told)
-    await rig.other.put_alert(standing(count=4), told=None)
-    await rig.store.put_alert(standing(subject=""), told=None)
-    assert await rig.other.standing_alerts(LINE) == {
-        "CAMERA_OFFLINE/left": standing(count=4),
-        "CAMERA_OFFLINE": standing(subject=""),
-    }
-    assert await rig.store.alerts(LINE, newest=10) == [told]
-    assert await rig.store.standing_alerts("packing") == {}
-
-
-async def test_what_operators_did_is_kept(rig: Rig) -> None:
-    """The newest acknowledgement and shelf of each alert, and all deeds of the line, newest first."""
-    deeds = [
-        Deed(What.ACKNOWLEDGED, "GATE_LOST", "anna", "electrician is on the way", 1, first_ns=5),
-        Deed(What.SHELVED, "GATE_LOST", "bert", "changeover", 2, until_ns=9),
-        Deed(What.ACKNOWLEDGED, "GATE_LOST", "bert", "again", 3, first_ns=8),
-        Deed(What.SHELVED, "BUS_AWAY", "anna", "update", 4, until_ns=9),
-    ]
-    for deed in deeds:
-        await rig.store.handle_alert(LINE, deed)
-    assert await rig.other.alert_handling(LINE) == Handling(
-        acknowledged={"GATE_LOST": deeds[2]}, shelved={"GATE_LOST": deeds[1], "BUS_AWAY": deeds[3]}
-    )
-    assert await rig.other.alert_deeds(LINE, newest=3) == deeds[:0:-1]
-    assert await rig.store.alert_handling("packing") == Handling()
-
-
 async def test_streams_are_trimmed(store: RedisStore) -> None:
     """Decisions and alerts keep about as many entries as configured, and always the newest."""
     for number in range(4 * STREAM_LENGTH):
         await store.settle(decision(f"p{number}"), latency_ms=None)
-        await store.alert(Alert(LINE, "REJECT", "score 4", f"p{number}"))
+        await tell(store, Alert(LINE, "REJECT", "score 4", f"p{number}"))
     newest = f"p{4 * STREAM_LENGTH - 1}"
     for entries in (await store.decisions(LINE, newest=1_000), await store.alerts(LINE, newest=1_000)):
         # Redis trims whole nodes of a stream, of 100 entries by default.
@@ -418,40 +372,6 @@ async def test_lines_do_not_mix(store: RedisStore) -> None:
     assert await store.claim(elsewhere) == elsewhere
     await store.settle(elsewhere, latency_ms=None)
     assert await store.counters(LINE) == LineCounters()
-
-
-async def test_what_is_kept_changes_only_from_what_was_read(rig: Rig) -> None:
-    """Of two that change the same value one succeeds; the other reads again."""
-    assert await rig.store.kept("plan") is None
-    assert await rig.store.keep("plan", b"one", instead_of=None)
-    assert not await rig.other.keep("plan", b"two", instead_of=None)
-    assert not await rig.other.keep("plan", b"two", instead_of=b"zero")
-    assert await rig.other.keep("plan", b"\x00two", instead_of=b"one")
-    assert (await rig.store.kept("plan"), await rig.store.kept("other")) == (b"\x00two", None)
-
-
-async def test_what_is_noted_stays(rig: Rig) -> None:
-    """Each value that was kept and noted is found again, newest first; one that was refused is not noted."""
-    assert await rig.store.notes("policy", newest=10) == []
-    assert await rig.store.keep("policy", b"\x00one", instead_of=None, noted=True)
-    assert not await rig.other.keep("policy", b"lost", instead_of=None, noted=True)
-    assert await rig.other.keep("policy", b"quiet", instead_of=b"\x00one")
-    assert await rig.other.keep("policy", b"two", instead_of=b"quiet", noted=True)
-    assert await rig.store.notes("policy", newest=10) == [b"two", b"\x00one"]
-    assert await rig.store.notes("policy", newest=1) == [b"two"]
-    assert await rig.store.notes("other", newest=10) == []
-
-
-async def test_notes_are_trimmed(store: RedisStore) -> None:
-    """About as many are kept as configured, and always the newest."""
-    before: bytes | None = None
-    for number in range(4 * STREAM_LENGTH):
-        value = str(number).encode()
-        assert await store.keep("policy", value, instead_of=before, noted=True)
-        before = value
-    notes = await store.notes("policy", newest=1_000)
-    assert STREAM_LENGTH <= len(notes) <= 2 * STREAM_LENGTH
-    assert notes[0] == before
 
 
 async def test_a_key_of_another_kind_is_an_error(rig: Rig) -> None:

@@ -12,7 +12,7 @@ from shared.latency import bucket_of
 from shared.ledger.chain import LedgerRecord, decision_bytes
 from shared.store.base import Alert, Feed, Lag, LineCounters, Reader
 from tests.lines import decided
-from tests.stores import LINE, PICTURE_BYTES, PICTURE_TTL_S, SHIFT_RETENTION_S, STREAM_LENGTH, Rig
+from tests.stores import LINE, PICTURE_BYTES, PICTURE_TTL_S, SHIFT_RETENTION_S, STREAM_LENGTH, Rig, tell
 
 EARLY_NS = 1_774_785_600 * NS_PER_S
 """2026-03-29 12:00 UTC."""
@@ -153,7 +153,7 @@ async def test_each_group_reads_everything(rig: Rig) -> None:
     """Decisions and alerts alike, and each line's feed is its own."""
     told = [Alert(LINE, "GATE_LOST", "away", at_ns=number) for number in range(3)]
     for alert in told:
-        await rig.store.alert(alert)
+        await tell(rig.store, alert)
     for group in ("console", "archive"):
         assert [entry.value for entry in await rig.other.next_alerts(LINE, Reader(group), most=10)] == told
     assert await rig.store.next_alerts("packing", READER, most=10) == []
@@ -184,7 +184,7 @@ async def test_a_group_begins_anew_in_a_store_that_was_emptied(rig: Rig, feed: F
     assert await rig.store.next_alerts(LINE, READER, most=1) == []
     assert await rig.store.next_decisions(LINE, READER, most=1) == []
     await rig.client.delete(f"{rig.prefix}:line:{LINE}:{feed.value}")
-    await rig.store.alert(Alert(LINE, "GATE_LOST", "away"))
+    await tell(rig.store, Alert(LINE, "GATE_LOST", "away"))
     await rig.store.settle(decision("p1"), latency_ms=None)
     assert len(await rig.store.next_alerts(LINE, READER, most=9)) == 1
     assert len(await rig.store.next_decisions(LINE, READER, most=9)) == 1

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 from unittest.mock import patch
 
-from alerting.parts import PartTable
+from alerting.parts import OpenPart, PartTable
 from alerting.policy import Judgement, judge
 from deploy.faults import role
 from shared.bus.base import Record
@@ -25,8 +25,8 @@ from shared.store.redis import RedisStore
 def forget_decisions() -> None:
     """Let alerting forget what it decided, in its memory and in the store: a part that comes again is decided again."""
 
-    def close(self: PartTable, part_id: str) -> None:
-        self._open.pop(part_id, None)
+    def close(self: PartTable, part: OpenPart) -> None:
+        self._open.pop(part.announcement.part_id, None)
 
     announce = RedisStore.announce
 

@@ -13,7 +13,7 @@ from shared.domain import Outcome, VerdictStatus
 if TYPE_CHECKING:
     from tests.faults.conftest import RunningLine
 
-pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.campaign, pytest.mark.kafka, pytest.mark.redis, pytest.mark.timeout(240)]
 
 Prepare = Callable[..., Awaitable["RunningLine"]]
 

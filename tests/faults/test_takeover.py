@@ -10,7 +10,7 @@ from deploy.faults.takeover import Way, bench_takeover
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.campaign, pytest.mark.kafka, pytest.mark.redis, pytest.mark.timeout(420)]
 
 
 async def test_a_killed_and_a_frozen_process_are_followed(

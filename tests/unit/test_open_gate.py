@@ -166,6 +166,20 @@ async def test_a_process_that_starts_beats_only_once_it_knows_what_lies_on_the_b
         assert GateAction.UNSIGNALLED not in belt.plant.actions().values()
 
 
+async def test_a_busy_bus_keeps_nobody_from_beating() -> None:
+    """Announcements come every 10 ms from before the start on, so that no poll is empty: the line runs all the same."""
+    async with open_belt() as (belt, _, _gate):
+        plant = belt.plant
+        await plant.kill()
+        for number in range(20):
+            await plant.announce(f"early{number}")
+        await plant.start()
+        for number in range(150):
+            await plant.announce(f"p{number}")
+            await plant.run(0.01)
+        assert not plant.plc.line_stopped
+
+
 async def test_a_camera_that_goes_while_the_store_is_away_stops_the_line() -> None:
     """Nobody announces what it does not expose: the heartbeat rests at once, not when the store can be told."""
     async with open_belt() as (belt, _, _gate):

@@ -70,6 +70,8 @@ def test_settings_are_frozen() -> None:
         (line(cameras=[{"rate": 3}]), "unknown setting 'lines.0.cameras.0.rate' (did you mean 'rate_hz'?)"),
         (line(signal={"photoeye": True}), "unknown setting 'lines.0.signal.photoeye' (did you mean 'photo_eye'?)"),
         ({"log": {"xyzzy": 1}}, "unknown setting 'log.xyzzy'. Known here: format, level."),
+        ({"metrics": {"prot": 1}}, "unknown setting 'metrics.prot' (did you mean 'port'?). Known here: host, port."),
+        ({"alerting": {"webhook": {"ulr": "x"}}}, "unknown setting 'alerting.webhook.ulr' (did you mean 'url'?)"),
     ],
 )
 def test_an_unknown_name_is_refused_with_a_suggestion(values: dict[str, object], expected: str) -> None:

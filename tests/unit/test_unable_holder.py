@@ -9,6 +9,7 @@ import pytest
 from alerting.plc_sim.gate_log import GateAction
 from alerting.plc_sim.simulator import GateSimulator
 from alerting.signals.memory import MemoryGateSignals
+from shared.domain import Outcome
 from shared.errors import SignalUnreachableError, WireError
 from shared.plc import ACK, U32_MAX, Accepted, unpack_acknowledge
 from tests.lines import LINE, Plant, running
@@ -147,3 +148,24 @@ def test_words_that_are_no_registers_are_no_block(word: int) -> None:
     """An OPC UA server may hand on signed numbers."""
     with pytest.raises(WireError, match="without sign"):
         unpack_acknowledge([word, *[0] * (ACK.count - 1)])
+
+
+async def test_the_last_sequences_are_used_and_then_the_gate_must_be_cleared() -> None:
+    """After seven years: no process ends by it; parts default until the PLC counts from the start again."""
+    async with running(Plant()) as plant:
+        plant.plc._accepted = Accepted(U32_MAX - 3, "old", Outcome.PASS)
+        await plant.kill()
+        await plant.start()
+        for number in range(4):
+            await plant.announce(f"p{number}")
+            await plant.say(f"p{number}", GOOD)
+            await plant.run(0.2)
+        await plant.run(3)
+        done = [plant.actions()[f"p{number}"] for number in range(4)]
+        assert done == [GateAction.PASSED, GateAction.PASSED, GateAction.DEFAULTED, GateAction.DEFAULTED]
+        plant.plc.forget_results()
+        await plant.run(1)
+        await plant.announce("after")
+        await plant.say("after", GOOD)
+        await plant.run(3)
+        assert plant.actions()["after"] is GateAction.PASSED
