@@ -15,8 +15,10 @@ from shared.plan_keeper import KnownPlan, PlanKeeper
 from shared.settings import Settings
 from shared.store.base import PayloadStore, Store
 from shared.store.redis import RedisStore, RedisStoreSettings
+from shared.store.shared_memory import SharedMemoryPayloads
 
 _MIB: Final = 1024 * 1024
+_SHARED_MEMORY: Final = "shm:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,7 @@ async def adapters_for(
     clock = clock or SystemClock()
     bus = make_bus(settings, clock)
     store = make_store(settings)
-    own = settings.store.payload_url
-    payloads = store if own is None else make_store(settings, own.get_secret_value())
+    payloads = make_payloads(settings, store, clock)
     try:
         keeper = PlanKeeper(store, settings.topics)
         plan = PartitionPlan()
@@ -76,6 +77,22 @@ def make_bus(settings: Settings, clock: Clock) -> Bus:
             compression=bus.compression,
         )
     )
+
+
+def make_payloads(settings: Settings, store: Store, clock: Clock) -> PayloadStore:
+    """Return where payloads of large frames lie: in `store`, unless `store.payload_url` says otherwise.
+
+    ConfigError for shared memory that cannot be had.
+    """
+    own = settings.store.payload_url
+    if own is None:
+        return store
+    url = own.get_secret_value()
+    if not url.startswith(_SHARED_MEMORY):
+        return make_store(settings, url)
+    payloads = SharedMemoryPayloads.from_url(url, key_prefix=settings.store.key_prefix, clock=clock)
+    payloads.prepare()
+    return payloads
 
 
 def make_store(settings: Settings, url: str | None = None) -> Store:

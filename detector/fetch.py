@@ -111,7 +111,7 @@ class FetchQueue(Generic[R]):
 
 async def fetch(
     payloads: PayloadStore, message: FrameMessage, *, due_ns: int, clock: Clock, log: Logger
-) -> bytes | None:
+) -> bytes | memoryview | None:
     """Return the payload, trying again while the store is away; None once `due_ns` (monotonic) has passed.
 
     Raises `PictureError` for one that is gone, or is not what the message's reference says.

@@ -81,7 +81,8 @@ class BusSettings(Section):
 class StoreSettings(Section):
     """Where live state is kept, and how long.
 
-    `payload_url` is a Redis of their own for the payloads of large frames; without it they lie in that of `url`. The
+    `payload_url` is a Redis of their own for the payloads of large frames, or `shm:///NAME[?mib=ROOM]`, the shared
+    memory of the one machine on which all roles run; without it they lie in the Redis of `url`. The
     pictures and evidence of a line share `picture_mib`, and the oldest go first; what a review keeps of it shares
     `review_mib`, where nothing goes by itself. Its shifts are counted for `shift_days`.
     """

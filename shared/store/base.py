@@ -141,8 +141,12 @@ class PayloadStore(Protocol):
         """Keep a frame's payload for `ttl_s` seconds; doing so again begins them anew."""
         ...
 
-    async def payload(self, capture: CaptureId) -> bytes | None:
+    async def payload(self, capture: CaptureId) -> bytes | memoryview | None:
         """Return a frame's payload and leave it there, since its message may come again; None once it is gone."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what the adapter holds."""
         ...
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from dataclasses import replace
 
 import pytest
@@ -230,44 +229,11 @@ async def test_pictures_belong_to_part_and_camera(rig: Rig) -> None:
 CAPTURE = CaptureId(LINE, "top", 1, 1)
 
 
-async def test_a_payload_stays_when_it_is_read(rig: Rig) -> None:
-    """Byte for byte, in every process, as often as its message comes again; the last one that was put counts."""
-    payload = random.Random(0).randbytes(2_500_000)  # noqa: S311 - more than two pieces of some pixels
-    await rig.store.put_payload(CAPTURE, b"older", ttl_s=60)
-    await rig.store.put_payload(CAPTURE, payload, ttl_s=60)
-    assert [await store.payload(CAPTURE) for store in (rig.other, rig.store, rig.other)] == [payload] * 3
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        replace(CAPTURE, line="packing"),
-        replace(CAPTURE, camera="side"),
-        replace(CAPTURE, epoch=2),
-        replace(CAPTURE, sequence=2),
-    ],
-)
-async def test_a_payload_belongs_to_one_capture(store: RedisStore, other: CaptureId) -> None:
-    """Neither line, camera, epoch nor sequence may differ."""
-    await store.put_payload(CAPTURE, b"pixels", ttl_s=60)
-    assert await store.payload(other) is None
-
-
 async def test_a_piece_of_a_payload_that_is_gone_is_not_kept(rig: Rig) -> None:
     """Evicted while it is being put it would begin anew with its next piece, and never expire."""
     key = rig.store._payload(CAPTURE)
     assert not await rig.store._extend(keys=[key], args=[b"pixels"])
     assert await rig.client.exists(key) == 0
-
-
-async def test_a_payload_goes_when_its_time_is_over(rig: Rig) -> None:
-    """It lives as long as was said, begun anew when it is put again, and reading prolongs nothing."""
-    await rig.store.put_payload(CAPTURE, b"pixels", ttl_s=1_000)
-    await rig.store.put_payload(CAPTURE, b"pixels", ttl_s=7)
-    await rig.store.payload(CAPTURE)
-    assert 0 < await rig.ttl_s("payload", "top", "1", "1") <= 7
-    await rig.client.pexpire(f"{rig.prefix}:line:{LINE}:payload:top:1:1", 0)
-    assert await rig.store.payload(CAPTURE) is None
 
 
 async def test_late_verdicts_are_counted(store: RedisStore) -> None:

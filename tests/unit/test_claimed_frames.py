@@ -32,7 +32,11 @@ class StuckForOneCamera:
         """Keep."""
         await self._store.put_payload(capture, payload, ttl_s=ttl_s)
 
-    async def payload(self, capture: CaptureId) -> bytes | None:
+    async def close(self) -> None:
+        """Close."""
+        await self._store.close()
+
+    async def payload(self, capture: CaptureId) -> bytes | memoryview | None:
         """Wait, if it is that camera's, and return the payload."""
         self.asked[capture.camera] += 1
         if capture.camera == self._camera:
