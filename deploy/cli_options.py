@@ -14,6 +14,9 @@ from shared.errors import ConfigError
 UNSOUND = 1
 
 JsonOut = Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")]
+PictureOut = Annotated[
+    Path | None, typer.Option("--picture", help="Also draw the figures into this file, a .png or .svg.")
+]
 Product = Annotated[str | None, typer.Option(help="Which product, of a model that knows several.")]
 Seed = Annotated[int, typer.Option(help="The seed of everything random.", min=0, max=2**32 - 1)]
 

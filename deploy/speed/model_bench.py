@@ -1,0 +1,115 @@
+"""`linewarden bench model`: what a picture costs on each engine, and what is around the encoder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from deploy.speed.contenders import Contender, canvas_of, contenders, cosine, views_of
+from deploy.speed.model_figures import EngineFigures, ModelFigures
+from deploy.speed.subjects import Frame, frames, trained
+from deploy.speed.timing import breakdown_of, timing_of
+from deploy.speed.tracing import Span, Tracer
+from detector import decode
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from detector.model.lens import Size
+
+_DIFFERENT: Final = 24
+_WARM_UP: Final = 4
+
+
+class _Side:
+    """One engine's turns."""
+
+    def __init__(self, contender: Contender, canvases: Sequence[NDArray[np.float32]]) -> None:
+        self.contender = contender
+        self.encoder_ns: list[int] = []
+        self.whole_ns: list[int] = []
+        self.parts_ns: list[dict[str, int]] = []
+        self._canvases = canvases
+        self._views = views_of(contender.model)
+
+    def turn(self, number: int, frame: Frame, *, counts: bool) -> None:
+        """Look at one frame three times: with the encoder alone, whole, and whole with its parts measured."""
+        canvas = self._canvases[number % len(self._canvases)]
+        encoder_ns = _timed(lambda: self._encode(canvas))
+        whole_ns = _timed(lambda: self._inspect(frame))
+        with Tracer((*self.contender.spans(), Span(decode, "decode_frame", "decode"))) as tracer:
+            self._inspect(frame)
+            parts_ns = tracer.take()
+        if counts:
+            self.encoder_ns.append(encoder_ns)
+            self.whole_ns.append(whole_ns)
+            self.parts_ns.append(parts_ns)
+
+    def _encode(self, canvas: NDArray[np.float32]) -> None:
+        for _ in range(self._views):
+            self.contender.see(canvas)
+
+    def _inspect(self, frame: Frame) -> None:
+        self.contender.model.inspect([decode.decode_frame(frame.message, frame.payload)])
+
+    def figures(self, likeness: float) -> EngineFigures:
+        """Return what came of its turns."""
+        return EngineFigures(
+            self.contender.name,
+            timing_of(self.encoder_ns),
+            timing_of(self.whole_ns),
+            breakdown_of(self.parts_ns, self.whole_ns),
+            likeness,
+        )
+
+
+def bench_model(
+    model: str,
+    *,
+    size: Size,
+    threads: int,
+    rounds: int,
+    engines: Sequence[str],
+    on_progress: Callable[[str, int, int], None],
+) -> ModelFigures:
+    """Let the model's engines take turns on rendered frames of `size`, whose pictures are decoded each time anew.
+
+    `model` is a folder or one of `subjects.MODELS`; `engines` picks some of its engines.
+    """
+    with trained(model, size, on_progress) as folder:
+        found = contenders(folder, threads=threads, names=engines)
+        seen = frames(_DIFFERENT, size)
+        canvases = [canvas_of(found[0].model, frame.pixels) for frame in seen]
+        sides = [_Side(one, canvases) for one in found]
+        reference = [found[0].see(canvas) for canvas in canvases[:_WARM_UP]]
+        likeness = [
+            float(
+                np.mean([cosine(theirs, one.see(canvas)) for theirs, canvas in zip(reference, canvases, strict=False)])
+            )
+            for one in found
+        ]
+        for number in range(_WARM_UP + rounds):
+            # Whoever begins changes with each turn: what runs after another finds its caches.
+            shift = number % len(sides)
+            for side in (*sides[shift:], *sides[:shift]):
+                side.turn(number, seen[number % len(seen)], counts=number >= _WARM_UP)
+            on_progress("turns", number + 1, _WARM_UP + rounds)
+    settings = found[0].model.settings
+    height_px, width_px = canvases[0].shape[:2]
+    return ModelFigures(
+        model=settings.name if model == str(folder) else model,
+        tower=settings.tower,
+        canvas_px=(height_px, width_px),
+        threads=threads,
+        rounds=rounds,
+        engines=tuple(side.figures(alike) for side, alike in zip(sides, likeness, strict=True)),
+    )
+
+
+def _timed(work: Callable[[], None]) -> int:
+    began_ns = time.perf_counter_ns()
+    work()
+    return time.perf_counter_ns() - began_ns
