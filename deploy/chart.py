@@ -117,6 +117,8 @@ def _draw_panel(panel: Panel, axes: Axes) -> None:
     axes.tick_params(axis="x", labelsize=7)
     axes.spines[["top", "right"]].set_visible(False)
     if len(names) > 1:
+        # The lengths stand beside the bars; the legend stands where the scale would.
+        axes.tick_params(axis="x", labelbottom=False)
         handles, labels = axes.get_legend_handles_labels()
         once = dict(zip(labels, handles, strict=True))
         axes.legend(once.values(), once.keys(), fontsize=7, ncols=4, loc="upper left", bbox_to_anchor=(0, -0.12))

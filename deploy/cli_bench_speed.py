@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from deploy.cli_options import UNSOUND, JsonOut, PictureOut, check_writable, set_log_level, write_json
+from shared.wire import Encoding
 
 Width = Annotated[int, typer.Option(help="How wide pictures are, in pixels.", min=120, max=8_192)]
 Height = Annotated[int, typer.Option(help="How high.", min=120, max=8_192)]
@@ -50,6 +51,48 @@ def bench_model_speed(
             engines=engine or (),
             on_progress=step_bars(progress),
         )
+    for table in figures.tables():
+        console.print(table)
+    write_json(json_out, figures.to_json())
+    draw(figures, picture_out)
+    if not figures.sound:
+        raise typer.Exit(UNSOUND)
+
+
+def bench_whole_pipeline(
+    model: Annotated[str, typer.Option(help="A model's folder, or lite, which is trained for it.")] = "lite",
+    seconds: Annotated[float, typer.Option(help="How long each turn takes.", min=0.2)] = 10.0,
+    rounds: Annotated[int, typer.Option(help="How many turns each side has.", min=1)] = 5,
+    fps: Annotated[float, typer.Option(help="The rate at which latency is measured.", min=1)] = 30.0,
+    encoding: Annotated[Encoding, typer.Option(help="How frames travel.")] = Encoding.JPEG,
+    kafka: Annotated[bool, typer.Option("--kafka/--no-kafka", help="Also on Kafka, with its broker beside it.")] = True,
+    cores: Annotated[int, typer.Option(help="How many of the machine's cores everything has.", min=1)] = 2,
+    threads: Threads = 2,
+    width: Width = 640,
+    height: Height = 480,
+    json_out: JsonOut = None,
+    picture_out: PictureOut = None,
+) -> None:
+    """Measure a whole line in one process against its bare engine, on the memory bus and on Kafka.
+
+    The source never waits; both sides take turns on the same cores, and a profile says where the rest goes. Then the
+    latency at a camera's rate, and the detector as a process of its own. Exits with 1 where a bound is missed.
+    """
+    import asyncio
+
+    from deploy.chart import check_picture, draw
+    from deploy.model_making import needs_extra, progress_bar, step_bars
+
+    with needs_extra("detector"), needs_extra("ingest"), needs_extra("alerting"):
+        from deploy.speed.pipeline_bench import Plan, bench_pipeline
+        from detector.model.lens import Size
+    set_log_level("error")
+    check_writable(json_out)
+    check_picture(picture_out)
+    plan = Plan(Size(height, width), encoding, threads, cores, seconds, rounds, fps, kafka)
+    console = Console()
+    with progress_bar(console) as progress:
+        figures = asyncio.run(bench_pipeline(model, plan, step_bars(progress)))
     for table in figures.tables():
         console.print(table)
     write_json(json_out, figures.to_json())

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from shared.domain import Picture
+    from shared.settings import DetectorSettings
 
 REFERENCE: Final = "torch"
 """What every other engine is measured against: torch as it is, in float32."""
@@ -78,6 +79,13 @@ def contenders(folder: Path, *, threads: int, names: Sequence[str]) -> list[Cont
     torch.set_num_threads(threads)
     wanted = [REFERENCE, *(name for name in names if name != REFERENCE)]
     return [Contender(name, load(folder)) for name in wanted if name == REFERENCE]
+
+
+def loaded(detector: DetectorSettings) -> PatchModel:
+    """Return the model as the detector's role loads it; the errors of `load`."""
+    # SEAM: with the engine that the settings choose.
+    torch.set_num_threads(detector.threads)
+    return load(detector.model, detector.product)
 
 
 def canvas_of(model: PatchModel, picture: Picture) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ import numpy as np
 from deploy.speed.contenders import Contender, canvas_of, contenders, cosine, views_of
 from deploy.speed.model_figures import EngineFigures, ModelFigures
 from deploy.speed.subjects import Frame, frames, trained
-from deploy.speed.timing import breakdown_of, timing_of
+from deploy.speed.timing import breakdown_of, ratio_of, timing_of
 from deploy.speed.tracing import Span, Tracer
 from detector import decode
 
@@ -55,14 +55,16 @@ class _Side:
     def _inspect(self, frame: Frame) -> None:
         self.contender.model.inspect([decode.decode_frame(frame.message, frame.payload)])
 
-    def figures(self, likeness: float) -> EngineFigures:
-        """Return what came of its turns."""
+    def figures(self, reference: _Side, likeness: float) -> EngineFigures:
+        """Return what came of its turns, beside those of the reference."""
         return EngineFigures(
-            self.contender.name,
-            timing_of(self.encoder_ns),
-            timing_of(self.whole_ns),
-            breakdown_of(self.parts_ns, self.whole_ns),
-            likeness,
+            engine=self.contender.name,
+            encoder=timing_of(self.encoder_ns),
+            whole=timing_of(self.whole_ns),
+            breakdown=breakdown_of(self.parts_ns, self.whole_ns),
+            around=ratio_of(self.whole_ns, self.encoder_ns) - 1,
+            speedup=ratio_of(reference.whole_ns, self.whole_ns),
+            cosine=likeness,
         )
 
 
@@ -105,7 +107,7 @@ def bench_model(
         canvas_px=(height_px, width_px),
         threads=threads,
         rounds=rounds,
-        engines=tuple(side.figures(alike) for side, alike in zip(sides, likeness, strict=True)),
+        engines=tuple(side.figures(sides[0], alike) for side, alike in zip(sides, likeness, strict=True)),
     )
 
 

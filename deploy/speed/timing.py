@@ -31,20 +31,16 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Breakdown:
-    """What parts of a whole take, measured in it, beside the whole as it is when nobody measures its parts."""
+    """What parts of a whole take, measured in it, against the whole as it is when nobody measures its parts."""
 
     parts_ms: Mapping[str, float]
-    whole_ms: float
+    gap: float
+    """By which share of the whole its parts miss it, turn by turn, in the median."""
 
     @property
     def sum_ms(self) -> float:
         """Return what the parts add up to."""
         return sum(self.parts_ms.values())
-
-    @property
-    def gap(self) -> float:
-        """Return by which share of the whole the parts miss it."""
-        return self.sum_ms / self.whole_ms - 1
 
     @property
     def adds_up(self) -> bool:
@@ -60,11 +56,17 @@ def timing_of(times_ns: Sequence[int]) -> Timing:
 
 
 def breakdown_of(parts_ns: Sequence[Mapping[str, int]], wholes_ns: Sequence[int]) -> Breakdown:
-    """Return the mean of each part over the middle half of the turns by their sum, beside that of the wholes."""
-    turns = middle_half([sum(parts.values()) for parts in parts_ns])
+    """Return the mean of each part over the middle half of the turns by their sum; both are of the same turns."""
+    sums_ns = [sum(parts.values()) for parts in parts_ns]
+    turns = middle_half(sums_ns)
     names = dict.fromkeys(name for parts in parts_ns for name in parts)
     means = {name: float(np.mean([parts_ns[turn].get(name, 0) for turn in turns])) / NS_PER_MS for name in names}
-    return Breakdown(means, timing_of(wholes_ns).mean_ms)
+    return Breakdown(means, ratio_of(sums_ns, wholes_ns) - 1)
+
+
+def ratio_of(ours_ns: Sequence[int], theirs_ns: Sequence[int]) -> float:
+    """Return the median over turns of ours by theirs: a machine that slows down for a while slows both."""
+    return float(np.median(np.asarray(ours_ns, dtype=np.float64) / np.asarray(theirs_ns, dtype=np.float64)))
 
 
 def middle_half(times_ns: Sequence[int]) -> list[int]:

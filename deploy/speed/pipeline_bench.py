@@ -1,0 +1,123 @@
+"""`linewarden bench pipeline`: a whole line in this process against its bare engine, in one run on the same cores."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from deploy.servers.kafka import KafkaServer
+from deploy.simulated_line import simulated_plc
+from deploy.speed.bare_engine import BareEngine
+from deploy.speed.contenders import loaded
+from deploy.speed.cores import on_cores
+from deploy.speed.detector_alone import Footprint, detector_alone
+from deploy.speed.pipeline_figures import Latency, PipelineFigures, Sustained, latency_of, sustained_of
+from deploy.speed.running_line import line_settings, running_line
+from deploy.speed.sampling import Sampler, process_seconds
+from deploy.speed.subjects import Frame, frames, trained
+from shared.clock import SystemClock
+from shared.domain import GateMode
+from shared.wire import Encoding
+
+if TYPE_CHECKING:
+    from detector.model.lens import Size
+
+_DIFFERENT: Final = 24
+_WINDOW: Final = 16
+_WARM_UP_S: Final = 1.0
+_BROKER: Final = "broker"
+_ALONE: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is measured: `rounds` turns of `seconds` each, latency at `fps`, on `kafka` too or the memory bus alone."""
+
+    size: Size
+    encoding: Encoding
+    threads: int
+    cores: int
+    seconds: float
+    rounds: int
+    fps: float
+    kafka: bool
+
+
+async def bench_pipeline(model: str, plan: Plan, on_progress: Callable[[str, int, int], None]) -> PipelineFigures:
+    """Measure it; `model` as in `trained`. Raises `ServerError` for what this machine lacks."""
+    with ExitStack() as stack:
+        cores = stack.enter_context(on_cores(plan.cores))
+        folder = stack.enter_context(trained(model, plan.size, on_progress))
+        shown = frames(_DIFFERENT, plan.size, encoding=plan.encoding)
+        settings = line_settings(folder, threads=plan.threads)
+        whole = loaded(settings.detector)
+        bare = BareEngine(whole, shown)
+        stack.callback(bare.close)
+        sustained = [await _sustained("memory", "memory://", folder, shown, bare, plan, on_progress)]
+        latency = await _latency(folder, shown, bare, plan, on_progress)
+        footprint: Footprint | None = None
+        if plan.kafka:
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="linewarden-pipeline-")))
+            with KafkaServer(scratch / "kafka") as server:
+                more = await _sustained("kafka", server.url, folder, shown, bare, plan, on_progress, broker=server.pid)
+                sustained.append(more)
+                footprint = await detector_alone(
+                    scratch, folder.resolve(), shown, bus=server.url, threads=plan.threads, count=_ALONE
+                )
+        return PipelineFigures(
+            model=whole.profile,
+            picture_px=(plan.size.height_px, plan.size.width_px),
+            encoding=plan.encoding.value,
+            threads=plan.threads,
+            cores=cores,
+            sustained=tuple(sustained),
+            latency=latency,
+            footprint=footprint,
+        )
+
+
+async def _sustained(
+    name: str,
+    bus: str,
+    folder: Path,
+    shown: list[Frame],
+    bare: BareEngine,
+    plan: Plan,
+    on_progress: Callable[[str, int, int], None],
+    *,
+    broker: int | None = None,
+) -> Sustained:
+    settings = line_settings(folder, threads=plan.threads, encoding=plan.encoding.value, bus=bus)
+    async with running_line([frame.pixels for frame in shown], settings) as line:
+        await line.flow(_WARM_UP_S, window=_WINDOW)
+        alone, flows = [], []
+        for turn in range(plan.rounds):
+            alone.append(await bare.flow(plan.seconds))
+            flows.append(await line.flow(plan.seconds, window=_WINDOW))
+            on_progress(f"{name}: turns", turn + 1, plan.rounds)
+        before_s = 0.0 if broker is None else process_seconds(broker)
+        with Sampler() as sampler:
+            profiled = await line.flow(plan.seconds, window=_WINDOW)
+        used_s = dict(sampler.seconds)
+        if broker is not None:
+            used_s[_BROKER] = process_seconds(broker) - before_s
+    return sustained_of(name, alone, flows, profiled, used_s)
+
+
+async def _latency(
+    folder: Path, shown: list[Frame], bare: BareEngine, plan: Plan, on_progress: Callable[[str, int, int], None]
+) -> Latency:
+    async with simulated_plc(GateMode.PASS_ASSERTED, SystemClock()) as plc:
+        settings = line_settings(folder, threads=plan.threads, encoding=plan.encoding.value, signal=plc.url)
+        async with running_line([frame.pixels for frame in shown], settings) as line:
+            await line.paced(_WARM_UP_S, fps=plan.fps)
+            alone, flows = [], []
+            for turn in range(plan.rounds):
+                alone.append(await bare.paced(plan.seconds, fps=plan.fps))
+                flows.append(await line.paced(plan.seconds, fps=plan.fps))
+                on_progress(f"{plan.fps:g} fps: turns", turn + 1, plan.rounds)
+    return latency_of(plan.fps, alone, flows)
