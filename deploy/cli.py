@@ -18,7 +18,7 @@ from deploy.cli_bench_alerting import bench_alerting_process
 from deploy.cli_bench_cameras import bench_encodings, bench_gige_camera, bench_rtsp_cameras
 from deploy.cli_bench_console import bench_console_pages
 from deploy.cli_bench_gate import bench_gate_timing, bench_ledger_verification, bench_policy
-from deploy.cli_bench_speed import bench_model_speed, bench_whole_pipeline
+from deploy.cli_bench_speed import bench_beside_peers, bench_model_speed, bench_payload_ways, bench_whole_pipeline
 from deploy.cli_bench_takeover import bench_takeovers
 from deploy.cli_cameras import cameras
 from deploy.cli_console import console as operators_console
@@ -48,12 +48,14 @@ app = typer.Typer(
 )
 dev = typer.Typer(help="The servers that a developer needs, on loopback.", no_args_is_help=True)
 bench.command("alerting")(bench_alerting_process)
+bench.command("compare")(bench_beside_peers)
 bench.command("console")(bench_console_pages)
 bench.command("encoding")(bench_encodings)
 bench.command("gate")(bench_gate_timing)
 bench.command("gige")(bench_gige_camera)
 bench.command("ledger")(bench_ledger_verification)
 bench.command("model")(bench_model_speed)
+bench.command("payloads")(bench_payload_ways)
 bench.command("pipeline")(bench_whole_pipeline)
 bench.command("policy")(bench_policy)
 bench.command("rtsp")(bench_rtsp_cameras)

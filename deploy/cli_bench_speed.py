@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -99,3 +100,71 @@ def bench_whole_pipeline(
     draw(figures, picture_out)
     if not figures.sound:
         raise typer.Exit(UNSOUND)
+
+
+def bench_beside_peers(
+    peers: Annotated[
+        Path, typer.Option(help="An interpreter that has anomalib: `make bench-compare` makes one.")
+    ] = Path(".venv-anomalib/bin/python"),
+    rounds: Annotated[int, typer.Option(help="How many turns of four pictures each has.", min=1)] = 40,
+    cores: Annotated[int, typer.Option(help="How many of the machine's cores everything has.", min=1)] = 2,
+    threads: Threads = 2,
+    width: Width = 640,
+    height: Height = 480,
+    json_out: JsonOut = None,
+    picture_out: PictureOut = None,
+) -> None:
+    """Measure our engines beside anomalib's inferencers on the same pictures, trunk, size and machine.
+
+    Exits with 1 where our fastest engine inspects less than three times as many pictures as anomalib's fastest.
+    """
+    from deploy.chart import check_picture, draw
+    from deploy.model_making import needs_extra, progress_bar, step_bars
+
+    with needs_extra("detector"), needs_extra("ingest"):
+        from deploy.speed.peer_bench import bench_peers
+        from detector.model.lens import Size
+    set_log_level("warning")
+    check_writable(json_out)
+    check_picture(picture_out)
+    console = Console()
+    with progress_bar(console) as progress:
+        figures = bench_peers(
+            peers,
+            size=Size(height, width),
+            threads=threads,
+            cores=cores,
+            rounds=rounds,
+            on_progress=step_bars(progress),
+        )
+    for table in figures.tables():
+        console.print(table)
+    write_json(json_out, figures.to_json())
+    draw(figures, picture_out)
+    if not figures.sound:
+        raise typer.Exit(UNSOUND)
+
+
+def bench_payload_ways(
+    size: Annotated[
+        list[int] | None, typer.Option(help="Bytes of a frame; may be given several times.", min=1, max=15_000_000)
+    ] = None,
+    rounds: Annotated[int, typer.Option(help="How many turns each way has.", min=1)] = 200,
+    json_out: JsonOut = None,
+    picture_out: PictureOut = None,
+) -> None:
+    """Measure how frames go from role to role on one machine: in messages, through Redis, and in shared memory."""
+    import asyncio
+
+    from deploy.chart import check_picture, draw
+    from deploy.model_making import needs_extra
+
+    with needs_extra("detector"):
+        from deploy.stream.handover import handover
+    set_log_level("warning")
+    check_writable(json_out)
+    check_picture(picture_out)
+    figures = asyncio.run(handover(sizes=tuple(size or (120_000, 921_600, 6_000_000)), rounds=rounds))
+    Console().print(figures.table())
+    write_json(json_out, figures.to_json())
+    draw(figures, picture_out)

@@ -127,7 +127,7 @@ def compare(folders: Sequence[Path], *, profile: str, seeds: int, peers: Path, c
     their maps go through the same metrics; PatchCore keeps as many patches as ours in a view. ConfigError says what the
     interpreter or a set lacks, before any work.
     """
-    version = _anomalib_version(peers)
+    version = anomalib_version(peers)
     coreset = profile_named(profile).bank_size
     _check_sets(folders)
     rows: list[ComparisonRow] = []
@@ -160,13 +160,18 @@ def write_tensors(folder: Path, side_px: int, scratch: Path) -> tuple[tuple[int,
     """Write what the peers read to `scratch`; return the canvas, (height, width), and what each test picture covers."""
     good = list_good(folder)
     canvas = canvas_for([read_picture(path).shape[:2] for path in good], side_px)
+    write_trunk(scratch)
+    write_pictures(scratch / "train.npy", good, canvas)
+    return canvas, write_pictures(scratch / "test.npy", [file.path for file in list_test(folder)], canvas)
+
+
+def write_trunk(scratch: Path) -> None:
+    """Write the trunk's weights under timm's names."""
     trunk = read_weights(PACKAGED_TOWER).tensors
     save_file(
         {name.removeprefix("trunk."): tensor.contiguous() for name, tensor in trunk.items()},
         scratch / "trunk.safetensors",
     )
-    write_pictures(scratch / "train.npy", good, canvas)
-    return canvas, write_pictures(scratch / "test.npy", [file.path for file in list_test(folder)], canvas)
 
 
 def canvas_for(pictures: Sequence[tuple[int, ...]], side_px: int) -> tuple[int, int]:
@@ -234,7 +239,8 @@ def _train(folder: Path, profile: str, seed: int, out: Path) -> Model:
     return load(out)
 
 
-def _anomalib_version(python: Path) -> str:
+def anomalib_version(python: Path) -> str:
+    """Return the version that an interpreter has; ConfigError says what it lacks."""
     ask = "import anomalib, importlib.metadata; print(importlib.metadata.version('anomalib'))"
     try:
         done = subprocess.run([str(python), "-c", ask], capture_output=True, text=True, check=False)

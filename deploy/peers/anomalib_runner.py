@@ -40,21 +40,17 @@ def main(folder: Path, method: str, seed: int, coreset: int) -> None:
     np.random.seed(seed)  # noqa: NPY002 - anomalib draws from the global state
     torch.manual_seed(seed)
     model = {"patchcore": _patchcore, "padim": _padim}[method]()
-    _fill_trunk(model, load_file(folder / "trunk.safetensors"))
+    fill_trunk(model, load_file(folder / "trunk.safetensors"))
     with torch.no_grad():
         model.train()
-        for batch in _batches(folder / "train.npy"):
+        for batch in batches(folder / "train.npy"):
             model(batch)
         if method == "patchcore":
-            patches = torch.cat(list(model.embedding_store))
-            drawn = patches[torch.randperm(len(patches))[: coreset * _CANDIDATES_PER_MEMBER]]
-            model.embedding_store = [drawn]
-            # It keeps the whole part of share x patches: half a patch more, and rounding costs none.
-            model.subsample_embedding(min(1.0, (coreset + 0.5) / len(drawn)))
+            keep_coreset(model, coreset)
         else:
             model.fit()
         model.eval()
-        found = [model(batch) for batch in _batches(folder / "test.npy")]
+        found = [model(batch) for batch in batches(folder / "test.npy")]
     np.save(folder / f"{method}-maps.npy", torch.cat([out.anomaly_map[:, 0] for out in found]).numpy())
     np.save(folder / f"{method}-scores.npy", torch.cat([out.pred_score.flatten() for out in found]).numpy())
 
@@ -62,16 +58,35 @@ def main(folder: Path, method: str, seed: int, coreset: int) -> None:
 def _patchcore() -> Any:
     from anomalib.models.image.patchcore.torch_model import PatchcoreModel
 
-    return PatchcoreModel(layers=_PATCHCORE_LAYERS, backbone=_TRUNK, pre_trained=False)
+    return PatchcoreModel(**patchcore_options())
 
 
 def _padim() -> Any:
     from anomalib.models.image.padim.torch_model import PadimModel
 
-    return PadimModel(layers=_PADIM_LAYERS, backbone=_TRUNK, pre_trained=False, n_features=_PADIM_FEATURES)
+    return PadimModel(**padim_options())
 
 
-def _fill_trunk(model: Any, tensors: dict[str, torch.Tensor]) -> None:
+def patchcore_options() -> dict[str, Any]:
+    """Return what PatchCore is built with."""
+    return {"layers": _PATCHCORE_LAYERS, "backbone": _TRUNK, "pre_trained": False}
+
+
+def padim_options() -> dict[str, Any]:
+    """Return what PaDiM is built with."""
+    return {"layers": _PADIM_LAYERS, "backbone": _TRUNK, "pre_trained": False, "n_features": _PADIM_FEATURES}
+
+
+def keep_coreset(model: Any, coreset: int) -> None:
+    """Let PatchCore choose `coreset` of the patches that it has seen."""
+    patches = torch.cat(list(model.embedding_store))
+    drawn = patches[torch.randperm(len(patches))[: coreset * _CANDIDATES_PER_MEMBER]]
+    model.embedding_store = [drawn]
+    # It keeps the whole part of share x patches: half a patch more, and rounding costs none.
+    model.subsample_embedding(min(1.0, (coreset + 0.5) / len(drawn)))
+
+
+def fill_trunk(model: Any, tensors: dict[str, torch.Tensor]) -> None:
     """Give the trunk the same weights; every tensor that it has must be among them."""
     trunk = model.feature_extractor.feature_extractor
     wanted = trunk.state_dict()
@@ -81,7 +96,8 @@ def _fill_trunk(model: Any, tensors: dict[str, torch.Tensor]) -> None:
     trunk.load_state_dict({name: tensors[name] for name in wanted})
 
 
-def _batches(pictures: Path) -> Iterator[torch.Tensor]:
+def batches(pictures: Path) -> Iterator[torch.Tensor]:
+    """Yield the pictures of an array file, a few at a time."""
     array: NDArray[np.float32] = np.load(pictures, mmap_mode="r")
     for start in range(0, len(array), _BATCH):
         yield torch.from_numpy(np.array(array[start : start + _BATCH]))

@@ -18,6 +18,7 @@ import json
 import mmap
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -132,6 +133,10 @@ class SharedMemoryPayloads:
         if self._swept_ns:
             with suppress(StoreError):
                 await asyncio.to_thread(self._sweep_alone)
+
+    def remove(self) -> None:
+        """Remove the folder with all that is in it: for a name of the caller's own."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _read(self, path: Path) -> bytes | memoryview | None:
         try:

@@ -1,0 +1,186 @@
+"""`linewarden bench compare`: our engines beside anomalib's inferencers: the same pictures, trunk, size and machine."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from rich.table import Table
+
+from deploy.bounds import Bound
+from deploy.chart import Bar, Chart, Panel
+from deploy.comparison import OURS, PEERS, anomalib_version, canvas_for, write_pictures, write_trunk
+from deploy.machine import machine_facts
+from deploy.speed.contenders import Contender, contenders
+from deploy.speed.cores import on_cores
+from deploy.speed.model_figures import machine_note
+from deploy.speed.peers import running_peers
+from deploy.speed.subjects import Frame, frames
+from deploy.speed.timing import Timing, ratio_of, timing_of
+from detector.decode import decode_frame
+from detector.model.profiles import LITE
+from detector.pictures.sets import list_good
+from detector.training.fit import train
+from ingest.rendering.conveyor import ConveyorSettings, write_dataset
+from shared.clock import NS_PER_MS
+
+if TYPE_CHECKING:
+    from detector.model.lens import Size
+
+LEAST_TIMES: Final = 3.0
+"""How many times as many pictures as anomalib's fastest inferencer our fastest engine must inspect."""
+_GOOD: Final = 60
+_DIFFERENT: Final = 24
+_EACH_TURN: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """An engine of ours or an inferencer of anomalib's, from the JPEG on; it takes `slower` times as long as our best."""
+
+    name: str
+    ours: bool
+    picture: Timing
+    slower: float
+
+
+@dataclass(frozen=True, slots=True)
+class PeerFigures:
+    """All of them, the fastest of each side decides."""
+
+    anomalib: str
+    canvas_px: tuple[int, int]
+    threads: int
+    cores: int
+    pictures: int
+    runners: tuple[Runner, ...]
+    machine: dict[str, Any] = field(default_factory=machine_facts)
+
+    @property
+    def times(self) -> float:
+        """Return how many times as many pictures our fastest engine inspects as anomalib's fastest inferencer."""
+        return min(one.slower for one in self.runners if not one.ours)
+
+    @property
+    def bounds(self) -> tuple[Bound, ...]:
+        """Return what must hold."""
+        held = self.times >= LEAST_TIMES
+        return (Bound(OURS, "over anomalib's fastest", f"{self.times:.2f}", f">= {LEAST_TIMES:g}", held),)
+
+    @property
+    def sound(self) -> bool:
+        """Return whether every bound is held."""
+        return all(bound.held for bound in self.bounds)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures under stable names."""
+        bounds = [asdict(bound) for bound in self.bounds]
+        return {**asdict(self), "times": self.times, "bounds": bounds, "sound": self.sound}
+
+    def tables(self) -> list[Table]:
+        """Return the figures for people."""
+        height_px, width_px = self.canvas_px
+        title = f"From the JPEG on, {width_px}x{height_px}, {self.threads} threads on {self.cores} cores"
+        table = Table(title=title, title_justify="left", show_edge=False, caption=f"anomalib {self.anomalib}")
+        for heading in ("", "pictures/s", "p50 / p99 ms", "slower than our fastest"):
+            table.add_column(heading, justify="right")
+        for one in self.runners:
+            times = f"{one.picture.p50_ms:.1f} / {one.picture.p99_ms:.1f}"
+            table.add_row(one.name, f"{one.picture.per_s:.1f}", times, f"{one.slower:.2f}")
+        bounds = Table("", "", "measured", "bound", "", title_justify="left", show_edge=False)
+        for bound in self.bounds:
+            bounds.add_row(*bound.row)
+        return [table, bounds]
+
+    def chart(self) -> Chart:
+        """Return all of them below each other."""
+        bars = tuple(Bar(one.name, {"": 1 / one.slower}) for one in self.runners)
+        panel = Panel("pictures a second, as shares of our fastest engine's", bars)
+        note = f"anomalib {self.anomalib}, {machine_note(self.machine)}"
+        return Chart("The same pictures, trunk, size and machine", (panel,), note)
+
+
+def bench_peers(
+    python: Path,
+    *,
+    size: Size,
+    threads: int,
+    cores: int,
+    rounds: int,
+    on_progress: Callable[[str, int, int], None],
+) -> PeerFigures:
+    """Let all take turns of a few pictures; `python` is an interpreter that has anomalib.
+
+    The trunk has the packaged weights, all see one canvas, and PatchCore keeps as many patches as `lite`. ConfigError
+    says what the interpreter lacks.
+    """
+    version = anomalib_version(python)
+    with ExitStack() as stack:
+        used = stack.enter_context(on_cores(cores))
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="linewarden-peers-")))
+        shown = frames(_DIFFERENT, size)
+        canvas = _prepare(scratch, shown, size, on_progress)
+        ours = contenders(scratch / "model", threads=threads, names=())
+        peers = []
+        for done, method in enumerate(PEERS):
+            on_progress("anomalib: export", done, len(PEERS))
+            running = running_peers(python, scratch, method, coreset=LITE.bank_size, threads=threads, size=size)
+            peers.append(stack.enter_context(running))
+        on_progress("anomalib: export", len(PEERS), len(PEERS))
+        taken: dict[str, list[int]] = {}
+        for turn in range(1 + rounds):
+            found = {f"{OURS} {one.name}": _turn(one, shown) for one in ours}
+            for one in peers:
+                found |= {name: _in_ns(times) for name, times in one.turn(_EACH_TURN).items()}
+            if turn:
+                for name, times in found.items():
+                    taken.setdefault(name, []).extend(times)
+            on_progress("turns", turn, rounds)
+    return PeerFigures(version, canvas, threads, used, rounds * _EACH_TURN, runners_of(taken))
+
+
+def runners_of(taken_ns: Mapping[str, list[int]]) -> tuple[Runner, ...]:
+    """Return everybody's figures, ours first, from what each picture of the same turns took."""
+    ours = [name for name in taken_ns if name.startswith(OURS)]
+    fastest = min(ours, key=lambda name: float(np.median(taken_ns[name])))
+    ordered = sorted(taken_ns, key=lambda name: (name not in ours, float(np.median(taken_ns[name]))))
+    return tuple(
+        Runner(name, name in ours, timing_of(taken_ns[name]), ratio_of(taken_ns[name], taken_ns[fastest]))
+        for name in ordered
+    )
+
+
+def _prepare(
+    scratch: Path, shown: list[Frame], size: Size, on_progress: Callable[[str, int, int], None]
+) -> tuple[int, int]:
+    """Write our model and all that the peers read; return their canvas, (height, width)."""
+    parts = scratch / "parts"
+    station = ConveyorSettings(width_px=size.width_px, height_px=size.height_px)
+    write_dataset(parts, station, train_good=_GOOD, test_good=0, test_each_defect=0)
+    train([parts], profile=LITE, on_progress=on_progress).save(scratch / "model")
+    canvas = canvas_for([(size.height_px, size.width_px)], LITE.sides_px[0])
+    write_trunk(scratch)
+    write_pictures(scratch / "train.npy", list_good(parts), canvas)
+    (scratch / "pictures").mkdir()
+    for number, frame in enumerate(shown):
+        (scratch / "pictures" / f"{number:03}.jpg").write_bytes(frame.payload)
+    return canvas
+
+
+def _turn(one: Contender, shown: list[Frame]) -> list[int]:
+    taken_ns = []
+    for frame in shown[:_EACH_TURN]:
+        began_ns = time.perf_counter_ns()
+        one.model.inspect([decode_frame(frame.message, frame.payload)])
+        taken_ns.append(time.perf_counter_ns() - began_ns)
+    return taken_ns
+
+
+def _in_ns(times_ms: list[float]) -> list[int]:
+    return [round(one * NS_PER_MS) for one in times_ms]
