@@ -7,11 +7,11 @@ BIN := $(VENV)/bin
 # Wheels are linked from uv's cache where that lies on the same disk: a second checkout installs in seconds.
 INSTALL = $(BIN)/uv pip install --quiet --python $(VENV) --constraints requirements.lock
 FIGURES ?= runs
-# anomalib is no dependency: it lives in an environment of its own, and only `make compare` makes it.
+# anomalib is no dependency: it lives in an environment of its own, and only `make compare` and `make bench-compare` make it.
 PEERS := .venv-anomalib
 SETS ?= ../shared/data/magnetic_tile ../shared/data/deeppcb ../shared/data/hazelnut_toy
 
-.PHONY: demo test faults lint bench compare lock clean
+.PHONY: demo test faults lint bench bench-compare compare lock clean
 
 demo: $(VENV)/.run
 	$(BIN)/linewarden demo --journal $(FIGURES)/demo-journal $(DEMO)
@@ -36,8 +36,24 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.run
-	$(BIN)/linewarden bench soak --minutes 6 --json $(FIGURES)/soak.json
+# The short set, some minutes: every figure as JSON and as a picture. All of it runs, and what missed a bound is named.
+bench: $(VENV)/.dev
+	bash deploy/install-servers.sh
+	@missed=""; \
+	run() { name=$$1; echo "linewarden bench $$*"; \
+	  $(BIN)/linewarden bench "$$@" --json $(FIGURES)/$$name.json --picture $(FIGURES)/$$name.png || missed="$$missed $$name"; }; \
+	run model --rounds 100; \
+	run pipeline --seconds 5 --rounds 3; \
+	run payloads --rounds 100; \
+	run bus --seconds 5 --rounds 2; \
+	run gate --simulated 5000 --real 200; \
+	run scale --seconds 6 --count 1 --count 2; \
+	run soak --minutes 1; \
+	[ -z "$$missed" ] || { echo "missed a bound:$$missed" >&2; exit 1; }
+
+# Beside anomalib's inferencers.
+bench-compare: $(VENV)/.dev $(PEERS)/.run
+	$(BIN)/linewarden bench compare --peers $(PEERS)/bin/python --json $(FIGURES)/peers.json --picture $(FIGURES)/peers.png
 
 compare: $(VENV)/.run $(PEERS)/.run
 	$(BIN)/linewarden compare $(SETS) --profile lite-pyramid --peers $(PEERS)/bin/python --json $(FIGURES)/compare.json

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from deploy.cli_options import UNSOUND, JsonOut, Product, Seed, check_writable, set_log_level, write_json
+from deploy.chart import check_picture, draw
+from deploy.cli_options import UNSOUND, JsonOut, PictureOut, Product, Seed, check_writable, set_log_level, write_json
 from shared.domain import Effort
 
 bench = typer.Typer(help="Measure: each benchmark prints its figures and how they were taken.", no_args_is_help=True)
@@ -23,16 +24,19 @@ def bench_soak(
     fps: Annotated[float, typer.Option(help="Parts a second.", min=0.1)] = 15.0,
     model: Annotated[Path | None, typer.Option(help="A trained model; without one it trains its own.")] = None,
     json_out: JsonOut = None,
+    picture_out: PictureOut = None,
 ) -> None:
     """Run all roles in one process for long: memory, defaults and latency over time."""
     from deploy.soak import soak
 
     set_log_level("warning")
     check_writable(json_out)
+    check_picture(picture_out)
     console = Console()
     outcome = soak(minutes=minutes, fps=fps, model=model, console=console)
     console.print(outcome.table())
     write_json(json_out, outcome.to_json())
+    draw(outcome, picture_out)
     if not outcome.sound:
         raise typer.Exit(UNSOUND)
 
@@ -171,12 +175,13 @@ def bench_value_attention(
     write_json(json_out, study.to_json())
 
 
-@bench.command("replicas")
-def bench_replicas(
+@bench.command("scale")
+def bench_scale(
     cost_ms: Annotated[float, typer.Option(help="What a frame costs an engine.", min=1)] = 20.0,
     seconds: Annotated[float, typer.Option(help="How long each run takes.", min=4)] = 20.0,
     count: Annotated[list[int] | None, typer.Option(help="How many replicas; may be given several times.")] = None,
     json_out: JsonOut = None,
+    picture_out: PictureOut = None,
 ) -> None:
     """Measure what replicas serve, and what a rebalance costs, on real Kafka with engines of a fixed cost."""
     import asyncio
@@ -186,10 +191,12 @@ def bench_replicas(
     with needs_extra("detector"):
         from deploy.stream.scaling import scaling
     check_writable(json_out)
+    check_picture(picture_out)
     figures = asyncio.run(scaling(cost_ms=cost_ms, seconds=seconds, counts=tuple(sorted(count or (1, 2, 4)))))
     for table in figures.tables():
         Console().print(table)
     write_json(json_out, figures.to_json())
+    draw(figures, picture_out)
 
 
 @bench.command("compression")
@@ -217,6 +224,7 @@ def bench_bus(
     seconds: Annotated[float, typer.Option(help="How long each turn takes.", min=1)] = 20.0,
     rounds: Annotated[int, typer.Option(help="How many turns each bus has.", min=1)] = 3,
     json_out: JsonOut = None,
+    picture_out: PictureOut = None,
 ) -> None:
     """Measure what Kafka adds to the latency from exposure to decision over the memory bus."""
     import asyncio
@@ -227,9 +235,11 @@ def bench_bus(
         from deploy.stream.buses import bus_latency
     set_log_level("warning")
     check_writable(json_out)
+    check_picture(picture_out)
     figures = asyncio.run(bus_latency(fps=fps, cost_ms=cost_ms, seconds=seconds, rounds=rounds))
     Console().print(figures.table())
     write_json(json_out, figures.to_json())
+    draw(figures, picture_out)
 
 
 @bench.command("neighbours")

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from deploy.cli_options import UNSOUND, JsonOut, Seed, check_writable, set_log_level, write_json
+from deploy.chart import check_picture, draw
+from deploy.cli_options import UNSOUND, JsonOut, PictureOut, Seed, check_writable, set_log_level, write_json
 from shared.errors import ConfigError
 
 
@@ -60,6 +61,7 @@ def bench_gate_timing(
     protocol: Annotated[list[str] | None, typer.Option(help="modbus, opcua or mqtt; without one, all of them.")] = None,
     seed: Seed = 0,
     json_out: JsonOut = None,
+    picture_out: PictureOut = None,
 ) -> None:
     """Measure whether the gate throws out the right parts at the right time, on a belt that changes speed and stops.
 
@@ -71,14 +73,16 @@ def bench_gate_timing(
 
     with needs_extra("alerting"):
         from deploy.gate_bench import PROTOCOLS, bench_gate, to_json
-        from deploy.gate_figures import table_of
+        from deploy.gate_figures import GateRuns, table_of
     set_log_level("error")
     check_writable(json_out)
+    check_picture(picture_out)
     chosen = tuple(protocol or PROTOCOLS)
     if unknown := set(chosen) - set(PROTOCOLS):
         raise ConfigError(f"--protocol {min(unknown)!r} is unknown", f"Known: {', '.join(PROTOCOLS)}.")
     figures = bench_gate(simulated=simulated, real=real, rate_hz=rate, seed=seed, protocols=chosen)
     Console().print(table_of(figures))
     write_json(json_out, to_json(figures))
+    draw(GateRuns(tuple(figures)), picture_out)
     if not all(run.sound for run in figures):
         raise typer.Exit(UNSOUND)

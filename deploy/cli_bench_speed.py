@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from deploy.chart import check_picture, draw
 from deploy.cli_options import UNSOUND, JsonOut, PictureOut, check_writable, set_log_level, write_json
 from shared.wire import Encoding
 
@@ -33,7 +34,6 @@ def bench_model_speed(
     The engines take turns. Exits with 1 where the parts of an inspection do not add up to it within 3 %, or a bound on
     its tower is missed.
     """
-    from deploy.chart import check_picture, draw
     from deploy.model_making import needs_extra, progress_bar, step_bars
 
     with needs_extra("detector"), needs_extra("ingest"):
@@ -81,7 +81,6 @@ def bench_whole_pipeline(
     """
     import asyncio
 
-    from deploy.chart import check_picture, draw
     from deploy.model_making import needs_extra, progress_bar, step_bars
 
     with needs_extra("detector"), needs_extra("ingest"), needs_extra("alerting"):
@@ -118,7 +117,6 @@ def bench_beside_peers(
 
     Exits with 1 where our fastest engine inspects less than three times as many pictures as anomalib's fastest.
     """
-    from deploy.chart import check_picture, draw
     from deploy.model_making import needs_extra, progress_bar, step_bars
 
     with needs_extra("detector"), needs_extra("ingest"):
@@ -156,7 +154,6 @@ def bench_payload_ways(
     """Measure how frames go from role to role on one machine: in messages, through Redis, and in shared memory."""
     import asyncio
 
-    from deploy.chart import check_picture, draw
     from deploy.model_making import needs_extra
 
     with needs_extra("detector"):

@@ -11,7 +11,9 @@ from rich.table import Table
 from alerting.plc_sim.gate_log import GateAction, GateOutcome
 from alerting.plc_sim.witness import Fate, Went
 from deploy.bounds import Bound
+from deploy.chart import Bar, Chart, Panel
 from deploy.gate_line import GateRecord
+from deploy.machine import machine_facts, machine_note
 from shared.clock import NS_PER_MS
 from shared.domain import Outcome
 from shared.plc import Delivery, PlcCounters
@@ -190,6 +192,27 @@ def table_of(figures: list[GateFigures]) -> Table:
             table.add_row(*bound.row)
         table.add_section()
     return table
+
+
+@dataclass(frozen=True, slots=True)
+class GateRuns:
+    """All runs of one benchmark, to draw."""
+
+    runs: tuple[GateFigures, ...]
+
+    def chart(self) -> Chart:
+        """Return how far from the right time the gate acted, and how soon decisions were acknowledged."""
+        timing = tuple(Bar(f"{run.protocol}, {run.time}", {"": run.timing_p99_ms}, TIMING_MS) for run in self.runs)
+        acknowledged = tuple(
+            Bar(
+                f"{run.protocol}, {run.time}",
+                {"": run.acknowledge_p99_ms},
+                ACKNOWLEDGED_MS if run.protocol in _BOUND_TO_ACKNOWLEDGE else None,
+            )
+            for run in self.runs
+        )
+        panels = (Panel("timing error, p99, ms", timing), Panel("acknowledged, p99, ms", acknowledged))
+        return Chart("The gate on a belt of 0.2 to 1.5 m/s with stops", panels, machine_note(machine_facts()))
 
 
 def _share(name: str, count: int, of: int, *, least: float = 0.0, most: float = 1.0) -> tuple[str, str, str, bool]:

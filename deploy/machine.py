@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,11 @@ def machine_facts() -> dict[str, Any]:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release().split('-')[0]}",
     }
+
+
+def machine_note(machine: Mapping[str, Any]) -> str:
+    """Return what a figure was measured on, in one line."""
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items())
 
 
 def _processor() -> str:

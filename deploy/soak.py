@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.adapters import Adapters
+from deploy.chart import Bar, Chart, Panel
 from deploy.demo import model_for
-from deploy.machine import machine_facts
+from deploy.machine import machine_facts, machine_note
 from deploy.model_making import progress_bar
 from deploy.result import RunResult
 from deploy.simulated_line import LINE, SimulatedLine, run_line
@@ -88,6 +89,17 @@ class SoakOutcome:
         table.add_row("memory growth after 3 minutes", growth, "")
         table.add_row("within limits", "[green]yes[/]" if self.sound else "[bold red]NO[/]", "")
         return table
+
+    def chart(self) -> Chart:
+        """Return the memory of each minute, and the latencies."""
+        minutes = enumerate(self._each_minute(), start=1)
+        memory = Panel("memory, MiB", tuple(Bar(f"minute {number}", {"": value}) for number, value in minutes))
+        latencies = self.run.to_json()["latency_ms"]
+        bars = tuple(
+            Bar(name, {"": value or 0.0}, MAX_P99_MS if name == "p99" else None) for name, value in latencies.items()
+        )
+        title = f"{self.minutes:g} minutes at {self.fps:g} parts/s"
+        return Chart(title, (Panel("capture to signal, ms", bars), memory), machine_note(self.machine))
 
     def _each_minute(self) -> list[float]:
         by_minute: dict[int, list[int]] = {}

@@ -4,14 +4,15 @@
 
 FOLDER holds train.npy and trunk.safetensors as for anomalib_runner.py, and the pictures to look at in pictures/*.jpg,
 each HEIGHT x WIDTH. METHOD is `patchcore` or `padim`, trained on train.npy, exported by anomalib itself, and read by
-both of its inferencers. Then each line of standard input is a turn of so many pictures, answered by one line of JSON: under
-each inferencer's name the milliseconds that each picture took, from its file on. The first line says that it is ready,
-with anomalib's version and the names. Answers go to the file descriptor ANSWERS.
+both of its inferencers. Then each line of standard input is a turn of the next so many pictures, answered by one line of JSON:
+under each inferencer's name the milliseconds that each picture took, from its file on. The first line says that it is
+ready, with anomalib's version and the names. Answers go to the file descriptor ANSWERS.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
+import itertools
 import json
 import os
 import sys
@@ -41,8 +42,9 @@ def main(folder: Path, method: str, coreset: int, threads: int, size: tuple[int,
     for predict in inferencers.values():
         predict(pictures[0])
     _say({"anomalib": importlib.metadata.version("anomalib"), "inferencers": list(inferencers)})
+    shown = itertools.cycle(pictures)
     for line in sys.stdin:
-        chosen = [pictures[number % len(pictures)] for number in range(int(line))]
+        chosen = list(itertools.islice(shown, int(line)))
         _say({name: [_timed(predict, path) for path in chosen] for name, predict in inferencers.items()})
 
 
@@ -89,7 +91,7 @@ def _openvino(model: Any, folder: Path, threads: int, size: tuple[int, int]) -> 
 
     config = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
     # A picture at a time, as a line has them: a fixed size is the faster way.
-    fixed = {"dynamic_shapes": ({},)}
+    fixed: dict[str, Any] = {"dynamic_shapes": ({},)}
     path = model.to_openvino(folder / "openvino", input_size=size, onnx_kwargs=fixed)
     return OpenVINOInferencer(path, "CPU", config).predict
 

@@ -59,9 +59,9 @@ class _Side:
         """Return what came of its turns, beside those of the reference."""
         return EngineFigures(
             engine=self.contender.name,
-            encoder=timing_of(self.encoder_ns),
-            whole=timing_of(self.whole_ns),
-            breakdown=breakdown_of(self.parts_ns, self.whole_ns),
+            encoder=timing_of(self.encoder_ns, _DIFFERENT),
+            whole=timing_of(self.whole_ns, _DIFFERENT),
+            breakdown=breakdown_of(self.parts_ns, self.whole_ns, _DIFFERENT),
             around=ratio_of(self.whole_ns, self.encoder_ns) - 1,
             speedup=ratio_of(reference.whole_ns, self.whole_ns),
             cosine=likeness,

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from deploy.bounds import Bound
 from deploy.chart import Bar, Chart, Panel
-from deploy.machine import machine_facts
+from deploy.machine import machine_facts, machine_note
 from deploy.speed.timing import LARGEST_GAP, Breakdown, Timing
 
 CLOSE: Final = 0.999
@@ -159,8 +159,3 @@ class ModelFigures:
         )
         parts = Panel("one picture, ms", tuple(Bar(one.engine, dict(one.breakdown.parts_ms)) for one in self.engines))
         return Chart(f"{self.model}: a model by itself", (speeds, parts), machine_note(self.machine))
-
-
-def machine_note(machine: Mapping[str, Any]) -> str:
-    """Return what a figure was measured on, in one line."""
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items())

@@ -16,10 +16,9 @@ from rich.table import Table
 from deploy.bounds import Bound
 from deploy.chart import Bar, Chart, Panel
 from deploy.comparison import OURS, PEERS, anomalib_version, canvas_for, write_pictures, write_trunk
-from deploy.machine import machine_facts
+from deploy.machine import machine_facts, machine_note
 from deploy.speed.contenders import Contender, contenders
 from deploy.speed.cores import on_cores
-from deploy.speed.model_figures import machine_note
 from deploy.speed.peers import running_peers
 from deploy.speed.subjects import Frame, frames
 from deploy.speed.timing import Timing, ratio_of, timing_of
@@ -42,7 +41,7 @@ _EACH_TURN: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """An engine of ours or an inferencer of anomalib's, from the JPEG on; it takes `slower` times as long as our best."""
+    """An engine of ours or an inferencer of anomalib's, from the JPEG on; `slower` times as slow as our best."""
 
     name: str
     ours: bool
@@ -135,7 +134,7 @@ def bench_peers(
         on_progress("anomalib: export", len(PEERS), len(PEERS))
         taken: dict[str, list[int]] = {}
         for turn in range(1 + rounds):
-            found = {f"{OURS} {one.name}": _turn(one, shown) for one in ours}
+            found = {f"{OURS} {one.name}": _turn(one, shown, turn) for one in ours}
             for one in peers:
                 found |= {name: _in_ns(times) for name, times in one.turn(_EACH_TURN).items()}
             if turn:
@@ -151,7 +150,7 @@ def runners_of(taken_ns: Mapping[str, list[int]]) -> tuple[Runner, ...]:
     fastest = min(ours, key=lambda name: float(np.median(taken_ns[name])))
     ordered = sorted(taken_ns, key=lambda name: (name not in ours, float(np.median(taken_ns[name]))))
     return tuple(
-        Runner(name, name in ours, timing_of(taken_ns[name]), ratio_of(taken_ns[name], taken_ns[fastest]))
+        Runner(name, name in ours, timing_of(taken_ns[name], _DIFFERENT), ratio_of(taken_ns[name], taken_ns[fastest]))
         for name in ordered
     )
 
@@ -173,9 +172,10 @@ def _prepare(
     return canvas
 
 
-def _turn(one: Contender, shown: list[Frame]) -> list[int]:
+def _turn(one: Contender, shown: list[Frame], turn: int) -> list[int]:
     taken_ns = []
-    for frame in shown[:_EACH_TURN]:
+    for number in range(turn * _EACH_TURN, (turn + 1) * _EACH_TURN):
+        frame = shown[number % len(shown)]
         began_ns = time.perf_counter_ns()
         one.model.inspect([decode_frame(frame.message, frame.payload)])
         taken_ns.append(time.perf_counter_ns() - began_ns)

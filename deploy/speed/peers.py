@@ -46,7 +46,7 @@ class Peers:
 def running_peers(
     python: Path, scratch: Path, method: str, *, coreset: int, threads: int, size: Size
 ) -> Iterator[Peers]:
-    """Train and export one method on what lies in `scratch`, see `anomalib_speed.py`; ConfigError has its last words."""
+    """Train and export one method on what lies in `scratch`, see `anomalib_speed.py`; ConfigError: its last words."""
     reading, writing = os.pipe()
     log = scratch / f"{method}.log"
     argv = [str(python), str(_RUNNER), str(scratch), method, str(coreset), str(threads)]

@@ -11,10 +11,9 @@ from rich.table import Table
 
 from deploy.bounds import Bound
 from deploy.chart import Bar, Chart, Panel
-from deploy.machine import machine_facts
+from deploy.machine import machine_facts, machine_note
 from deploy.speed.bare_engine import Alone
 from deploy.speed.detector_alone import Footprint
-from deploy.speed.model_figures import machine_note
 from deploy.speed.running_line import Flow
 
 LEAST_OF_BARE: Final = {"memory": 0.85, "kafka": 0.5}

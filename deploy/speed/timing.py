@@ -12,12 +12,14 @@ from shared.clock import NS_PER_MS
 
 LARGEST_GAP: Final = 0.03
 """By how much the parts of a whole may miss it."""
-_QUARTILES: Final = (0.25, 0.75)
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """What one picture takes; `mean_ms` is the mean of the middle half, which other work on the machine moves least."""
+    """What one picture takes; `mean_ms` is the mean over pictures of each one's median turn.
+
+    Other work on the machine moves that little, and pictures that take longer than others keep their weight.
+    """
 
     mean_ms: float
     p50_ms: float
@@ -48,17 +50,17 @@ class Breakdown:
         return abs(self.gap) <= LARGEST_GAP
 
 
-def timing_of(times_ns: Sequence[int]) -> Timing:
-    """Return the timing of one or more turns."""
+def timing_of(times_ns: Sequence[int], different: int) -> Timing:
+    """Return the timing of turns that show `different` pictures one after the other, again and again."""
     p50, p99 = (float(value) / NS_PER_MS for value in np.percentile(times_ns, (50, 99)))
-    middle = [times_ns[index] for index in middle_half(times_ns)]
-    return Timing(float(np.mean(middle)) / NS_PER_MS, p50, p99)
+    means = [times_ns[turn] for turn in typical_turns(times_ns, different)]
+    return Timing(float(np.mean(means)) / NS_PER_MS, p50, p99)
 
 
-def breakdown_of(parts_ns: Sequence[Mapping[str, int]], wholes_ns: Sequence[int]) -> Breakdown:
-    """Return the mean of each part over the middle half of the turns by their sum; both are of the same turns."""
+def breakdown_of(parts_ns: Sequence[Mapping[str, int]], wholes_ns: Sequence[int], different: int) -> Breakdown:
+    """Return the mean of each part over the pictures' typical turns; both are of the same turns."""
     sums_ns = [sum(parts.values()) for parts in parts_ns]
-    turns = middle_half(sums_ns)
+    turns = typical_turns(sums_ns, different)
     names = dict.fromkeys(name for parts in parts_ns for name in parts)
     means = {name: float(np.mean([parts_ns[turn].get(name, 0) for turn in turns])) / NS_PER_MS for name in names}
     return Breakdown(means, ratio_of(sums_ns, wholes_ns) - 1)
@@ -69,8 +71,10 @@ def ratio_of(ours_ns: Sequence[int], theirs_ns: Sequence[int]) -> float:
     return float(np.median(np.asarray(ours_ns, dtype=np.float64) / np.asarray(theirs_ns, dtype=np.float64)))
 
 
-def middle_half(times_ns: Sequence[int]) -> list[int]:
-    """Return which turns lie between the quartiles, all of them where there are fewer than four."""
-    order = [int(index) for index in np.argsort(np.asarray(times_ns), kind="stable")]
-    low, high = (round(share * len(order)) for share in _QUARTILES)
-    return order[low:high] or order
+def typical_turns(times_ns: Sequence[int], different: int) -> list[int]:
+    """Return of each picture the turn of median time, the lower one of two."""
+    found = []
+    for picture in range(min(different, len(times_ns))):
+        turns = sorted(range(picture, len(times_ns), different), key=lambda turn: times_ns[turn])
+        found.append(turns[(len(turns) - 1) // 2])
+    return found

@@ -27,10 +27,11 @@ class Span:
 
 
 class Tracer:
-    """Times the spans in the thread that made it."""
+    """Times the spans in the thread that made it, by the clock `now_ns`."""
 
-    def __init__(self, spans: Sequence[Span]) -> None:
+    def __init__(self, spans: Sequence[Span], now_ns: Callable[[], int] = time.perf_counter_ns) -> None:
         self._spans = spans
+        self._now_ns = now_ns
         self._thread = threading.get_ident()
         self._put_back: list[tuple[Any, str, Any]] = []
         self._inner_ns: list[int] = []
@@ -38,8 +39,8 @@ class Tracer:
         self._inside_opaque = False
 
     def __enter__(self) -> Self:
-        for span in self._spans:
-            original = vars(span.owner)[span.name]
+        originals = [(span, vars(span.owner)[span.name]) for span in self._spans]
+        for span, original in originals:
             self._put_back.append((span.owner, span.name, original))
             setattr(span.owner, span.name, self._timed(original, span.part, opaque=span.opaque))
         return self
@@ -60,11 +61,11 @@ class Tracer:
                 return function(*arguments, **named)
             self._inside_opaque = opaque
             self._inner_ns.append(0)
-            began_ns = time.perf_counter_ns()
+            began_ns = self._now_ns()
             try:
                 return function(*arguments, **named)
             finally:
-                took_ns = time.perf_counter_ns() - began_ns
+                took_ns = self._now_ns() - began_ns
                 self._parts_ns[part] += took_ns - self._inner_ns.pop()
                 self._inside_opaque = False
                 if self._inner_ns:

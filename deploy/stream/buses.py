@@ -9,7 +9,8 @@ from typing import Any, Final
 import numpy as np
 from rich.table import Table
 
-from deploy.machine import machine_facts
+from deploy.chart import Bar, Chart, Panel
+from deploy.machine import machine_facts, machine_note
 from deploy.stream.rig import Rig, in_turn, late, running_rig
 from shared.clock import NS_PER_MS
 
@@ -58,6 +59,17 @@ class BusFigures:
             percentiles = f"{one.p50_ms:.1f} / {one.p95_ms:.1f} / {one.p99_ms:.1f}"
             table.add_row(one.bus, percentiles, f"{one.missed} of {one.parts}")
         return table
+
+    def chart(self) -> Chart:
+        """Return both buses' percentiles below each other."""
+        bars = tuple(
+            Bar(f"{one.bus} {name}", {"": value})
+            for one in self.buses
+            for name, value in (("p50", one.p50_ms), ("p95", one.p95_ms), ("p99", one.p99_ms))
+        )
+        panel = Panel(f"exposure to decision at {self.fps:g} fps, {self.cost_ms:g} ms a frame, ms", bars)
+        title = f"Kafka adds {self.added_p99_ms:.1f} ms at p99"
+        return Chart(title, (panel,), machine_note(machine_facts()))
 
 
 async def bus_latency(*, fps: float, cost_ms: float, seconds: float, rounds: int) -> BusFigures:

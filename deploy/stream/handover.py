@@ -17,10 +17,9 @@ import numpy as np
 from rich.table import Table
 
 from deploy.chart import Bar, Chart, Panel
-from deploy.machine import machine_facts
+from deploy.machine import machine_facts, machine_note
 from deploy.servers.kafka import KafkaServer
 from deploy.servers.redis import RedisServer
-from deploy.speed.model_figures import machine_note
 from deploy.speed.sampling import process_seconds
 from detector.fetch import fetch
 from shared.bus.base import Subscription

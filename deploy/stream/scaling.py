@@ -1,4 +1,4 @@
-"""`linewarden bench replicas`: what one, two and four replicas serve, how they share, and what the plan predicted."""
+"""`linewarden bench scale`: what one, two and four replicas serve, how they share, and what the plan predicted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 from rich.table import Table
 
 from deploy.capacity import Costs, Delay, Load, Served, simulate
-from deploy.machine import machine_facts
+from deploy.chart import Bar, Chart, Panel
+from deploy.machine import machine_facts, machine_note
 from deploy.stream.rig import Answer, Exposure, Rig, in_turn, late, running_rig
 from shared.clock import NS_PER_MS, NS_PER_S
 from shared.errors import ServerError
@@ -118,6 +119,22 @@ class ScalingFigures:
                 f"{seen.predicted_p95_ms:.1f}",
             )
         return [scales, changes, predictions]
+
+    def chart(self) -> Chart:
+        """Return what each number of replicas serves, by what as many single ones would."""
+        first = self.scales[0]
+        panel = Panel(
+            "frames a second with work waiting, by those of the first row for each replica",
+            tuple(
+                Bar(f"{row.replicas} replicas", {"": row.throughput_fps / first.throughput_fps * first.replicas})
+                for row in self.scales
+            ),
+        )
+        late = Panel(
+            "verdict p99 at 90 % load, ms",
+            tuple(Bar(f"{row.replicas} replicas", {"": row.verdict_ms[2]}) for row in self.scales),
+        )
+        return Chart(f"{CAMERAS} cameras, {self.cost_ms:g} ms a frame", (panel, late), machine_note(machine_facts()))
 
 
 async def scaling(*, cost_ms: float, seconds: float, counts: tuple[int, ...]) -> ScalingFigures:
