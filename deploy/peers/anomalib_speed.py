@@ -4,9 +4,9 @@
 
 FOLDER holds train.npy and trunk.safetensors as for anomalib_runner.py, and the pictures to look at in pictures/*.jpg,
 each HEIGHT x WIDTH. METHOD is `patchcore` or `padim`, trained on train.npy, exported by anomalib itself, and read by
-both of its inferencers. Then each line of standard input is a turn of the next so many pictures, answered by one line of JSON:
-under each inferencer's name the milliseconds that each picture took, from its file on. The first line says that it is
-ready, with anomalib's version and the names. Answers go to the file descriptor ANSWERS.
+both of its inferencers. Then each line of standard input is a turn of the next so many pictures, answered by a line of
+JSON: under each inferencer's name the milliseconds that each picture took, from its file on. The first line says that
+it is ready, with anomalib's version and the names. Answers go to the file descriptor ANSWERS.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from anomalib_runner import batches, fill_trunk, keep_coreset, padim_options, patchcore_options
+from anomalib_runner import batches, fill_trunk, padim_options, patchcore_options
 from safetensors.torch import load_file
 from torchvision.transforms.v2 import Compose, Normalize, Resize
 
@@ -67,7 +67,10 @@ def _trained(folder: Path, method: str, coreset: int) -> Any:
         for batch in batches(folder / "train.npy"):
             model.model(batch)
         if method == "patchcore":
-            keep_coreset(model.model, coreset)
+            # Which patches it keeps changes no time: they are drawn, not chosen for minutes.
+            patches = torch.cat(list(model.model.embedding_store))
+            model.model.memory_bank = patches[torch.randperm(len(patches))[:coreset]]
+            model.model.embedding_store = []
         else:
             model.model.fit()
     return model.eval()

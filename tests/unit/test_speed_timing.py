@@ -66,7 +66,7 @@ class Workshop:
 
     def __init__(self) -> None:
         self.now = 0
-        self.module = SimpleNamespace(inner=lambda: self.work(2), outer=self._outer, again=lambda: self.module.outer())
+        self.module = SimpleNamespace(inner=lambda: self.work(2), outer=self._outer, again=self._again)
 
     def work(self, units: int) -> None:
         """Take so long."""
@@ -75,6 +75,9 @@ class Workshop:
     def _outer(self) -> None:
         self.work(3)
         self.module.inner()
+
+    def _again(self) -> None:
+        self.module.outer()
 
     def tracer(self, *parts: str, opaque: str = "") -> Tracer:
         """Return a tracer of these functions, each a part by its own name."""
