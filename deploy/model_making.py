@@ -46,7 +46,7 @@ def train_model(
     What was learnt so far is kept beside `out` until the artifact is written: the same training goes on from there.
     """
     with needs_extra("detector"):
-        from detector.model.artifact import refuse_to_lose
+        from detector.model.artifact_files import refuse_to_lose
         from detector.model.calibration import MINIMUM_PICTURES
         from detector.training.checkpoints import Checkpoints
         from detector.training.fit import train
