@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -17,10 +17,7 @@ _TRACED_PX = 256
 
 
 class Graph(nn.Module):
-    """From canvases (B, H, W, 3) float32 to the heads' levels, each (B, C_l, h_l, w_l), and patches (B, rows, columns, D).
-
-    Torch keeps an attention's fast path, which no converter knows, for inference outside of a graph: it is left alone.
-    """
+    """Canvases (B, H, W, 3) float32 to the heads' levels, each (B, C_l, h_l, w_l), and patches (B, rows, columns, D)."""
 
     def __init__(self, tower: Tower, settings: Profile) -> None:
         super().__init__()
@@ -38,4 +35,4 @@ def example(settings: Profile) -> torch.Tensor:
     """Return a canvas of a size that the tower takes, (1, H, W, 3) float32, to trace the graph with."""
     canvas = settings.canvas
     height, width = (canvas.height_px, canvas.width_px) if canvas else (_TRACED_PX, _TRACED_PX + settings.multiple_px)
-    return cast("torch.Tensor", torch.zeros(1, height, width, 3))
+    return torch.zeros(1, height, width, 3)

@@ -31,7 +31,7 @@ def write_openvino(
     folder: Path,
     *,
     any_size: bool,
-    canvases: Sequence[NDArray[np.float32]] | None = None,
+    canvases: Sequence[NDArray[np.float32]] = (),
 ) -> None:
     """Write a graph's files into `folder`; quantised to int8 on good pictures' `canvases`, if there are any.
 
@@ -39,21 +39,28 @@ def write_openvino(
     """
     shape = [1, -1, -1, 3] if any_size else list(example.shape)
     with warnings.catch_warnings(), torch.no_grad():
-        # Tracing warns that sizes it saw are kept: which branch is taken depends on a ratio of sizes that never changes.
+        # It warns that branches are kept as they were: they hang on a ratio of sizes that is always the same.
         warnings.simplefilter("ignore")
         model = openvino.convert_model(graph.eval(), example_input=example, input=shape)
     if canvases:
-        model = _quantised(model, canvases)
+        model = _quantised(model, canvases, transformer=not any_size)
     openvino.save_model(model, folder / GRAPH, compress_to_fp16=False)
 
 
-def _quantised(model: openvino.Model, canvases: Sequence[NDArray[np.float32]]) -> openvino.Model:
+def _quantised(model: openvino.Model, canvases: Sequence[NDArray[np.float32]], *, transformer: bool) -> openvino.Model:
     try:
         import nncf
     except ModuleNotFoundError:
         raise EngineError(
-            "int8 needs the package 'nncf', which is not installed", "Install it with: pip install 'linewarden[engines]'."
+            "int8 needs the package 'nncf', which is not installed",
+            "Install it with: pip install 'linewarden[engines]'.",
         ) from None
     nncf.set_log_level(logging.ERROR)
     dataset = nncf.Dataset([canvas[None] for canvas in canvases[:MOST_CANVASES]])
-    return nncf.quantize(model, dataset, subset_size=min(len(canvases), MOST_CANVASES))
+    return nncf.quantize(
+        model,
+        dataset,
+        subset_size=min(len(canvases), MOST_CANVASES),
+        # Attention keeps its own pattern of what is quantised.
+        model_type=nncf.ModelType.TRANSFORMER if transformer else None,
+    )
