@@ -22,6 +22,7 @@ from deploy.cli_bench_speed import bench_beside_peers, bench_model_speed, bench_
 from deploy.cli_bench_takeover import bench_takeovers
 from deploy.cli_cameras import cameras
 from deploy.cli_console import console as operators_console
+from deploy.cli_export import export_for_engine
 from deploy.cli_faults import run_faults
 from deploy.cli_ledger import ledger
 from deploy.cli_options import UNSOUND, JsonOut, Product, Seed, check_writable, set_log_level, write_json
@@ -69,6 +70,7 @@ app.add_typer(policy, name="policy")
 app.add_typer(ledger, name="ledger")
 app.add_typer(review, name="review")
 app.add_typer(topics, name="topics")
+app.command("export")(export_for_engine)
 app.command("plan")(plan_replicas)
 app.command("faults")(run_faults)
 app.command("record")(record_camera)
@@ -182,6 +184,7 @@ def train(
     ] = None,
     seed: Seed = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that is there.")] = False,
+    export: Annotated[bool, typer.Option("--export/--no-export", help="Also export it for OpenVINO.")] = True,
 ) -> None:
     """Learn what good parts look like, from good pictures alone; one model for all the products given.
 
@@ -191,7 +194,14 @@ def train(
 
     console = Console()
     model_id = train_model(
-        folders, profile=profile, seed=seed, out=out, overwrite=overwrite, console=console, weights=weights
+        folders,
+        profile=profile,
+        seed=seed,
+        out=out,
+        overwrite=overwrite,
+        console=console,
+        weights=weights,
+        exported=export,
     )
     console.print(f"Model {model_id} written to {out}.")
 

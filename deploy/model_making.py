@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from shared.domain import Effort
-from shared.errors import ConfigError
+from shared.errors import ConfigError, EngineError
 
 if TYPE_CHECKING:
     from detector.evaluation.report import EvaluationReport
+    from detector.export.gate import Parity
     from detector.model.threshold import ThresholdAdvice
 
 _PREVIEWED = 24
@@ -40,13 +41,16 @@ def train_model(
     overwrite: bool,
     console: Console,
     weights: str | None = None,
+    exported: bool = True,
 ) -> str:
     """Train one model on MVTec-layout folders, write the artifact to `out`, and return the model id.
+
+    With `exported` it is exported for OpenVINO in float32 too, which every x86-64 runs the faster way.
 
     What was learnt so far is kept beside `out` until the artifact is written: the same training goes on from there.
     """
     with needs_extra("detector"):
-        from detector.model.artifact import refuse_to_lose
+        from detector.model.artifact_files import refuse_to_lose
         from detector.model.calibration import MINIMUM_PICTURES
         from detector.training.checkpoints import Checkpoints
         from detector.training.fit import train
@@ -63,6 +67,8 @@ def train_model(
         )
     model_id = trained.save(out, overwrite=overwrite)
     checkpoints.remove()
+    if exported:
+        export_after_training(out, folders, console)
     for product in trained.products:
         if not product.calibration.known:
             console.print(
@@ -70,6 +76,26 @@ def train_model(
                 f"ranks pictures, and no line runs on it; give {MINIMUM_PICTURES} at least, better 100."
             )
     return model_id
+
+
+def export_model(
+    model: Path, engine: str, *, good: Sequence[Path], labelled: Sequence[Path], threads: int, console: Console
+) -> tuple[Parity, ...]:
+    """Export a saved model for an engine, and return what its gate measured; see `export`."""
+    with needs_extra("detector"):
+        from detector.export.exporting import export
+    with progress_bar(console) as progress:
+        return export(model, engine, good=good, labelled=labelled, threads=threads, report=step_bars(progress))
+
+
+def export_after_training(model: Path, folders: Sequence[Path], console: Console) -> None:
+    """Export a model that was just trained for OpenVINO; where that cannot be, say why: the model runs on torch."""
+    from detector.runtime.base import OPENVINO
+
+    try:
+        export_model(model, OPENVINO, good=folders, labelled=(), threads=1, console=console)
+    except EngineError as error:
+        console.print(f"Note: not exported for OpenVINO, so that it runs on torch: {error}")
 
 
 def evaluate_model(
@@ -92,7 +118,7 @@ def evaluate_model(
         from detector.evaluation.gallery import Gallery
         from detector.evaluation.page import html_page
         from detector.model.artifact import load, products_of
-        from detector.model.threshold import beyond_what_is_known
+        from detector.model.beyond import beyond_what_is_known
     several = len(products_of(model)) > 1
     loaded = load(model, product or (folder.resolve().name if several else None)).at(effort)
     gallery = Gallery(loaded.region_level) if html is not None else None

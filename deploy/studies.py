@@ -16,7 +16,7 @@ from rich.table import Table
 from detector.evaluation.evaluate import evaluate
 from detector.model.artifact import load
 from detector.model.backbone.weights import RANDOM
-from detector.model.heads import PROMPT, REFINER
+from detector.model.head_shape import PROMPT, REFINER
 from detector.model.profiles import EDGE, LITE, LITE_PYRAMID, Profile
 from detector.pictures.sets import list_good
 from detector.training.fit import train

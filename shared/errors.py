@@ -19,7 +19,8 @@ LinewardenError
 ├── PictureError             one picture cannot be decoded
 ├── ModelError
 │   ├── ModelMissingError    the artifact or a weight file is not there
-│   └── ModelCorruptError    the artifact does not match its checksums or format
+│   ├── ModelCorruptError    the artifact does not match its checksums or format
+│   └── EngineError          an engine cannot run the model, or gave what is no answer
 ├── SignalError              the outside (PLC, digital output) did not take a signal
 │   ├── SignalUnreachableError
 │   └── SignalTimeoutError   no answer in time: the write may still land
@@ -137,6 +138,10 @@ class ModelMissingError(ModelError):
 
 class ModelCorruptError(ModelError):
     """The model artifact does not match its checksums or its format."""
+
+
+class EngineError(ModelError):
+    """An engine is not there, was not exported for this model, failed its gate, or gave what is no answer."""
 
 
 class SignalError(LinewardenError):

@@ -152,6 +152,9 @@ class DetectorSettings(Section):
     `linger_ms` is how long a free engine waits for more frames. More than one of `threads` pays only where the engine
     has the cores to itself: threads that wait for each other on a busy machine take many times as long.
     `product` is which of the model's products is made, where it knows several.
+
+    `engine` is what computes: `torch` and `compiled` run any model, the others one that was exported for them. `auto` is
+    the fastest of those here, or torch. `onnx_providers` are where `onnx` runs, first choice first.
     """
 
     model: Path = Path("models/lite")
@@ -161,6 +164,8 @@ class DetectorSettings(Section):
     linger_ms: Annotated[float, Field(ge=0, le=1_000)] = 0.0
     queue_mib: Annotated[int, Field(ge=1, le=16_384)] = 128
     threads: Annotated[int, Field(ge=1, le=256)] = 1
+    engine: Literal["auto", "torch", "compiled", "openvino", "openvino-bf16", "openvino-int8", "onnx"] = "auto"
+    onnx_providers: Annotated[tuple[Literal["cpu", "cuda", "tensorrt"], ...], Field(min_length=1)] = ("cpu",)
     overlay_from: Annotated[float, Field(ge=0, le=12)] = 1.0
     evidence: EvidenceSettings = EvidenceSettings()
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
-import torch
 
 from deploy.adapters import Adapters
 from detector.evidence.keeper import EvidenceKeeper
-from detector.model.artifact import load
+from detector.model.beyond import beyond_what_is_known
 from detector.model.calibration import MINIMUM_PICTURES
-from detector.model.threshold import beyond_what_is_known
+from detector.runtime.making import load_with
 from detector.service import DetectorService
 from shared.clock import Clock
 from shared.errors import ConfigError
@@ -19,9 +19,16 @@ from shared.store.base import Store
 
 
 def build(settings: Settings, adapters: Adapters) -> DetectorService:
-    """Load the model; the errors of `load`, and ConfigError if it cannot judge the product."""
-    torch.set_num_threads(settings.detector.threads)
-    model = load(settings.detector.model, settings.detector.product)
+    """Load the model in its engine; the errors of `load_with`, and ConfigError if it cannot judge the product."""
+    detector = settings.detector
+    cv2.setNumThreads(detector.threads)
+    model = load_with(
+        detector.model,
+        detector.product,
+        engine=detector.engine,
+        threads=detector.threads,
+        providers=detector.onnx_providers,
+    )
     if not model.product.calibration.known:
         raise ConfigError(
             f"the model in {settings.detector.model} is not calibrated for {model.product.name!r}: it was trained on "

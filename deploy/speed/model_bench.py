@@ -10,7 +10,7 @@ import numpy as np
 
 from deploy.speed.contenders import Contender, canvas_of, contenders, cosine, views_of
 from deploy.speed.model_figures import EngineFigures, ModelFigures
-from deploy.speed.subjects import Frame, frames, trained
+from deploy.speed.subjects import RANDOM, Frame, frames, trained
 from deploy.speed.timing import breakdown_of, ratio_of, timing_of
 from deploy.speed.tracing import Span, Tracer
 from detector import decode
@@ -81,8 +81,10 @@ def bench_model(
 
     `model` is a folder or one of `subjects.MODELS`; `engines` picks some of its engines.
     """
-    with trained(model, size, on_progress) as folder:
-        found = contenders(folder, threads=threads, names=engines)
+    with (
+        trained(model, size, on_progress) as folder,
+        contenders(folder, threads=threads, names=engines, gated=model not in RANDOM) as found,
+    ):
         seen = frames(_DIFFERENT, size)
         canvases = [canvas_of(found[0].model, frame.pixels) for frame in seen]
         sides = [_Side(one, canvases) for one in found]

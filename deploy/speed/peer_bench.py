@@ -20,7 +20,7 @@ from deploy.machine import machine_facts, machine_note
 from deploy.speed.contenders import Contender, contenders
 from deploy.speed.cores import on_cores
 from deploy.speed.peers import running_peers
-from deploy.speed.subjects import Frame, frames
+from deploy.speed.subjects import Frame, export_all, frames
 from deploy.speed.timing import Timing, ratio_of, timing_of
 from detector.decode import decode_frame
 from detector.model.profiles import LITE
@@ -125,7 +125,7 @@ def bench_peers(
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="linewarden-peers-")))
         shown = frames(_DIFFERENT, size)
         canvas = _prepare(scratch, shown, size, on_progress)
-        ours = contenders(scratch / "model", threads=threads, names=())
+        ours = stack.enter_context(contenders(scratch / "model", threads=threads, names=()))
         peers = []
         for done, method in enumerate(PEERS):
             on_progress("anomalib: export", done, len(PEERS))
@@ -163,6 +163,7 @@ def _prepare(
     station = ConveyorSettings(width_px=size.width_px, height_px=size.height_px)
     write_dataset(parts, station, train_good=_GOOD, test_good=0, test_each_defect=0)
     train([parts], profile=LITE, on_progress=on_progress).save(scratch / "model")
+    export_all(scratch / "model", parts, on_progress)
     canvas = canvas_for([(size.height_px, size.width_px)], LITE.sides_px[0])
     write_trunk(scratch)
     write_pictures(scratch / "train.npy", list_good(parts), canvas)

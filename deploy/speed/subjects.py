@@ -9,17 +9,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from detector.export.exporting import export
 from detector.model.lens import Size
 from detector.model.profiles import EDGE, LITE, Profile
+from detector.runtime.base import EXPORTED
 from detector.training.fit import train
 from ingest.encode import encode_pixels
 from ingest.rendering.conveyor import Conveyor, ConveyorSettings, write_dataset
 from shared.domain import Capture, CaptureId
-from shared.errors import ConfigError
+from shared.errors import ConfigError, EngineError
+from shared.log import get_logger
 from shared.wire import Encoding, FrameMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -29,6 +32,7 @@ _GOOD_PARTS: Final = {"lite": 100, "vit-b-16": 24}
 VIT_SIDE_PX: Final = 240
 MODELS: Final = ("lite", "vit-b-16")
 """What a benchmark can train by itself; `vit-b-16` gets random weights, of which nothing but the speed is asked."""
+RANDOM: Final = ("vit-b-16",)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,8 +73,22 @@ def trained(model: str, size: Size, on_progress: Callable[[str, int, int], None]
         station = ConveyorSettings(width_px=size.width_px, height_px=size.height_px)
         write_dataset(parts, station, train_good=_GOOD_PARTS[model], test_good=0, test_each_defect=0)
         settings, weights = (LITE, None) if model == "lite" else (vit_settings(), "random")
-        train([parts], profile=settings, weights=weights, on_progress=on_progress).save(Path(scratch) / "model")
-        yield Path(scratch) / "model"
+        folder = Path(scratch) / "model"
+        train([parts], profile=settings, weights=weights, on_progress=on_progress).save(folder)
+        if weights is None:
+            export_all(folder, parts, on_progress)
+        yield folder
+
+
+def export_all(
+    folder: Path, parts: Path, on_progress: Callable[[str, int, int], None] | None, names: Sequence[str] = EXPORTED
+) -> None:
+    """Export a model that was trained on `parts` for each engine that is installed here and passes its gate."""
+    for name in names:
+        try:
+            export(folder, name, good=[parts], report=on_progress)
+        except EngineError as error:
+            get_logger("bench").warning("engine.left_out", engine=name, problem=str(error))
 
 
 def vit_settings() -> Profile:

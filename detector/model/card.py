@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from detector.model.heads import PROMPT
+from detector.model.head_shape import PROMPT
 
 
 def model_card(numbers: dict[str, Any]) -> str:

@@ -7,28 +7,27 @@ back. It is done only for pictures whose coarse score leaves room for doubt.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from detector.model.expected import fitted
-from detector.model.features import see
 from detector.model.lens import Levels, Light, Size, in_their_type, level_part, light_of, normalised
 from detector.model.scoring import image_score
+from detector.model.view import relative_distances
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from detector.model.backbone.tower import Tower
     from detector.model.bank import Bank
-    from detector.model.features import Seen
     from detector.model.fusion import Scale
     from detector.model.profiles import Profile
     from detector.model.view import View
+    from detector.runtime.base import Engine
 
 # A scratch of a dozen pixels covers about so many of a window's patches.
 _TOP_PATCHES = 4
@@ -124,8 +123,8 @@ class Frame:
         """The window that is the frame."""
         return Window(0, 0, self.size.width_px, self.size.height_px)
 
-    def see(self, tower: Tower, window: Window, settings: Profile) -> Seen:
-        """Return what the tower sees of a window at the camera's own resolution."""
+    def canvas(self, window: Window, settings: Profile) -> NDArray[np.float32]:
+        """Return the tower's input (H, W, 3) float32 for a window at the camera's own resolution."""
         rows = slice(window.top_px, window.top_px + window.height_px)
         columns = slice(window.left_px, window.left_px + window.width_px)
         part = self.pixels[rows, columns]
@@ -138,7 +137,7 @@ class Frame:
         multiple = settings.multiple_px
         below, right = -pixels.shape[0] % multiple, -pixels.shape[1] % multiple
         filled = cv2.copyMakeBorder(pixels, 0, below, 0, right, cv2.BORDER_REFLECT)
-        return see(tower, normalised(np.asarray(filled, dtype=np.float32), settings), settings)
+        return normalised(np.ascontiguousarray(filled, dtype=np.float32), settings)
 
 
 def frame_of(picture: Levels) -> Frame:
@@ -147,25 +146,31 @@ def frame_of(picture: Levels) -> Frame:
 
 
 def look_again(
-    tower: Tower, frame: Frame, window: Window, view: View, *, settings: Profile, bank: Bank | None = None
-) -> Look:
-    """Return what is found in a window; `bank` stands in for the view's.
+    engine: Engine, frame: Frame, windows: Sequence[Window], view: View, *, settings: Profile, bank: Bank | None = None
+) -> list[Look]:
+    """Return what is found in each of some windows; `bank` stands in for the view's."""
+    seen = engine.see([frame.canvas(window, settings) for window in windows])
+    return [
+        _look(one.patches, frame.size, window, replace(view, bank=bank or view.bank), settings.grid_stride_px)
+        for one, window in zip(seen, windows, strict=True)
+    ]
 
-    Patches near a rim that the frame does not have see the tower's padding instead of the part: they are left out.
+
+def _look(patches: NDArray[np.float32], frame: Size, window: Window, view: View, stride: int) -> Look:
+    """Return what is found in a window of these patches.
+
+    Those near a rim that the frame does not have see the tower's padding instead of the part: they are left out.
     """
-    patches = frame.see(tower, window, settings).patches
-    left, right = _rims(window.left_px, window.width_px, frame.size.width_px)
-    top, bottom = _rims(window.top_px, window.height_px, frame.size.height_px)
-    stride = settings.grid_stride_px
+    left, right = _rims(window.left_px, window.width_px, frame.width_px)
+    top, bottom = _rims(window.top_px, window.height_px, frame.height_px)
     rows = slice(top // stride, (window.height_px - bottom) // stride)
     columns = slice(left // stride, (window.width_px - right) // stride)
-    distances = (bank or view.bank).distances(patches[rows, columns]).numpy()
+    inside = np.ascontiguousarray(patches[rows, columns])
     inner = Window(
         window.left_px + left, window.top_px + top, window.width_px - left - right, window.height_px - top - bottom
     )
-    usual = _part(view.expected, inner, frame.size)
-    relative = distances / fitted(usual, (distances.shape[0], distances.shape[1]))
-    return Look(inner, np.asarray(relative, dtype=np.float32))
+    usual = fitted(_part(view.expected, inner, frame), (inside.shape[0], inside.shape[1]))
+    return Look(inner, relative_distances(inside, view.bank, usual))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

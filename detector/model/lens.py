@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import cv2
 import numpy as np
 
+from detector.model.wide_blur import blurred_wide
 from shared.domain import Picture
 from shared.errors import PictureError
 
@@ -24,6 +25,7 @@ Levels: TypeAlias = "NDArray[np.uint8] | NDArray[np.float32]"
 _GREY_DIMENSIONS = 2
 _COLOUR_DIMENSIONS = 3
 _CHANNELS = 3
+_MEAN_OF_CHANNELS = np.full((1, _CHANNELS), 1 / _CHANNELS, dtype=np.float32)
 # A picture far larger than the training ones is shrunk to this many times their area: time and memory stay bounded.
 _LARGEST_AREA = 4.0
 # Shade is what changes over an eighth of the picture.
@@ -73,28 +75,46 @@ class Lens:
         return Size(rows * self.multiple_px, columns * self.multiple_px)
 
     def look(self, picture: Levels, settings: Profile) -> NDArray[np.float32]:
-        """Return the tower's input (H, W, 3) float32, RGB, normalised as the tower wants."""
-        return self.tune(self.shrink(picture), settings)
+        """Return the tower's input (H, W, 3) float32 in C order, RGB, normalised as the tower wants."""
+        return self.tune(self._sized(picture), settings)
 
     def shrink(self, picture: Levels) -> Levels:
         """Return the picture in colour at its size in the tower's eyes, (H, W, 3), of the type that it has."""
-        content = self.content(Size(picture.shape[0], picture.shape[1]))
-        shrinks = picture.shape[0] >= content.height_px
-        target = (content.width_px, content.height_px)
-        small = cv2.resize(picture, target, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-        if small.ndim == _GREY_DIMENSIONS:
-            small = np.repeat(small[:, :, None], _CHANNELS, axis=2)
-        return in_their_type(small)
+        small = self._sized(picture)
+        return (
+            in_their_type(np.repeat(small[:, :, None], _CHANNELS, axis=2)) if small.ndim == _GREY_DIMENSIONS else small
+        )
 
     def tune(self, small: Levels, settings: Profile) -> NDArray[np.float32]:
         """Return what `shrink` gave, levelled if need be and normalised as the tower wants, (H, W, 3) float32."""
-        return normalised(level(small) if self.level_light else small.astype(np.float32), settings)
+        pixels = level(small) if self.level_light else small.astype(np.float32)
+        if pixels.ndim == _GREY_DIMENSIONS:
+            pixels = in_three(pixels)
+        return normalised(pixels, settings)
+
+    def _sized(self, picture: Levels) -> Levels:
+        """Return the picture at its size in the tower's eyes; what is grey stays so."""
+        content = self.content(Size(picture.shape[0], picture.shape[1]))
+        shrinks = picture.shape[0] >= content.height_px
+        target = (content.width_px, content.height_px)
+        return in_their_type(cv2.resize(picture, target, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR))
+
+
+def in_three(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return values (h, w) float32 three times, (h, w, 3) in C order."""
+    return np.asarray(cv2.merge([values] * _CHANNELS), dtype=np.float32)
+
+
+def _brightness(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(cv2.transform(pixels, _MEAN_OF_CHANNELS), dtype=np.float32)
 
 
 def normalised(pixels: NDArray[np.float32], settings: Profile) -> NDArray[np.float32]:
-    """Return pixels (H, W, 3), 0..255, as the tower wants them; they are changed in place."""
-    pixels -= np.asarray(settings.mean, dtype=np.float32) * 255.0
-    pixels /= np.asarray(settings.std, dtype=np.float32) * 255.0
+    """Return pixels (H, W, 3) in C order, 0..255, as the tower wants them; they are changed in place."""
+    # Whole rows at a time: over three channels at a time, numpy takes ten times as long.
+    rows = pixels.reshape(pixels.shape[0], -1)
+    rows -= np.tile(np.asarray(settings.mean, dtype=np.float32) * 255.0, pixels.shape[1])
+    rows /= np.tile(np.asarray(settings.std, dtype=np.float32) * 255.0, pixels.shape[1])
     return pixels
 
 
@@ -123,18 +143,24 @@ def median_side_px(pictures: Sequence[Size]) -> float:
 
 
 def level(picture: Levels) -> NDArray[np.float32]:
-    """Return a picture (H, W, 3), 0..255 float32, without its shades and at one contrast.
+    """Return a picture (H, W, 3) or (H, W), 0..255 float32, without its shades and at one contrast.
 
     Each pixel's difference from the local mean brightness m is taken relative to m, a flat-field correction with the
     picture as its own field, and the result has the same mean and standard deviation for every picture.
     """
     pixels = picture.astype(np.float32)
-    grey = pixels.mean(axis=2)
-    sigma = max(1.0, _SHADE_SHARE * math.sqrt(grey.size))
-    shade = cv2.GaussianBlur(grey, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)[..., None]
-    relative = (pixels - shade) / np.maximum(shade, _DARKEST_SHADE)
-    contrast = float(relative.std()) + 1e-3
-    return np.asarray(np.clip(relative * (_LEVEL_DEVIATION / contrast) + _LEVEL_MEAN, 0, 255), dtype=np.float32)
+    grey = pixels if pixels.ndim == _GREY_DIMENSIONS else _brightness(pixels)
+    # In OpenCV's arithmetic, and a plane for each channel: numpy's broadcasting over three takes several times as long.
+    shade = blurred_wide(grey, max(1.0, _SHADE_SHARE * math.sqrt(grey.size)))
+    divisor = np.maximum(shade, np.float32(_DARKEST_SHADE))
+    if pixels.ndim == _COLOUR_DIMENSIONS:
+        shade, divisor = in_three(shade), in_three(divisor)
+    cv2.subtract(pixels, shade, dst=pixels)
+    cv2.divide(pixels, divisor, dst=pixels)
+    contrast = float(pixels.std()) + 1e-3
+    pixels *= np.float32(_LEVEL_DEVIATION / contrast)
+    pixels += np.float32(_LEVEL_MEAN)
+    return np.clip(pixels, 0, 255, out=pixels)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,12 +10,14 @@ from shared.domain import Effort
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from detector.model.bank import Bank
     from detector.model.calibration import Calibration
     from detector.model.crops import Crops
     from detector.model.fusion import Scale
     from detector.model.gallery import Gallery
     from detector.model.lens import Lens
     from detector.model.view import View
+    from detector.runtime.base import Engine
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +44,26 @@ class Product:
         """Return the product as it is seen without a second look, and coarsely through one view alone."""
         views = (self.views[coarsest(self.views)],) if effort is Effort.COARSE else self.views
         return replace(self, views=views, calibration=calibration, region_level=region_level, crops=None, lesser={})
+
+    def searched_by(self, engine: Engine) -> Product:
+        """Return the same product with every bank searched by an engine; each bank is handed over once."""
+        known: dict[int, Bank] = {}
+
+        def bank_in(view: View) -> View:
+            # The lesser efforts look at the same banks.
+            if id(view.bank) not in known:
+                known[id(view.bank)] = replace(view.bank, search=engine.search(view.bank.rows))
+            return replace(view, bank=known[id(view.bank)])
+
+        def product_in(product: Product) -> Product:
+            return replace(
+                product,
+                views=tuple(bank_in(view) for view in product.views),
+                crops=None if product.crops is None else replace(product.crops, view=bank_in(product.crops.view)),
+                lesser={effort: product_in(lesser) for effort, lesser in product.lesser.items()},
+            )
+
+        return product_in(self)
 
 
 def coarsest(views: Sequence[View]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from detector.model.heads import REFINER
+from detector.model.head_shape import REFINER
 from detector.model.lens import Size
 from shared.domain import MOST_REGIONS, Effort
 from shared.errors import ConfigError

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from detector.model.expected import fitted
 
@@ -14,8 +13,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from detector.model.bank import Bank
-    from detector.model.features import Seen
     from detector.model.lens import Lens
+    from detector.runtime.base import Seen
+
+# A picture's score is of its highest few places: so many patches are searched for again where a search is not exact.
+_SEARCHED_AGAIN = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,15 +30,26 @@ class View:
 
     def relative(self, seen: Seen) -> NDArray[np.float32]:
         """Return each patch's distance relative to what is usual there, (rows, columns) float32."""
-        with torch.inference_mode():
-            return self._over_usual(self.bank.distances(seen.patches))
+        patches = seen.patches
+        return relative_distances(patches, self.bank, fitted(self.expected, (patches.shape[0], patches.shape[1])))
 
-    def compare(self, seen: Seen) -> tuple[NDArray[np.float32], torch.Tensor]:
+    def compare(self, seen: Seen) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return `relative`, and each patch less its nearest good one, (rows, columns, D) float32."""
-        with torch.inference_mode():
-            distances, differences = self.bank.differences(seen.patches)
-            return self._over_usual(distances), differences
+        distances, differences = self.bank.differences(seen.patches)
+        usual = fitted(self.expected, (distances.shape[0], distances.shape[1]))
+        return np.asarray(distances / usual, dtype=np.float32), differences
 
-    def _over_usual(self, distances: torch.Tensor) -> NDArray[np.float32]:
-        rows, columns = distances.shape
-        return np.asarray(distances.numpy() / fitted(self.expected, (rows, columns)), dtype=np.float32)
+
+def relative_distances(patches: NDArray[np.float32], bank: Bank, usual: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the distances of patches (rows, columns, D) over the usual ones, (rows, columns) float32.
+
+    The highest are exact whatever the bank's search is, so that a coarse first search decides of no part.
+    """
+    relative = np.asarray(bank.distances(patches) / usual, dtype=np.float32)
+    if bank.exact:
+        return relative
+    flat = relative.ravel()
+    count = min(_SEARCHED_AGAIN, flat.size)
+    highest = np.argpartition(flat, flat.size - count)[flat.size - count :]
+    flat[highest] = bank.exact_distances(patches.reshape(-1, patches.shape[2])[highest]) / usual.ravel()[highest]
+    return flat.reshape(relative.shape)

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from detector.model.backbone.tower import Tower
     from detector.model.fusion import Maps
     from detector.model.profiles import Profile
+    from detector.runtime.base import Engine
     from detector.training.reference import Reference
 
 # The features of so many frames of 1280 x 1024 fill half a GiB.
@@ -59,7 +59,7 @@ class Coarse:
 
 
 def fit_crops(
-    tower: Tower,
+    engine: Engine,
     reference: Reference,
     coarse: Sequence[Coarse],
     scales: Sequence[Scale],
@@ -81,7 +81,7 @@ def fit_crops(
     features = []
     for done, path in enumerate(chosen.paths, start=1):
         frame = frame_of(read_picture(path))
-        features.append(frame.see(tower, frame.whole, settings).patches)
+        features.append(engine.see([frame.canvas(frame.whole, settings)])[0].patches)
         report(f"{chosen.product}: features", done, len(chosen.paths))
     rows = _ROWS_FOR_ONE * settings.bank_size
     bank, folded = fit_bank(chosen.product, features, [], rows, seed=seed, report=report)
@@ -99,7 +99,7 @@ def fit_crops(
             frame = frame_of(read_picture(path))
             unseen = folded.banks[folds[path]] if path in folds else bank
             windows = find_windows(first.maps.score, size, settings.crop_side_px, settings.crops_most)
-            looks = [look_again(tower, frame, window, view, settings=settings, bank=unseen) for window in windows]
+            looks = look_again(engine, frame, windows, view, settings=settings, bank=unseen)
             found = max(look.peak for look in looks)
             for look in looks:
                 place = blend_back(place, look.window, in_units_of_the_map(look.relative, scales, settings), size)

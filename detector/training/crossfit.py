@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from detector.model.bank import Bank, choose_rows
+from detector.model.bank import Bank
 from detector.model.expected import expected_distances, fitted, leave_one_out, on_one_grid
 from detector.model.scoring import blurred, combine, image_score
+from detector.training.coreset import choose_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,21 +49,21 @@ class HeldOut:
     floor: float
 
 
-def bank_of(features: Sequence[torch.Tensor], size: int, seed: int) -> Bank:
+def bank_of(features: Sequence[NDArray[np.float32]], size: int, seed: int) -> Bank:
     """Return a bank of at most `size` patches that stand for all of some pictures', each (..., D).
 
     Its sources are the pictures' numbers in `features`.
     """
-    rows = torch.cat([picture.reshape(-1, picture.shape[-1]) for picture in features])
-    counts = torch.tensor([picture.shape[:-1].numel() for picture in features])
-    sources = torch.repeat_interleave(torch.arange(len(features), dtype=torch.int32), counts)
+    rows = np.concatenate([picture.reshape(-1, picture.shape[-1]) for picture in features])
+    counts = [picture.size // picture.shape[-1] for picture in features]
+    sources = np.repeat(np.arange(len(features), dtype=np.int32), counts)
     chosen = choose_rows(rows, size, seed)
     return Bank(rows[chosen], sources[chosen])
 
 
 def held_out_distances(
-    features: Sequence[torch.Tensor],
-    relit: Sequence[torch.Tensor],
+    features: Sequence[NDArray[np.float32]],
+    relit: Sequence[NDArray[np.float32]],
     *,
     folds: int,
     bank_size: int,
@@ -86,7 +86,7 @@ def held_out_distances(
         bank = bank_of(seen, bank_size, seed)
         banks.append(bank)
         fold_of[members] = done - 1
-        distances += [bank.distances(features[index]).numpy() for index in members.tolist()]
+        distances += [bank.distances(features[index]) for index in members.tolist()]
         on_fold(done)
     if everyone.size == 1:
         distances = [np.full_like(distances[0], _USUAL_DISTANCE)]

@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from detector.model.artifact import FORMAT_VERSION, TrainedModel, TrainingFacts
+from detector.model.artifact import TrainedModel, TrainingFacts
+from detector.model.artifact_files import FORMAT_VERSION
 from detector.model.backbone.assemble import tower_of
 from detector.model.backbone.weights import read_weights
 from detector.model.calibration import fit_calibration
 from detector.model.fusion import fuse, scale_of, sized
-from detector.model.heads import REFINER
+from detector.model.head_shape import REFINER
 from detector.model.lens import lenses_for
 from detector.model.product import Product
 from detector.model.profiles import Profile, profile_named
 from detector.model.scoring import image_score
 from detector.pictures.files import files_sha256
+from detector.runtime.eager import TorchEngine
 from detector.training.checkpoints import Checkpoints
 from detector.training.crops import Coarse, fit_crops
 from detector.training.gallery import with_gallery
@@ -37,9 +39,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from detector.model.backbone.tower import Tower
     from detector.model.fusion import Scale
     from detector.model.heads import Ensemble
+    from detector.runtime.base import Engine
     from detector.training.goods import Goods
     from detector.training.reference import Reference
     from shared.clock import Clock
@@ -77,8 +79,8 @@ def train(
             )
         settings = settings.on_the_bank_alone()
     source = read_weights(settings.tower, weights, settings.canvas)
-    tower = tower_of(settings, source.tensors)
-    sets = [goods.within_memory(tower, lenses_for(goods.sizes, settings)[-1], settings) for goods in sets]
+    engine = TorchEngine(tower_of(settings, source.tensors), settings)
+    sets = [goods.within_memory(engine, lenses_for(goods.sizes, settings)[-1], settings) for goods in sets]
     kept = (checkpoints or Checkpoints(None)).opened(
         {
             "format": FORMAT_VERSION,
@@ -88,19 +90,19 @@ def train(
             "seed": seed,
         }
     )
-    references = [refer(tower, goods, settings, seed=seed, report=report) for goods in sets]
+    references = [refer(engine, goods, settings, seed=seed, report=report) for goods in sets]
     ensembles: tuple[Ensemble, ...] = ()
     logits: list[list[list[NDArray[np.float32]]]] = [[] for _ in sets]
     if settings.heads:
-        benches = [Bench(tower, reference, settings) for reference in references]
+        benches = [Bench(engine, reference, settings) for reference in references]
         ensembles, logits = learn_heads(benches, source.text, seed=seed, checkpoints=kept, report=report)
     created_ns = (clock or SystemClock()).utc_ns()
     return TrainedModel(
         settings=settings,
-        tower=source.tensors,
+        tower={name: tensor.numpy() for name, tensor in source.tensors.items()},
         ensembles=ensembles,
         products=tuple(
-            _calibrate(tower, reference, found, settings, seed=seed, report=report)
+            _calibrate(engine, reference, found, settings, seed=seed, report=report)
             for reference, found in zip(references, logits, strict=True)
         ),
         facts=tuple(
@@ -124,7 +126,7 @@ def _read_sets(folders: Sequence[Path], report: Callable[[str, int, int], None])
 
 
 def _calibrate(
-    tower: Tower,
+    engine: Engine,
     reference: Reference,
     logits: Sequence[Sequence[NDArray[np.float32]]],
     settings: Profile,
@@ -137,7 +139,7 @@ def _calibrate(
     parts += [[sized(found, size) for found, size in zip(head, reference.sizes, strict=True)] for head in logits]
     scales = [scale_of(maps) for maps in parts]
     once = _look(parts, scales, settings)
-    again = fit_crops(tower, reference, once, scales, settings, seed=seed, report=report)
+    again = fit_crops(engine, reference, once, scales, settings, seed=seed, report=report)
     highest = [look.highest for look in once] if again is None else again.highest
     gallery, views = with_gallery(reference.goods, reference.views)
     whole = Product(

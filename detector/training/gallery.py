@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import torch
 
 from detector.model.bank import Bank
 from detector.model.gallery import Gallery
@@ -34,7 +33,7 @@ def with_gallery(goods: Goods, views: Sequence[View]) -> tuple[Gallery, tuple[Vi
     """
     counts = np.zeros(len(goods.paths), dtype=np.int64)
     if views[0].bank.sources is not None:
-        counts += np.bincount(views[0].bank.sources.numpy(), minlength=len(goods.paths))
+        counts += np.bincount(views[0].bank.sources, minlength=len(goods.paths))
     wanted = np.argsort(-counts, kind="stable")[:MOST_PICTURES].tolist()
     jpegs: dict[int, bytes] = {}
     held = 0
@@ -47,8 +46,8 @@ def with_gallery(goods: Goods, views: Sequence[View]) -> tuple[Gallery, tuple[Vi
     kept = sorted(jpegs)
     names = tuple(goods.paths[picture].name for picture in kept)
     gallery = Gallery(names, tuple(jpegs[picture] for picture in kept), len(goods.paths))
-    numbers = torch.full((len(goods.paths),), -1, dtype=torch.int32)
-    numbers[kept] = torch.arange(len(kept), dtype=torch.int32)
+    numbers = np.full(len(goods.paths), -1, dtype=np.int32)
+    numbers[kept] = np.arange(len(kept), dtype=np.int32)
     return gallery, tuple(replace(view, bank=_renamed(view.bank, numbers)) for view in views)
 
 
@@ -63,5 +62,5 @@ def small_jpeg(picture: NDArray[np.uint8]) -> bytes:
     return encoded.tobytes()
 
 
-def _renamed(bank: Bank, numbers: torch.Tensor) -> Bank:
-    return Bank(bank.rows, None if bank.sources is None else numbers[bank.sources.long()])
+def _renamed(bank: Bank, numbers: NDArray[np.int32]) -> Bank:
+    return Bank(bank.rows, None if bank.sources is None else numbers[bank.sources])

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import torch
 
-from detector.model.features import extract
 from detector.model.lens import Size
 from detector.pictures.files import read_picture
 from detector.pictures.sets import list_good
@@ -18,9 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from detector.model.backbone.tower import Tower
-    from detector.model.lens import Lens
+    from numpy.typing import NDArray
+
+    from detector.model.lens import Lens, Levels
     from detector.model.profiles import Profile
+    from detector.runtime.base import Engine
 
 # With more good pictures than this, the changes of light are among them.
 _RELIT_UP_TO = 32
@@ -39,27 +39,27 @@ class Goods:
     sizes: tuple[Size, ...]
 
     def features(
-        self, tower: Tower, lens: Lens, settings: Profile, on_done: Callable[[int], None]
-    ) -> list[torch.Tensor]:
+        self, engine: Engine, lens: Lens, settings: Profile, on_done: Callable[[int], None]
+    ) -> list[NDArray[np.float32]]:
         """Return every picture's patch features, (rows, columns, D) float32 each; one picture in memory at a time."""
         found = []
         for done, path in enumerate(self.paths, start=1):
-            found.append(extract(tower, read_picture(path), lens, settings))
+            found.append(extract(engine, read_picture(path), lens, settings))
             on_done(done)
         return found
 
-    def within_memory(self, tower: Tower, lens: Lens, settings: Profile) -> Goods:
+    def within_memory(self, engine: Engine, lens: Lens, settings: Profile) -> Goods:
         """Return as many of the pictures, spread evenly, as their features through a lens fit into 4 GiB."""
         largest = max(range(len(self.paths)), key=lambda index: self.sizes[index].side_px)
-        features = extract(tower, read_picture(self.paths[largest]), lens, settings)
-        most = max(_FEWEST_PICTURES, _MOST_FEATURES_BYTES // (features.numel() * features.element_size()))
+        features = extract(engine, read_picture(self.paths[largest]), lens, settings)
+        most = max(_FEWEST_PICTURES, _MOST_FEATURES_BYTES // (features.nbytes))
         if len(self.paths) <= most:
             return self
         known = dict(zip(self.paths, self.sizes, strict=True))
         paths = evenly(self.paths, most)
         return Goods(self.product, tuple(paths), tuple(known[path] for path in paths))
 
-    def relit(self, tower: Tower, lens: Lens, settings: Profile) -> list[torch.Tensor]:
+    def relit(self, engine: Engine, lens: Lens, settings: Profile) -> list[NDArray[np.float32]]:
         """Return every picture's features at the profile's gains, (gains, rows, columns, D) float32 each.
 
         An empty list where the profile asks for none, and where there are more than `_RELIT_UP_TO` pictures.
@@ -70,8 +70,13 @@ class Goods:
         for path in self.paths:
             picture = read_picture(path)
             lit = (cv2.convertScaleAbs(picture, alpha=gain) for gain in settings.bank_gains)
-            found.append(torch.stack([extract(tower, np.asarray(one, np.uint8), lens, settings) for one in lit]))
+            found.append(np.stack([extract(engine, np.asarray(one, np.uint8), lens, settings) for one in lit]))
         return found
+
+
+def extract(engine: Engine, picture: Levels, lens: Lens, settings: Profile) -> NDArray[np.float32]:
+    """Return the patch features (rows, columns, D) float32 of one picture."""
+    return engine.see([lens.look(picture, settings)])[0].patches
 
 
 def read_goods(folder: Path, on_read: Callable[[int, int], None]) -> Goods:

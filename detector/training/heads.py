@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from detector.model.heads import PROMPT, Ensemble, HeadShape, build_head, frozen
+from detector.model.head_shape import PROMPT, HeadShape
+from detector.model.heads import Ensemble, build_head, frozen
 from detector.model.prompt_map import PromptMap
 from detector.training.learn import Lesson, learn, logits_of
 from detector.training.pool import HALVES, good_item, good_items, spoilt_items

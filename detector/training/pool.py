@@ -10,8 +10,7 @@ import numpy as np
 import torch
 
 from detector.model.expected import fitted
-from detector.model.features import see
-from detector.model.heads import REFINER
+from detector.model.head_shape import REFINER
 from detector.pictures.files import read_picture
 from detector.training.synthesis.base import Canvas
 from detector.training.synthesis.foreground import find_foreground
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from detector.model.backbone.tower import Tower
     from detector.model.profiles import Profile
+    from detector.runtime.base import Engine
     from detector.training.reference import Reference
 
 HALVES = 2
@@ -64,7 +63,7 @@ class Item:
 class Bench:
     """What turns a product's pictures into items."""
 
-    tower: Tower
+    engine: Engine
     reference: Reference
     settings: Profile
 
@@ -82,17 +81,16 @@ class Bench:
         """Return the item of a picture that `small` gave, spoilt or not."""
         view = self.reference.views[0]
         folded = self.reference.folded
-        seen = see(self.tower, view.lens.tune(small, self.settings), self.settings)
-        with torch.inference_mode():
-            distances, differences = folded.banks[int(folded.fold_of[picture])].differences(seen.patches)
-        rows, columns = distances.shape
-        relative = distances / torch.from_numpy(fitted(view.expected, (rows, columns)))
-        size = (seen.levels[0].shape[3], seen.levels[0].shape[2])
+        (seen,) = self.engine.see([view.lens.tune(small, self.settings)])
+        distances, differences = folded.banks[int(folded.fold_of[picture])].differences(seen.patches)
+        relative = distances / fitted(view.expected, (distances.shape[0], distances.shape[1]))
+        size = (seen.levels[0].shape[2], seen.levels[0].shape[1])
+        unlike = torch.from_numpy(differences if REFINER in self.settings.heads else differences[..., :1])
         return Item(
             half_of(picture, len(self.reference.goods.paths)),
-            tuple(level[0].half() for level in seen.levels),
-            (differences if REFINER in self.settings.heads else differences[..., :1]).permute(2, 0, 1).half(),
-            relative.clamp(max=_FARTHEST).half(),
+            tuple(torch.from_numpy(level).half() for level in seen.levels),
+            unlike.permute(2, 0, 1).half(),
+            torch.from_numpy(relative).clamp(max=_FARTHEST).half(),
             torch.from_numpy(cells_of(mask, size)),
         )
 

@@ -16,12 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import numpy as np
-    import torch
     from numpy.typing import NDArray
 
-    from detector.model.backbone.tower import Tower
     from detector.model.lens import Lens, Size
     from detector.model.profiles import Profile
+    from detector.runtime.base import Engine
     from detector.training.crossfit import Folded, HeldOut
     from detector.training.goods import Goods
 
@@ -45,11 +44,11 @@ class Reference:
 
 
 def refer(
-    tower: Tower, goods: Goods, settings: Profile, *, seed: int, report: Callable[[str, int, int], None]
+    engine: Engine, goods: Goods, settings: Profile, *, seed: int, report: Callable[[str, int, int], None]
 ) -> Reference:
     """Fit a product's views; the features of one are gone when the next one's are made."""
     lenses = lenses_for(goods.sizes, settings)
-    fitted = [_fit_view(tower, goods, lens, settings, seed=seed, report=report) for lens in lenses]
+    fitted = [_fit_view(engine, goods, lens, settings, seed=seed, report=report) for lens in lenses]
     map_lens = lens_for(goods.sizes, settings.map_side_px, settings.multiple_px, level_light=False)
     sizes = tuple(map_lens.content(size) for size in goods.sizes)
     held = cross_fit([folded.distances for _, folded in fitted], sizes, settings)
@@ -61,20 +60,20 @@ def refer(
 
 
 def _fit_view(
-    tower: Tower, goods: Goods, lens: Lens, settings: Profile, *, seed: int, report: Callable[[str, int, int], None]
+    engine: Engine, goods: Goods, lens: Lens, settings: Profile, *, seed: int, report: Callable[[str, int, int], None]
 ) -> tuple[Bank, Folded]:
     """Return one view's bank and its held-out distances; its features are gone when it returns."""
     name = f"{goods.product} at {lens.side_px} px"
     total = len(goods.paths)
-    features = goods.features(tower, lens, settings, lambda done: report(f"{name}: features", done, total))
-    relit = goods.relit(tower, lens, settings)
+    features = goods.features(engine, lens, settings, lambda done: report(f"{name}: features", done, total))
+    relit = goods.relit(engine, lens, settings)
     return fit_bank(name, features, relit, settings.bank_size, seed=seed, report=report)
 
 
 def fit_bank(
     name: str,
-    features: Sequence[torch.Tensor],
-    relit: Sequence[torch.Tensor],
+    features: Sequence[NDArray[np.float32]],
+    relit: Sequence[NDArray[np.float32]],
     size: int,
     *,
     seed: int,

@@ -20,6 +20,7 @@ from detector.model.fusion import Scale
 from detector.model.lens import Lens, Size, level_part, light_of
 from detector.model.profiles import LITE_CROP
 from detector.model.view import View
+from detector.runtime.eager import TorchEngine
 from detector.training.fit import train
 
 if TYPE_CHECKING:
@@ -78,13 +79,13 @@ def test_half_the_light_levels_to_the_same_frame() -> None:
 
 def test_patches_that_see_the_padding_are_left_out_but_not_at_the_frames_own_edge() -> None:
     """What is compared lies a rim inside the window, or ends with the frame."""
-    tower = tower_of(LITE_CROP, read_weights(LITE_CROP.tower).tensors)
+    engine = TorchEngine(tower_of(LITE_CROP, read_weights(LITE_CROP.tower).tensors), LITE_CROP)
     view = View(
         Lens(512, 16, 1.0, level_light=True),
-        Bank(torch.nn.functional.normalize(torch.ones(4, 152), dim=1)),
+        Bank(np.full((4, 152), 152**-0.5, dtype=np.float32)),
         np.ones((60, 80), dtype=np.float32),
     )
-    look = look_again(tower, frame_of(frame(3)), Window(0, 100, 256, 256), view, settings=LITE_CROP)
+    (look,) = look_again(engine, frame_of(frame(3)), [Window(0, 100, 256, 256)], view, settings=LITE_CROP)
     assert look.window == Window(0, 100 + RIM_PX, 256 - RIM_PX, 256 - 2 * RIM_PX)
     assert look.relative.shape == ((256 - 2 * RIM_PX) // 8, (256 - RIM_PX) // 8)
 
@@ -102,7 +103,9 @@ def test_a_look_changes_the_map_under_its_window_and_nowhere_else() -> None:
 
 def test_only_doubtful_pictures_are_looked_at_again_and_a_high_peak_counts() -> None:
     """Below the band and far above it the coarse score stands."""
-    view = View(Lens(512, 16, 1.0, level_light=True), Bank(torch.eye(4)), np.ones((2, 2), dtype=np.float32))
+    view = View(
+        Lens(512, 16, 1.0, level_light=True), Bank(np.eye(4, dtype=np.float32)), np.ones((2, 2), dtype=np.float32)
+    )
     crops = Crops(view, 1.0, 4.0, Scale(1.0, 0.5), Scale(2.0, 0.25))
     assert [crops.doubts(score) for score in (0.9, 1.0, 4.0, 4.1)] == [False, True, True, False]
     assert crops.score(2.0, []) == pytest.approx(2.0)
@@ -111,7 +114,9 @@ def test_only_doubtful_pictures_are_looked_at_again_and_a_high_peak_counts() -> 
 
 def test_a_calm_second_look_makes_no_step_in_the_score() -> None:
     """However calm the finer look, a higher coarse score is never a lower score, and the band's end is no cliff."""
-    view = View(Lens(512, 16, 1.0, level_light=True), Bank(torch.eye(4)), np.ones((2, 2), dtype=np.float32))
+    view = View(
+        Lens(512, 16, 1.0, level_light=True), Bank(np.eye(4, dtype=np.float32)), np.ones((2, 2), dtype=np.float32)
+    )
     crops = Crops(view, 1.0, 7.0, Scale(1.0, 0.5), Scale(2.0, 0.25))
     coarse = np.linspace(1.0, 8.0, 141)
     scores = np.asarray([crops.score(raw, [2.0] if crops.doubts(raw) else []) for raw in coarse.tolist()])

@@ -9,9 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.numpy import load_file, save_file
 
 from detector.model import artifact
 from detector.model.bank import Bank
@@ -27,15 +26,16 @@ from tests.plates import plate, write_plates
 NO_LENS = Lens(64, 16, 1.0, level_light=False)
 
 
-def unit(*rows: list[float]) -> torch.Tensor:
+def unit(*rows: list[float]) -> NDArray[np.float32]:
     """Return rows of unit length."""
-    return torch.nn.functional.normalize(torch.tensor(rows), dim=1)
+    values = np.asarray(rows, dtype=np.float32)
+    return np.asarray(values / np.linalg.norm(values, axis=1, keepdims=True), dtype=np.float32)
 
 
 def view(sources: list[int]) -> View:
     """Return a view whose bank's rows come from these pictures."""
-    rows = torch.nn.functional.normalize(torch.ones(len(sources), 4), dim=1)
-    return View(NO_LENS, Bank(rows, torch.tensor(sources, dtype=torch.int32)), np.ones((2, 2), dtype=np.float32))
+    rows = np.full((len(sources), 4), 0.5, dtype=np.float32)
+    return View(NO_LENS, Bank(rows, np.asarray(sources, dtype=np.int32)), np.ones((2, 2), dtype=np.float32))
 
 
 def goods_of(folder: Path) -> Goods:
@@ -45,7 +45,7 @@ def goods_of(folder: Path) -> Goods:
 
 def test_the_picture_of_the_nearest_patches_is_named() -> None:
     """Most of the patches decide; of a tie the nearer picture; the distance is that of the nearest patch."""
-    bank = Bank(unit([1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]), torch.tensor([4, 7, 7], dtype=torch.int32))
+    bank = Bank(unit([1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]), np.asarray([4, 7, 7], dtype=np.int32))
     found = bank.nearest(unit([0.9, 0.1, 0.0], [0.0, 1.0, 0.1], [0.0, 0.1, 1.0]))
     assert found is not None
     assert found[0] == 7
@@ -58,12 +58,12 @@ def test_the_picture_of_the_nearest_patches_is_named() -> None:
 def test_rows_whose_picture_is_not_kept_are_passed_over() -> None:
     """The next nearest one that can be shown is named; without any, none."""
     rows = unit([1.0, 0.0], [0.8, 0.6], [0.0, 1.0])
-    bank = Bank(rows, torch.tensor([-1, 3, 5], dtype=torch.int32))
+    bank = Bank(rows, np.asarray([-1, 3, 5], dtype=np.int32))
     found = bank.nearest(unit([1.0, 0.0]))
     assert found is not None
     assert found[0] == 3
     assert found[1] == pytest.approx(0.2, abs=1e-6)
-    assert Bank(rows, torch.full((3,), -1, dtype=torch.int32)).nearest(rows) is None
+    assert Bank(rows, np.full(3, -1, dtype=np.int32)).nearest(rows) is None
     assert Bank(rows).nearest(rows) is None
 
 

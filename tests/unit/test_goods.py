@@ -9,10 +9,10 @@ import numpy as np
 
 from detector.model.backbone.assemble import tower_of
 from detector.model.backbone.weights import read_weights
-from detector.model.features import extract
 from detector.model.profiles import LITE
+from detector.runtime.eager import TorchEngine
 from detector.training.fit import train
-from detector.training.goods import read_goods
+from detector.training.goods import extract, read_goods
 from tests.plates import plate, write_plates
 
 if TYPE_CHECKING:
@@ -29,11 +29,11 @@ def test_a_bank_of_few_pictures_also_knows_them_in_other_lights(tmp_path: Path) 
     for settings in (unlevelled, relit):
         product = train([few], profile=settings).products[0]
         views.append(product.views[0])
-    tower = tower_of(LITE, read_weights(LITE.tower).tensors)
+    engine = TorchEngine(tower_of(LITE, read_weights(LITE.tower).tensors), LITE)
     without, with_lights = (
-        float(view.bank.distances(extract(tower, darker, view.lens, relit)).mean()) for view in views
+        float(view.bank.distances(extract(engine, darker, view.lens, relit)).mean()) for view in views
     )
     assert with_lights < 0.8 * without
     assert len(views[1].bank.rows) == 3 * len(views[0].bank.rows)
     goods = read_goods(write_plates(tmp_path / "many", 33), lambda *_: None)
-    assert goods.relit(tower, views[0].lens, relit) == []
+    assert goods.relit(engine, views[0].lens, relit) == []

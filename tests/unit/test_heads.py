@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from detector.model.fusion import Scale, fuse, scale_of, sized
-from detector.model.heads import HeadShape, build_head
+from detector.model.head_shape import HeadShape
+from detector.model.heads import build_head
 from detector.model.lens import Size
 from detector.model.profiles import LITE_PYRAMID
 from detector.training.checkpoints import Checkpoints

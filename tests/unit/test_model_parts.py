@@ -13,12 +13,13 @@ from safetensors.torch import save_file
 
 from detector.model.backbone.tower import build_tower
 from detector.model.backbone.weights import read_weights
-from detector.model.bank import Bank, choose_rows
+from detector.model.bank import Bank
 from detector.model.expected import expected_distances, leave_one_out, on_one_grid
 from detector.model.features import patch_features
 from detector.model.lens import Size
 from detector.model.profiles import LITE
 from detector.model.scoring import combine, find_regions, image_score
+from detector.training.coreset import choose_rows
 from shared.errors import ModelCorruptError, ModelMissingError
 
 
@@ -40,39 +41,39 @@ def test_the_port_imports_no_torch() -> None:
 
 def test_the_bank_finds_the_nearest_row_by_cosine() -> None:
     """A member is at distance 0, its opposite at 2, a right angle at 1."""
-    bank = Bank(torch.tensor([[1.0, 0.0]]))
-    patches = torch.tensor([[[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]]])
-    assert torch.allclose(bank.distances(patches), torch.tensor([[0.0, 2.0, 1.0]]))
+    bank = Bank(np.asarray([[1.0, 0.0]], dtype=np.float32))
+    patches = np.asarray([[[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]]], dtype=np.float32)
+    assert bank.distances(patches).tolist() == [[0.0, 2.0, 1.0]]
 
 
 def test_the_coreset_covers_far_places_that_a_random_draw_would_miss() -> None:
     """A lone patch far from seven clusters is always kept."""
-    generator = torch.Generator().manual_seed(0)
-    centres = torch.eye(8)
+    rng = np.random.default_rng(0)
+    centres = np.eye(8, dtype=np.float32)
     counts = [12] * 7 + [1]
-    patches = torch.cat([centres[i] + 0.001 * torch.randn(n, 8, generator=generator) for i, n in enumerate(counts)])
-    chosen = choose_rows(patches, 16, seed=1)
-    assert chosen.numel() == 16
+    patches = np.concatenate([centres[i] + 0.001 * rng.standard_normal((n, 8)) for i, n in enumerate(counts)])
+    chosen = choose_rows(patches.astype(np.float32), 16, seed=1)
+    assert chosen.size == 16
     assert 84 in chosen.tolist()
 
 
 def test_the_coreset_is_the_same_for_the_same_seed_and_never_repeats_a_row() -> None:
     """Selection is repeatable and gives distinct rows."""
-    patches = torch.randn(3000, 20, generator=torch.Generator().manual_seed(3))
+    patches = np.random.default_rng(3).standard_normal((3000, 20), dtype=np.float32)
     first = choose_rows(patches, 100, seed=7)
-    assert torch.equal(first, choose_rows(patches, 100, seed=7))
+    assert (first == choose_rows(patches, 100, seed=7)).all()
     assert len(set(first.tolist())) == 100
 
 
 def test_fewer_patches_than_the_bank_holds_are_all_kept() -> None:
     """A small set is its own coreset."""
-    assert choose_rows(torch.randn(5, 4), 10, seed=0).tolist() == [0, 1, 2, 3, 4]
+    assert choose_rows(np.zeros((5, 4), dtype=np.float32), 10, seed=0).tolist() == [0, 1, 2, 3, 4]
 
 
 def test_patch_features_have_unit_length_whatever_the_stages_sizes() -> None:
     """Stages above, at and below the grid are brought to it."""
     maps = [torch.randn(2, 4, 16, 16), torch.randn(2, 6, 8, 8), torch.randn(2, 8, 4, 4)]
-    features = patch_features(maps, Size(8, 8), 3)
+    features = patch_features(maps, (8, 8), 3)
     assert features.shape == (2, 8, 8, 18)
     assert torch.allclose(features.norm(dim=3), torch.ones(2, 8, 8), atol=1e-5)
 

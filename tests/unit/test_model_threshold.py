@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from detector.model.beyond import beyond_what_is_known
 from detector.model.calibration import Calibration, fit_calibration
-from detector.model.threshold import advise_threshold, beyond_what_is_known
+from detector.model.threshold import advise_threshold
 from shared.errors import DataError
 
 

@@ -24,6 +24,11 @@ class Tower:
     def __init__(self, visual: nn.Module) -> None:
         self._visual = visual
 
+    @property
+    def visual(self) -> nn.Module:
+        """The vision half itself."""
+        return self._visual
+
     def stages(self, batch: torch.Tensor, indices: Sequence[int]) -> list[torch.Tensor]:
         """Return the feature maps (B, C, h, w) float32 of the wanted stages for a batch (B, 3, H, W) float32.
 

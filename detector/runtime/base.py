@@ -1,0 +1,72 @@
+"""The port between a model and the engine that computes for it. Importing it imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from detector.runtime.lanes import Lanes
+
+TORCH = "torch"
+"""The reference: what every other engine is measured against, and what a model that was never exported runs on."""
+COMPILED = "compiled"
+OPENVINO = "openvino"
+OPENVINO_BF16 = "openvino-bf16"
+OPENVINO_INT8 = "openvino-int8"
+ONNX = "onnx"
+EXPORTED = (OPENVINO, OPENVINO_BF16, OPENVINO_INT8, ONNX)
+"""The engines that need files of their own, which `linewarden export` writes beside a model."""
+BUILT = (TORCH, COMPILED)
+"""The engines that are made of the model itself when it is loaded; both need torch."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What the tower sees of one picture: the heads' levels (C_l, h_l, w_l), patches (rows, columns, D) float32."""
+
+    levels: tuple[NDArray[np.float32], ...]
+    patches: NDArray[np.float32]
+
+
+class Search(Protocol):
+    """The search in one bank."""
+
+    def __call__(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the cosine to the nearest row, (n,) float32, of unit patches (n, D) float32, about: see `exact`."""
+        ...
+
+    @property
+    def exact(self) -> bool:
+        """Whether it is right but for the rounding of float32; if not, what matters is worth a second search."""
+        ...
+
+
+class Engine(Protocol):
+    """Computes for one model. Any thread may call it, several at once."""
+
+    @property
+    def name(self) -> str:
+        """One of this module's names."""
+        ...
+
+    @property
+    def lanes(self) -> Lanes:
+        """Where the rest of the model works on several pictures."""
+        ...
+
+    def see(self, canvases: Sequence[NDArray[np.float32]]) -> list[Seen]:
+        """Return what the tower sees of its inputs, each (H, W, 3) float32 in C order, in their order.
+
+        There are levels where the profile has heads. EngineError if the engine fails, or gives what is no number.
+        """
+        ...
+
+    def search(self, rows: NDArray[np.float32]) -> Search:
+        """Return the search in a bank of unit rows (K, D) float32."""
+        ...

@@ -1,0 +1,34 @@
+"""What is checked of every engine's answer, whatever it ran on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from shared.errors import EngineError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_COLOUR_DIMENSIONS = 3
+
+
+def finite(patches: NDArray[np.float32], engine: str) -> NDArray[np.float32]:
+    """Return the patches (rows, columns, D); EngineError if one of them is no number.
+
+    A comparison with what is no number is false, so that a part could pass for good by it. A sum is no number if one of
+    its terms is none, and reads every value once.
+    """
+    if not np.isfinite(patches.sum(dtype=np.float32)):
+        raise EngineError(
+            f"the engine {engine} gave patches that are no numbers",
+            'Set detector.engine = "torch", and export the model again.',
+        )
+    return patches
+
+
+def check_canvas(canvas: NDArray[np.float32]) -> None:
+    """Raise ValueError unless a canvas is (H, W, 3) float32: a mistake of the caller, not of a picture."""
+    if canvas.ndim != _COLOUR_DIMENSIONS or canvas.shape[2] != _COLOUR_DIMENSIONS or canvas.dtype != np.float32:
+        raise ValueError(f"a canvas is (H, W, 3) float32, not {canvas.shape} {canvas.dtype}")

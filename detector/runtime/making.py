@@ -1,0 +1,137 @@
+"""Which engine a model runs in, and the model in it. Each engine is imported only where it is used."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from detector.export.folder import check_export, exported
+from detector.model.artifact import read
+from detector.runtime.base import BUILT, COMPILED, EXPORTED, ONNX, TORCH
+from detector.runtime.blas import limit_threads
+from shared.errors import ConfigError, EngineError
+from shared.log import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from detector.model.artifact import StoredModel
+    from detector.model.patch_model import PatchModel
+    from detector.model.product import Product
+    from detector.runtime.base import Engine
+    from shared.log import Logger
+
+AUTO: Final = "auto"
+ENGINES: Final = (AUTO, *BUILT, *EXPORTED)
+_ROUNDS = 5
+_WARM_UP = 4
+_NS_PER_MS = 1e6
+
+
+def load_with(
+    model: Path,
+    product: str | None = None,
+    *,
+    engine: str = AUTO,
+    threads: int = 1,
+    providers: Sequence[str] = ("cpu",),
+    now_ns: Callable[[], int] = time.perf_counter_ns,
+) -> PatchModel:
+    """Load a model for one of its products in an engine; the errors of `artifact.load`.
+
+    EngineError if the engine that was named was not exported for the model, failed its gate, or is not installed.
+    `auto` takes the fastest of those that were exported and can run here, and torch where none can.
+    """
+    if engine not in ENGINES:
+        raise ConfigError(f"there is no engine {engine!r}", f"Choose one of: {', '.join(ENGINES)}.")
+    limit_threads(threads)
+    stored = read(model)
+    chosen = stored.chosen(product)
+    if engine in BUILT:
+        return stored.running_on(_build(stored, engine, threads), chosen)
+    if engine in EXPORTED:
+        folder = check_export(model, stored.model_id, engine)
+        return _in(stored, chosen, open_exported(engine, folder, threads=threads, providers=providers), threads)
+    return _fastest(stored, chosen, threads=threads, providers=providers, now_ns=now_ns)
+
+
+def open_exported(engine: str, folder: Path, *, threads: int, providers: Sequence[str] = ("cpu",)) -> Engine:
+    """Return an engine on an export's files; EngineError if its package is missing, or it cannot run here."""
+    try:
+        if engine == ONNX:
+            from detector.runtime.onnx_engine import OnnxEngine
+
+            return OnnxEngine(folder, threads=threads, providers=providers)
+        from detector.runtime.openvino_engine import OpenvinoEngine
+
+        return OpenvinoEngine(folder, name=engine, threads=threads)
+    except ModuleNotFoundError as error:
+        extra = "engines" if engine == ONNX else "detector"
+        raise EngineError(
+            f"the engine {engine} needs the package {error.name!r}, which is not installed",
+            f"Install it with: pip install 'linewarden[{extra}]'.",
+        ) from None
+
+
+def _fastest(
+    stored: StoredModel, product: Product, *, threads: int, providers: Sequence[str], now_ns: Callable[[], int]
+) -> PatchModel:
+    log = get_logger("engines")
+    able: list[PatchModel] = []
+    for name in exported(stored.folder):
+        try:
+            folder = check_export(stored.folder, stored.model_id, name)
+            able.append(
+                _in(stored, product, open_exported(name, folder, threads=threads, providers=providers), threads)
+            )
+        except EngineError as error:
+            log.warning("engine.refused", engine=name, problem=str(error))
+    if not able:
+        log.info("engine.chosen", engine=TORCH, model=stored.model_id)
+        return stored.running_on(_build(stored, TORCH, threads), product)
+    fastest = able[0] if len(able) == 1 else min(able, key=lambda model: _picture_ms(model, now_ns, log))
+    log.info("engine.chosen", engine=fastest.engine.name, model=stored.model_id)
+    return fastest
+
+
+def _picture_ms(model: PatchModel, now_ns: Callable[[], int], log: Logger) -> float:
+    """Return the least that a picture of the training pictures' size takes, in milliseconds."""
+    lens = model.product.views[0].lens
+    side = max(8, round(lens.side_px / lens.magnification))
+    picture = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    taken = []
+    for turn in range(_WARM_UP + _ROUNDS):
+        before = now_ns()
+        model.inspect([picture])
+        if turn >= _WARM_UP:
+            taken.append((now_ns() - before) / _NS_PER_MS)
+    log.info("engine.measured", engine=model.engine.name, picture_ms=round(min(taken), 2))
+    return min(taken)
+
+
+def _build(stored: StoredModel, engine: str, threads: int) -> Engine:
+    _limit_torch(threads)
+    if engine == COMPILED:
+        from detector.runtime.compiled import CompiledEngine
+
+        return CompiledEngine(stored.tower(), stored.settings)
+    from detector.runtime.eager import TorchEngine
+
+    return TorchEngine(stored.tower(), stored.settings)
+
+
+def _in(stored: StoredModel, product: Product, engine: Engine, threads: int) -> PatchModel:
+    """Return the model in an engine; heads run on torch, whatever the tower runs in."""
+    if stored.shapes:
+        _limit_torch(threads)
+        get_logger("engines").info("engine.heads", engine=engine.name, heads=TORCH)
+    return stored.running_on(engine, product)
+
+
+def _limit_torch(threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
