@@ -55,6 +55,9 @@ class FullStore:
         """Refuse."""
         raise StoreError(f"nothing of {capture} here")
 
+    async def close(self) -> None:
+        """Close."""
+
 
 def capture_id(number: int) -> CaptureId:
     """Return the identity of a part's capture."""

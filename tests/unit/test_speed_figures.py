@@ -154,7 +154,12 @@ def test_figures_are_drawn(tmp_path: Path, kind: str) -> None:
     """Each kind of chart, with bounds and parts, becomes a picture that is not empty; JSON needs no conversion."""
     runners = runners_of({"linewarden torch": [MS] * 4, "padim torch": [2 * MS] * 4})
     peers = PeerFigures("2.7.0", (224, 288), 2, 2, 4, runners)
-    for number, figures in enumerate((model_figures(engine("openvino", speedup=4)), pipeline_figures(), peers)):
+    drawn: list[ModelFigures | PipelineFigures | PeerFigures] = [
+        model_figures(engine("openvino", speedup=4)),
+        pipeline_figures(),
+        peers,
+    ]
+    for number, figures in enumerate(drawn):
         picture = tmp_path / f"{number}{kind}"
         check_picture(picture)
         draw(figures, picture)
