@@ -105,6 +105,7 @@ def bench_beside_peers(
     peers: Annotated[
         Path, typer.Option(help="An interpreter that has anomalib: `make bench-compare` makes one.")
     ] = Path(".venv-anomalib/bin/python"),
+    engine: Annotated[list[str] | None, typer.Option(help="Some of our engines; all of them without.")] = None,
     rounds: Annotated[int, typer.Option(help="How many turns of four pictures each has.", min=1)] = 40,
     cores: Annotated[int, typer.Option(help="How many of the machine's cores everything has.", min=1)] = 2,
     threads: Threads = 2,
@@ -133,6 +134,7 @@ def bench_beside_peers(
             threads=threads,
             cores=cores,
             rounds=rounds,
+            engines=engine or (),
             on_progress=step_bars(progress),
         )
     for table in figures.tables():

@@ -90,7 +90,7 @@ def bench_model(
     `model` is a folder or one of `subjects.MODELS`; `engines` picks some of its engines.
     """
     with (
-        trained(model, size, on_progress) as folder,
+        trained(model, size, on_progress, engines) as folder,
         contenders(folder, threads=threads, names=engines, gated=model not in RANDOM) as found,
     ):
         seen = frames(_DIFFERENT, size)

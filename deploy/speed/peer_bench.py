@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -112,6 +112,7 @@ def bench_peers(
     threads: int,
     cores: int,
     rounds: int,
+    engines: Sequence[str],
     on_progress: Callable[[str, int, int], None],
 ) -> PeerFigures:
     """Let all take turns of a few pictures; `python` is an interpreter that has anomalib.
@@ -124,8 +125,8 @@ def bench_peers(
         used = stack.enter_context(on_cores(cores))
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="linewarden-peers-")))
         shown = frames(_DIFFERENT, size)
-        canvas = _prepare(scratch, shown, size, on_progress)
-        ours = stack.enter_context(contenders(scratch / "model", threads=threads, names=()))
+        canvas = _prepare(scratch, shown, size, engines, on_progress)
+        ours = stack.enter_context(contenders(scratch / "model", threads=threads, names=engines))
         peers = []
         for done, method in enumerate(PEERS):
             on_progress("anomalib: export", done, len(PEERS))
@@ -156,14 +157,18 @@ def runners_of(taken_ns: Mapping[str, list[int]]) -> tuple[Runner, ...]:
 
 
 def _prepare(
-    scratch: Path, shown: list[Frame], size: Size, on_progress: Callable[[str, int, int], None]
+    scratch: Path,
+    shown: list[Frame],
+    size: Size,
+    engines: Sequence[str],
+    on_progress: Callable[[str, int, int], None],
 ) -> tuple[int, int]:
     """Write our model and all that the peers read; return their canvas, (height, width)."""
     parts = scratch / "parts"
     station = ConveyorSettings(width_px=size.width_px, height_px=size.height_px)
     write_dataset(parts, station, train_good=_GOOD, test_good=0, test_each_defect=0)
     train([parts], profile=LITE, on_progress=on_progress).save(scratch / "model")
-    export_all(scratch / "model", parts, on_progress)
+    export_all(scratch / "model", parts, on_progress, engines)
     canvas = canvas_for([(size.height_px, size.width_px)], LITE.sides_px[0])
     write_trunk(scratch)
     write_pictures(scratch / "train.npy", list_good(parts), canvas)

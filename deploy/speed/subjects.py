@@ -57,8 +57,15 @@ def frames(count: int, size: Size, *, seed: int = 0, encoding: Encoding = Encodi
 
 
 @contextmanager
-def trained(model: str, size: Size, on_progress: Callable[[str, int, int], None] | None = None) -> Iterator[Path]:
+def trained(
+    model: str,
+    size: Size,
+    on_progress: Callable[[str, int, int], None] | None = None,
+    engines: Sequence[str] = (),
+) -> Iterator[Path]:
     """Yield the folder `model`, or one of `MODELS` trained on rendered good parts, which is gone afterwards.
+
+    What is trained is exported too, for all engines or for those named in `engines`.
 
     ConfigError for what is neither.
     """
@@ -76,15 +83,17 @@ def trained(model: str, size: Size, on_progress: Callable[[str, int, int], None]
         folder = Path(scratch) / "model"
         train([parts], profile=settings, weights=weights, on_progress=on_progress).save(folder)
         if weights is None:
-            export_all(folder, parts, on_progress)
+            export_all(folder, parts, on_progress, engines)
         yield folder
 
 
 def export_all(
-    folder: Path, parts: Path, on_progress: Callable[[str, int, int], None] | None, names: Sequence[str] = EXPORTED
+    folder: Path, parts: Path, on_progress: Callable[[str, int, int], None] | None, engines: Sequence[str] = ()
 ) -> None:
-    """Export a model that was trained on `parts` for each engine that is installed here and passes its gate."""
-    for name in names:
+    """Export a model that was trained on `parts` for each engine, or those named, that is here and passes its gate."""
+    for name in EXPORTED:
+        if engines and name not in engines:
+            continue
         try:
             export(folder, name, good=[parts], report=on_progress)
         except EngineError as error:

@@ -108,7 +108,18 @@ def test_beside_peers_that_answer(tmp_path: Path) -> None:
     """Ours and theirs are in one table; a peer of 1.5 ms is faster than a third of ours, which is told."""
     figures = tmp_path / "peers.json"
     code, output = run(
-        "compare", "--peers", peer(tmp_path), "--rounds", "1", "--threads", "1", *_SMALL, "--json", figures
+        "compare",
+        "--peers",
+        peer(tmp_path),
+        "--engine",
+        "torch",
+        "--rounds",
+        "1",
+        "--threads",
+        "1",
+        *_SMALL,
+        "--json",
+        figures,
     )
     found = json.loads(figures.read_text())
     assert code == 1
