@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from deploy.adapters import Adapters
@@ -21,7 +20,6 @@ from shared.store.base import Store
 def build(settings: Settings, adapters: Adapters) -> DetectorService:
     """Load the model in its engine; the errors of `load_with`, and ConfigError if it cannot judge the product."""
     detector = settings.detector
-    cv2.setNumThreads(detector.threads)
     model = load_with(
         detector.model,
         detector.product,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+import cv2
 import numpy as np
 
 from detector.export.folder import check_export, exported
@@ -48,6 +49,7 @@ def load_with(
     if engine not in ENGINES:
         raise ConfigError(f"there is no engine {engine!r}", f"Choose one of: {', '.join(ENGINES)}.")
     limit_threads(threads)
+    cv2.setNumThreads(threads)
     stored = read(model)
     chosen = stored.chosen(product)
     if engine in BUILT:
@@ -129,6 +131,13 @@ def _in(stored: StoredModel, product: Product, engine: Engine, threads: int) -> 
         _limit_torch(threads)
         get_logger("engines").info("engine.heads", engine=engine.name, heads=TORCH)
     return stored.running_on(engine, product)
+
+
+def limit_everything(threads: int) -> None:
+    """Let OpenCV, numpy and torch use so many threads, in the whole process; more than there are cores cost dearly."""
+    cv2.setNumThreads(threads)
+    limit_threads(threads)
+    _limit_torch(threads)
 
 
 def _limit_torch(threads: int) -> None:
