@@ -127,6 +127,6 @@ def test_the_whole_model_scores_as_on_the_reference(
 def test_a_canvas_of_another_kind_is_refused(engine: Engine) -> None:
     """Bytes, or a grey canvas, are a mistake in the program, and not passed on."""
     with pytest.raises(ValueError, match="float32"):
-        engine.see([np.zeros((64, 64, 3), dtype=np.uint8)])  # type: ignore[list-item]
+        engine.see([np.zeros((64, 64, 3), dtype=np.uint8)])
     with pytest.raises(ValueError, match="float32"):
         engine.see([np.zeros((64, 64), dtype=np.float32)])
