@@ -330,3 +330,29 @@ def test_a_model_on_two_threads_judges_a_batch_as_on_one(exported_model: Path) -
     pictures = [plate(seed, hole=seed % 2 == 0) for seed in range(300, 306)]
     one, two = (load_with(exported_model, engine="openvino", threads=count).inspect(pictures) for count in (1, 2))
     assert [found.raw_score for found in two] == pytest.approx([found.raw_score for found in one], rel=1e-4)
+
+
+def test_the_compiled_engine_sees_batches_of_powers_of_two(exported_model: Path) -> None:
+    """On a GPU pictures of one size go together, filled up, and each gets its own answer."""
+    stored = read(exported_model)
+    shapes: list[tuple[int, ...]] = []
+
+    def watching(graph: Any, **_options: object) -> Any:  # noqa: ANN401 - as torch.compile has it
+        def run(batch: Any) -> Any:  # noqa: ANN401
+            shapes.append(tuple(batch.shape))
+            return graph(batch)
+
+        return run
+
+    engine = CompiledEngine(stored.tower(), stored.settings, device="cpu", compile_with=watching)
+    canvases = [
+        np.random.default_rng(seed).standard_normal((side, 64, 3), dtype=np.float32)
+        for seed, side in enumerate((64, 96, 64, 64))
+    ]
+    alone = [engine.see([canvas])[0].patches for canvas in canvases]
+    engine._batches = True
+    shapes.clear()
+    together = engine.see(canvases)
+    assert shapes == [(4, 64, 64, 3), (1, 96, 64, 3)]
+    for one, many in zip(alone, together, strict=True):
+        assert np.allclose(one, many.patches, atol=1e-4)
