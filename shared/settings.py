@@ -153,8 +153,8 @@ class DetectorSettings(Section):
     has the cores to itself: threads that wait for each other on a busy machine take many times as long.
     `product` is which of the model's products is made, where it knows several.
 
-    `engine` is what computes: `torch` and `compiled` run any model, the others one that was exported for them. `auto` is
-    the fastest of those here, or torch. `onnx_providers` are where `onnx` runs, first choice first.
+    `engine` computes: `torch` and `compiled` run any model, the others one that was exported for them. `auto` is the
+    fastest of those, or torch. `onnx_providers` are where `onnx` runs, first choice first.
     """
 
     model: Path = Path("models/lite")

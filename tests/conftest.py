@@ -20,6 +20,7 @@ from deploy.servers.redis import RedisServer
 from deploy.servers.rtsp import rtsp_available
 from ingest.rendering.conveyor import ConveyorSettings, write_dataset
 from shared.errors import ServerError
+from tests.plates import write_plates
 
 ROOT = Path(__file__).parents[1]
 
@@ -126,3 +127,17 @@ def _missing(reason: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(f"in CI every server must be there: {reason}", pytrace=False)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def exported_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train a small `lite` model on plates, and export it for OpenVINO and ONNX, once for the whole session."""
+    folder = tmp_path_factory.mktemp("exported")
+    plates = write_plates(folder / "plates", 16)
+    # Torch is loaded only by the tests that need a model; one thread, as in the detector.
+    importlib.import_module("torch").set_num_threads(1)
+    importlib.import_module("detector.training.fit").train([plates]).save(folder / "model")
+    export = importlib.import_module("detector.export.exporting").export
+    for engine in ("openvino", "onnx"):
+        export(folder / "model", engine, good=[plates])
+    return folder / "model"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from deploy.adapters import Adapters
@@ -21,7 +20,6 @@ from shared.store.base import Store
 def build(settings: Settings, adapters: Adapters) -> DetectorService:
     """Load the model in its engine; the errors of `load_with`, and ConfigError if it cannot judge the product."""
     detector = settings.detector
-    cv2.setNumThreads(detector.threads)
     model = load_with(
         detector.model,
         detector.product,
@@ -41,7 +39,7 @@ def build(settings: Settings, adapters: Adapters) -> DetectorService:
         get_logger("detector").warning("threshold.beyond", threshold=highest, problem=doubt)
     # The first batches of a size are slow; paid here, they miss no deadline.
     for effort in model.efforts:
-        for size in (1, settings.detector.max_batch):
+        for size in _batch_sizes(settings.detector.max_batch):
             model.at(effort).inspect([np.zeros((480, 640, 3), dtype=np.uint8)] * size)
     return DetectorService(
         settings,
@@ -52,6 +50,11 @@ def build(settings: Settings, adapters: Adapters) -> DetectorService:
         model=model,
         keeper=make_keeper(settings, adapters.store, adapters.clock),
     )
+
+
+def _batch_sizes(most: int) -> list[int]:
+    """Return the batch sizes that an engine may have to prepare for: the powers of two, and the largest."""
+    return sorted({most, *(1 << power for power in range(most.bit_length()))})
 
 
 def make_keeper(settings: Settings, store: Store, clock: Clock) -> EvidenceKeeper | None:

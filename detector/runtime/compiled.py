@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 class CompiledEngine:
     """A tower that torch compiled, for each batch size and canvas size the first time that it comes.
 
-    On a GPU it computes in bfloat16, and the bank's search runs there too; the sums of a float32 product are as wide as
-    ever, and what is shown of a part comes back in float32.
+    On a CPU that takes most of a minute, and brought `lite` a tenth: it is for GPUs. There it computes in bfloat16, and
+    the bank's search runs there too, in float32.
     """
 
     name = COMPILED
@@ -46,6 +47,10 @@ class CompiledEngine:
         self.lanes = Lanes()
         self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._on_gpu = self._device.type == "cuda"
+        # On a CPU the feature maps of one picture stay in the cache, those of several do not.
+        self._batches = self._on_gpu
+        # CUDA graphs belong to the thread that recorded them: warm-up and work come from different ones.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="compiled")
         graph = Graph(tower, settings).eval().to(self._device)
         mode = "max-autotune" if self._on_gpu else "default"
         self._run = cast(
@@ -57,22 +62,27 @@ class CompiledEngine:
         """Return what the tower sees of each; see the port. On a GPU those of one size go as one batch."""
         for canvas in canvases:
             check_canvas(canvas)
-        if not self._on_gpu:
-            return [self._see([canvas])[0] for canvas in canvases]
+        if not self._batches:
+            return [self._run_in_thread([canvas])[0] for canvas in canvases]
         by_size: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
         for index, canvas in enumerate(canvases):
             by_size[canvas.shape].append(index)
         found: dict[int, Seen] = {}
         for indices in by_size.values():
-            found |= dict(zip(indices, self._see([canvases[index] for index in indices]), strict=True))
+            found |= dict(zip(indices, self._run_in_thread([canvases[index] for index in indices]), strict=True))
         return [found[index] for index in range(len(canvases))]
 
     def search(self, rows: NDArray[np.float32]) -> Search:
         """Return the search on the same device."""
         return _TorchSearch(torch.from_numpy(rows).to(self._device)) if self._on_gpu else BlasSearch(rows)
 
+    def _run_in_thread(self, canvases: Sequence[NDArray[np.float32]]) -> list[Seen]:
+        return self._thread.submit(self._see, canvases).result()
+
     def _see(self, canvases: Sequence[NDArray[np.float32]]) -> list[Seen]:
-        batch = torch.from_numpy(np.stack(canvases))
+        # Each batch size is compiled by itself, for the better part of a minute: only powers of two come.
+        room = 1 << (len(canvases) - 1).bit_length()
+        batch = torch.from_numpy(np.stack([*canvases, *[canvases[-1]] * (room - len(canvases))]))
         if self._on_gpu:
             # From pinned memory the copy runs beside what the device still computes.
             batch = batch.pin_memory().to(self._device, non_blocking=True)

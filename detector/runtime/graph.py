@@ -17,7 +17,7 @@ _TRACED_PX = 256
 
 
 class Graph(nn.Module):
-    """Canvases (B, H, W, 3) float32 to the heads' levels, each (B, C_l, h_l, w_l), and patches (B, rows, columns, D)."""
+    """Canvases (B, H, W, 3) float32 to the heads' levels, (B, C_l, h_l, w_l), and patches (B, rows, columns, D)."""
 
     def __init__(self, tower: Tower, settings: Profile) -> None:
         super().__init__()
