@@ -19,6 +19,7 @@ from deploy.speed.pipeline_figures import Latency, PipelineFigures, Sustained, l
 from deploy.speed.running_line import line_settings, running_line
 from deploy.speed.sampling import Sampler, process_seconds
 from deploy.speed.subjects import Frame, frames, trained
+from detector.runtime.base import OPENVINO
 from shared.clock import SystemClock
 from shared.domain import GateMode
 from shared.wire import Encoding
@@ -31,6 +32,8 @@ _WINDOW: Final = 16
 _WARM_UP_S: Final = 1.0
 _BROKER: Final = "broker"
 _ALONE: Final = 50
+# What `linewarden train` exports by itself.
+_TRAINED_FOR: Final = (OPENVINO,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ async def bench_pipeline(model: str, plan: Plan, on_progress: Callable[[str, int
     """Measure it; `model` as in `trained`. Raises `ServerError` for what this machine lacks."""
     with ExitStack() as stack:
         cores = stack.enter_context(on_cores(plan.cores))
-        folder = stack.enter_context(trained(model, plan.size, on_progress))
+        folder = stack.enter_context(trained(model, plan.size, on_progress, _TRAINED_FOR))
         shown = frames(_DIFFERENT, plan.size, encoding=plan.encoding)
         settings = line_settings(folder, threads=plan.threads)
         whole = loaded(settings.detector)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 from uuid import uuid4
@@ -23,6 +25,7 @@ from shared.clock import SystemClock
 from shared.domain import CameraFinding, CaptureId, Decision, GateMode, NotInspected, Outcome
 from shared.settings import Settings, from_dict
 from shared.store.redis import RedisStore
+from shared.store.shared_memory import SHARED_MEMORY
 from shared.wire import Encoding, FrameMessage, decode
 from tests.equipment import equipped
 from tests.faults.test_messages import BrightnessModel, Line
@@ -89,9 +92,10 @@ def number_of(part_id: str) -> int:
 class Works:
     """What a line is run on, and how."""
 
-    def __init__(self, bus_url: str, store_url: str) -> None:
+    def __init__(self, bus_url: str, store_url: str, payload_url: str | None = None) -> None:
         self._bus_url = bus_url
         self._store_url = store_url
+        self._payload_url = payload_url
 
     def settings(self, claim_check_kib: int | None) -> Settings:
         """Return a line of its own."""
@@ -100,7 +104,7 @@ class Works:
         return from_dict(
             {
                 "bus": {"url": self._bus_url, "topic_prefix": run, "claim_check_kib": claim_check_kib},
-                "store": {"url": self._store_url, "key_prefix": run},
+                "store": {"url": self._store_url, "key_prefix": run, "payload_url": self._payload_url},
                 "lines": [{"name": "line-1", "gate_delay_ms": 5_000, "cameras": [camera]}],
             }
         )
@@ -193,6 +197,22 @@ async def test_a_line_decides_alike_with_and_without_references(works: Works) ->
     }
     assert all(finding(claimed[number]).score == finding(decision).score for number, decision in without.items())
     assert all(claimed[number].outcome is decision.outcome for number, decision in without.items())
+
+
+async def test_a_line_hands_its_frames_over_in_shared_memory() -> None:
+    """Large ones lie there, and every picture is decided as what it is."""
+    name = f"test-{uuid4().hex[:12]}"
+    folder = SHARED_MEMORY / f"linewarden-{name}"
+    try:
+        works = Works("memory://", "memory://", f"shm:///{name}?mib=8")
+        decisions, by_reference = await works.run(claim_check_kib=64)
+        left = sorted(path.stat().st_size for path in folder.iterdir() if path.name != ".held")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    assert sorted(by_reference) == [False, False, True, True, True]
+    assert left == [math.prod(LARGE)] * 3
+    outcomes = [decisions[number].outcome for number in range(1, 6)]
+    assert outcomes == [Outcome.PASS, Outcome.REJECT, Outcome.PASS, Outcome.REJECT, Outcome.PASS]
 
 
 async def test_payloads_lost_or_changed_in_the_store_default_their_own_parts_alone(works: Works) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from deploy.chart import Bar, Chart, Panel, check_picture, draw
 from deploy.speed.bare_engine import Alone
+from deploy.speed.contenders import cosine
 from deploy.speed.detector_alone import Footprint
 from deploy.speed.model_figures import EngineFigures, ModelFigures
 from deploy.speed.peer_bench import PeerFigures, runners_of
@@ -140,6 +141,14 @@ def test_ways_are_held_against_the_message() -> None:
     )
     assert [way.of_message for way in ways] == [1.0, 1.5, 0.5]
     assert len(HandoverFigures(2, tuple(ways)).table().rows) == 3
+
+
+def test_likeness_is_of_each_place() -> None:
+    """The mean cosine: whole rows may be of any length, and one place of two that is turned about halves it."""
+    ours = np.array([[[3.0, 0.0], [0.0, 2.0]]], dtype=np.float32)
+    theirs = np.array([[[1.0, 0.0], [5.0, 0.0]]], dtype=np.float32)
+    assert cosine(ours, 7 * ours) == pytest.approx(1.0)
+    assert cosine(ours, theirs) == pytest.approx(0.5)
 
 
 def test_samples_share_out_what_was_used() -> None:
