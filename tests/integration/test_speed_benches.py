@@ -67,7 +67,7 @@ def test_a_model_by_itself(lite_model: Path, tmp_path: Path) -> None:
 
 
 def test_a_whole_line_on_the_memory_bus(lite_model: Path, tmp_path: Path) -> None:
-    """Every part is decided by what was seen of it, and the profile knows the roles."""
+    """Every part is decided by what was seen of it, and the profile knows the engine."""
     figures, picture = tmp_path / "pipeline.json", tmp_path / "pipeline.svg"
     code, output = run(
         "pipeline", "--model", lite_model, "--no-kafka", "--seconds", "0.4", "--rounds", "1", "--threads", "1",
@@ -78,7 +78,7 @@ def test_a_whole_line_on_the_memory_bus(lite_model: Path, tmp_path: Path) -> Non
     assert code == (0 if found["sound"] else 1), output
     assert memory["inspected"] > 0
     assert memory["defaulted"] == 0
-    assert {"engine", "ingest", "store"} <= set(memory["profile_ms"])
+    assert memory["profile_ms"]["engine"] > 0
     assert found["latency"]["parts"] == 4
     assert found["footprint"] is None
     assert picture.stat().st_size > 5_000
