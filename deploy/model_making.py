@@ -174,9 +174,9 @@ def preview_defects(folder: Path, *, out: Path, seed: int, generators: Sequence[
 def advise(model: Path, false_rejects: float, product: str | None = None) -> ThresholdAdvice:
     """Return the threshold of a saved model's product for a wanted false-reject rate."""
     with needs_extra("detector"):
-        from detector.model.artifact import load
+        from detector.model.artifact import read
         from detector.model.threshold import advise_threshold
-    return advise_threshold(load(model, product).product.calibration, false_rejects)
+    return advise_threshold(read(model).chosen(product).calibration, false_rejects)
 
 
 @contextmanager

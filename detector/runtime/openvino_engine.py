@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU: the graph in float32 or bfloat16, or quantised to int8; the only place that imports OpenVINO.
+"""OpenVINO on the CPU: the graph in float32 or bfloat16, or quantised to int8.
 
 A graph is compiled for canvases of any size, and once more for each size that comes often, which runs a quarter faster.
 The search in a bank is a graph of its own: in one with the tower it took as long. It quantises the rows and the patches
@@ -14,12 +14,11 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import openvino
-from openvino import opset13 as ops
 
 from detector.runtime.base import OPENVINO, OPENVINO_BF16, OPENVINO_INT8, Seen
 from detector.runtime.checks import check_canvas, finite
 from detector.runtime.lanes import Lanes
+from detector.runtime.openvino_silent import openvino, ops
 from shared.errors import EngineError
 
 if TYPE_CHECKING:

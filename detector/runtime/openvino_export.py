@@ -6,10 +6,10 @@ import logging
 import warnings
 from typing import TYPE_CHECKING, Final
 
-import openvino
 import torch
 
 from detector.runtime.openvino_engine import GRAPH
+from detector.runtime.openvino_silent import openvino
 from shared.errors import EngineError
 
 if TYPE_CHECKING:

@@ -356,3 +356,17 @@ def test_the_compiled_engine_sees_batches_of_powers_of_two(exported_model: Path)
     assert shapes == [(4, 64, 64, 3), (1, 96, 64, 3)]
     for one, many in zip(alone, together, strict=True):
         assert np.allclose(one, many.patches, atol=1e-4)
+
+
+def test_openvino_reports_to_nobody() -> None:
+    """In a fresh process, its own stub stands where its telemetry would be; nncf's too."""
+    code = """
+import sys
+from detector.runtime.openvino_silent import openvino
+import openvino.tools.ovc as ovc
+import nncf.telemetry.wrapper as wrapper
+sent = [type(ovc.telemetry).__module__, isinstance(wrapper.telemetry, wrapper.NNCFTelemetry)]
+print(sent, [name for name in sys.modules if name.startswith("openvino_telemetry.")])
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, text=True)
+    assert done.stdout.strip() == "['openvino.tools.ovc.telemetry_stub', False] []", done.stderr
