@@ -47,7 +47,8 @@ class Step:
     """Who said what of a part, or confirmed or dismissed its case, when (UTC ns) and why.
 
     A word has `said`; what an engineer makes of it has none, and another standing than new. `cameras` names those whose
-    pictures it is about; none means all.
+    pictures it is about; none means all. A step with `takes_back` takes back the word or standing that it names, and
+    what stood before stands again; where that is nothing, the case is dismissed.
     """
 
     part_id: str
@@ -57,6 +58,7 @@ class Step:
     why: str
     at_ns: int
     cameras: tuple[str, ...] = ()
+    takes_back: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +85,25 @@ class Case:
         return self.steps[-1].standing
 
     @property
+    def in_force(self) -> tuple[Step, ...]:
+        """Return the steps that nobody took back, oldest first."""
+        found: list[Step] = []
+        for step in self.steps:
+            if not step.takes_back:
+                found.append(step)
+            elif found:
+                found.pop()
+        return tuple(found)
+
+    @property
     def word(self) -> Step | None:
-        """Return the newest word, as far back as steps are kept."""
-        return next((step for step in reversed(self.steps) if step.said is not None), None)
+        """Return the newest word that stands, as far back as steps are kept."""
+        return next((step for step in reversed(self.in_force) if step.said is not None), None)
 
     @property
     def cameras(self) -> tuple[str, ...]:
         """Return whose pictures it is about: what was said of it last; none means all."""
-        return next((step.cameras for step in reversed(self.steps) if step.cameras), ())
+        return next((step.cameras for step in reversed(self.in_force) if step.cameras), ())
 
     def to_json(self) -> dict[str, Any]:
         """Return it under stable names."""
@@ -158,6 +171,27 @@ def settled(
     if case.standing is standing and named == case.cameras:
         return case
     return _with(case, Step(case.part_id, standing, None, *_signed(who, why), at_ns, named))
+
+
+def taken_back(case: Case, *, who: str, at_ns: int, step_ns: int, words_only: bool = False) -> Case:
+    """Return a case without the newest step that stands, which must be `who`'s own and be of `step_ns`.
+
+    With `words_only` it must be a word. Nothing is lost: that it was taken back is a step of its own. ConfigError for
+    what cannot be taken back.
+    """
+    standing = case.in_force
+    if not standing or standing[-1].at_ns != step_ns:
+        raise ConfigError(
+            f"something else was said of part {case.part_id!r} meanwhile", "Load the page again, and look."
+        )
+    last = standing[-1]
+    if last.who != who or (words_only and last.said is None):
+        raise ConfigError(
+            f"what stands of part {case.part_id!r} was said by {last.who}", "Say a word of your own on it."
+        )
+    before = standing[-2].standing if len(standing) > 1 else Standing.DISMISSED
+    name = last.standing.value if last.said is None else last.said.value
+    return _with(case, Step(case.part_id, before, None, *_signed(who, "taken back"), at_ns, takes_back=name))
 
 
 def encode_case(case: Case) -> bytes:

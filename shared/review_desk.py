@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from shared.clock import Clock
 from shared.domain import Decision
 from shared.errors import ConfigError, ReviewFullError
-from shared.review import Case, Said, Standing, Step, settled, with_word
+from shared.review import Case, Said, Standing, Step, settled, taken_back, with_word
 from shared.store.base import Exhibit, Store
 
 
@@ -49,6 +49,19 @@ class ReviewDesk:
                 # It had to make room since: nothing of what was said is left.
                 raise ConfigError(f"the case of part {decision.part_id!r} is gone", "Say a word on it again.")
             return settled(case, standing, who=who, why=why, at_ns=self._clock.utc_ns(), cameras=cameras)
+
+        return await self._change(part_id, change)
+
+    async def take_back(self, part_id: str, *, who: str, step_ns: int, words_only: bool = False) -> Reviewed:
+        """Take back one's own newest step, of `step_ns`; ConfigError where that is not what stands."""
+
+        def change(case: Case | None, decision: Decision) -> Case:
+            if case is None:
+                raise ConfigError(
+                    f"nobody said anything of part {decision.part_id!r}", "There is nothing to take back."
+                )
+            at_ns = max(self._clock.utc_ns(), case.steps[-1].at_ns)
+            return taken_back(case, who=who, at_ns=at_ns, step_ns=step_ns, words_only=words_only)
 
         return await self._change(part_id, change)
 

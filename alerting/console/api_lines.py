@@ -12,12 +12,14 @@ from fastapi.responses import StreamingResponse
 
 from alerting.console.access import Parts, ReadLine, Somebody, find_principal
 from alerting.console.context import Context
+from alerting.console.filters import AlertFilter
 from alerting.console.hub import MOST_WATCHERS
 from alerting.console.rights import Permission, Principal
-from alerting.console.views import best_score, dot, line_card, part_json
+from alerting.console.views import dot, line_card, part_json
+from alerting.trends.pareto import Place
 from shared.clock import NS_PER_S
 from shared.domain import Decision, Outcome
-from shared.errors import StoreError
+from shared.errors import StoreError, StoreUnavailableError
 from shared.settings import LineSettings
 from shared.store.base import Entry
 
@@ -55,6 +57,7 @@ async def parts(
     outcome: Annotated[list[Outcome] | None, Query(description="Which outcomes; all without.")] = None,
     camera: Annotated[str, Query(max_length=64, description="Only parts that this camera saw.")] = "",
     min_score: Annotated[float | None, Query(ge=0, le=100, allow_inf_nan=False)] = None,
+    place: Annotated[Place | None, Query(description="Only parts whose worst region on a picture is there.")] = None,
     before: EntryId = "",
     most: Annotated[int, Query(ge=1, le=300)] = 100,
 ) -> list[dict[str, Any]]:
@@ -66,7 +69,8 @@ async def parts(
         await context.hub.fresh()
         follower = context.hub.lines[line.name]
         found = list(follower.ribbon if Outcome.PASS in wanted else follower.rejects)
-    fitting = (entry for entry in reversed(found) if _fits(entry.value, wanted, camera, min_score))
+    by = AlertFilter(camera=camera, min_score=min_score, place=place)
+    fitting = (entry for entry in reversed(found) if entry.value.outcome in wanted and by.lets_part(entry.value))
     return [_part(entry, line) for entry, _ in zip(fitting, range(most), strict=False)]
 
 
@@ -157,7 +161,22 @@ async def find_part(context: Context, line: LineSettings, part_id: str, entry: s
             if one.value.part_id == part_id:
                 return one
     record = await context.store.ledger_record(line.name, part_id)
-    return None if record is None else Entry("", _DECISION.decode(record.decision))
+    decision = await _remembered(context, line, part_id) if record is None else _DECISION.decode(record.decision)
+    return None if decision is None else Entry("", decision)
+
+
+async def _remembered(context: Context, line: LineSettings, part_id: str) -> Decision | None:
+    """Return the decision of a part that is kept for what was seen or said of it alone."""
+    try:
+        cover = (await context.store.evidence_covers(line.name, [part_id])).get(part_id)
+        if cover is not None:
+            return cover.decision
+        case = await context.store.review_case(line.name, part_id)
+    except StoreUnavailableError:
+        raise
+    except StoreError:
+        return None
+    return None if case is None else case.decision
 
 
 async def neighbours(context: Context, line: LineSettings, entry: str) -> dict[str, dict[str, Any] | None]:
@@ -184,11 +203,3 @@ def _short(entries: list[Entry[Decision]], line: LineSettings) -> dict[str, Any]
 
 def _part(entry: Entry[Decision], line: LineSettings) -> dict[str, Any]:
     return part_json(entry.id, entry.value, line.time_zone)
-
-
-def _fits(decision: Decision, outcomes: frozenset[Outcome], camera: str, min_score: float | None) -> bool:
-    findings = [found for found in decision.findings if not camera or found.camera == camera]
-    if decision.outcome not in outcomes or (camera and not findings):
-        return False
-    score = best_score(findings)
-    return min_score is None or (score is not None and score >= min_score)

@@ -5,31 +5,25 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from alerting.console.access import Admin, Parts, ReadLine, Somebody
 from alerting.console.api_alerts import alerts_seen, deeds_seen
-from alerting.console.api_lines import EntryId, PartId, find_part, neighbours
 from alerting.console.api_users import audit_json, token_json, user_json
 from alerting.console.filters import AlertFilter
 from alerting.console.policy_work import PolicyWork
 from alerting.console.rights import Permission
 from alerting.console.schema import operations
-from alerting.console.templating import Pages
+from alerting.console.templating import pages_of
 from alerting.console.views import dot, line_card, part_json
+from alerting.trends.pareto import Place
 from shared.alerts import Severity
-from shared.domain import Outcome
 
 router: Final = APIRouter(include_in_schema=False)
 REASONS: Final = ("seen", "fitter called", "being cleaned", "false alarm")
 _AUDIT: Final = 100
 _DETECTIONS: Final = 200
-
-
-def _pages(request: Request) -> Pages:
-    pages: Pages = request.app.state.pages
-    return pages
 
 
 @router.get("/")
@@ -42,7 +36,7 @@ async def wall(request: Request, context: Parts, principal: Somebody) -> HTMLRes
         for name, follower in context.hub.lines.items()
         if principal.may(Permission.READ, name)
     ]
-    return _pages(request).render(request, "wall", principal, lines=lines)
+    return pages_of(request).render(request, "wall", principal, lines=lines)
 
 
 @router.get("/alerts")
@@ -51,13 +45,14 @@ async def alerts(
 ) -> HTMLResponse:
     """Show what is wrong, and apart from it what was detected on parts."""
     lines = [line for line in context.settings.lines if principal.may(Permission.READ, line.name)]
-    return _pages(request).render(
+    return pages_of(request).render(
         request,
         "alerts",
         principal,
         lines=lines,
         cameras=sorted({camera.name for line in lines for camera in line.cameras}),
         severities=list(Severity),
+        places=list(Place),
         reasons=REASONS,
         wanted=wanted,
         alerts=[
@@ -76,40 +71,19 @@ async def alerts(
     )
 
 
-@router.get("/lines/{line}/part")
-async def part(
-    line: ReadLine, request: Request, context: Parts, principal: Somebody, *, part_id: PartId, entry: EntryId = ""
-) -> HTMLResponse:
-    """Show a part."""
-    found = await find_part(context, line, part_id, entry)
-    if found is None:
-        raise HTTPException(404, "This part is not kept any more.")
-    shown = part_json(found.id, found.value, line.time_zone)
-    pictured = found.value.outcome is Outcome.REJECT
-    return _pages(request).render(
-        request,
-        "part",
-        principal,
-        part=shown,
-        pictured=pictured,
-        neighbours=await neighbours(context, line, found.id),
-        gate=line.gate.value,
-    )
-
-
 @router.get("/policy")
 async def policies(request: Request, context: Parts, principal: Somebody) -> Response:
     """Show which lines there are, or the only one's policy."""
     names = [line.name for line in context.settings.lines if principal.may(Permission.READ, line.name)]
     if len(names) == 1:
         return RedirectResponse(f"/lines/{names[0]}/policy", 303)
-    return _pages(request).render(request, "policies", principal, lines=names)
+    return pages_of(request).render(request, "lines", principal, lines=names, of="policy", title="Policies")
 
 
 @router.get("/lines/{line}/policy")
 async def policy(line: ReadLine, request: Request, context: Parts, principal: Somebody) -> HTMLResponse:
     """Show a line's policy, and let engineers change it."""
-    return _pages(request).render(
+    return pages_of(request).render(
         request,
         "policy",
         principal,
@@ -123,7 +97,7 @@ async def policy(line: ReadLine, request: Request, context: Parts, principal: So
 async def admin(request: Request, context: Parts, principal: Admin) -> HTMLResponse:
     """Show users, tokens and the audit."""
     accounts = await context.desk.accounts()
-    return _pages(request).render(
+    return pages_of(request).render(
         request,
         "admin",
         principal,
@@ -138,6 +112,6 @@ async def admin(request: Request, context: Parts, principal: Admin) -> HTMLRespo
 async def api(request: Request, principal: Somebody) -> HTMLResponse:
     """Show the API, from its schema."""
     schema: dict[str, Any] = request.app.openapi()
-    return _pages(request).render(
+    return pages_of(request).render(
         request, "api", principal, operations=operations(schema), title=schema["info"]["title"]
     )

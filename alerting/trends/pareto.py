@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 import numpy as np
@@ -12,10 +13,25 @@ from numpy.typing import NDArray
 
 from alerting.trends.parts import REJECTED, Parts
 
-NOWHERE: Final = "no region"
 _SIDE: Final = 3
-_ROWS: Final = ("top", "middle", "bottom")
-_COLUMNS: Final = ("left", "centre", "right")
+
+
+class Place(StrEnum):
+    """The ninth of a picture that a region lies in, by rows."""
+
+    TOP_LEFT = "top left"
+    TOP_CENTRE = "top centre"
+    TOP_RIGHT = "top right"
+    MIDDLE_LEFT = "middle left"
+    MIDDLE = "middle"
+    MIDDLE_RIGHT = "middle right"
+    BOTTOM_LEFT = "bottom left"
+    BOTTOM_CENTRE = "bottom centre"
+    BOTTOM_RIGHT = "bottom right"
+    NOWHERE = "no region"
+
+
+_NINTHS: Final = tuple(Place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +68,11 @@ def by_place(parts: Parts) -> list[Bar]:
     return bars(f"{found.cameras[camera]}: {place_named(x, y)}" for camera, x, y in rows)
 
 
-def place_named(x: float, y: float) -> str:
-    """Return which ninth of a picture a place is in, such as `top left`; shares of its width and height, 0 to 1."""
+def place_named(x: float, y: float) -> Place:
+    """Return which ninth of a picture a place is in; shares of its width and height, 0 to 1, NaN for no region."""
     if not (np.isfinite(x) and np.isfinite(y)):
-        return NOWHERE
-    row, column = (_ROWS[_third(y)], _COLUMNS[_third(x)])
-    return row if column == "centre" and row == "middle" else f"{row} {column}"
+        return Place.NOWHERE
+    return _NINTHS[_SIDE * _third(y) + _third(x)]
 
 
 def _third(share: float) -> int:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from alerting.trends.delays import delays, misses
 from alerting.trends.drift import BINS, LARGE_FROM, drifts, stability_index
-from alerting.trends.pareto import NOWHERE, bars, by_camera, by_place, place_named
+from alerting.trends.pareto import Place, bars, by_camera, by_place, place_named
 from alerting.trends.parts import SlimDecision, parts_of
 from alerting.trends.rates import Group, default_chart, fitting_group_s, groups, p_chart, reject_chart
 from alerting.trends.report import trends_of
@@ -199,7 +199,7 @@ def test_each_place_is_in_one_ninth(x: float, y: float) -> None:
 def test_places_out_of_the_picture_and_none_have_a_name() -> None:
     """So that nothing is dropped."""
     assert place_named(1.0, -0.1) == "top right"
-    assert place_named(math.nan, 0.5) == NOWHERE
+    assert place_named(math.nan, 0.5) == Place.NOWHERE
 
 
 def test_a_reject_counts_for_the_camera_that_found_it_worst() -> None:

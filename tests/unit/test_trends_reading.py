@@ -12,11 +12,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from alerting.line_journal import LineJournal
-from alerting.trends.reading import read_journal, read_shift, read_topic
+from alerting.trends.reading import read_journal, read_shift, read_topic, seconds_of
 from alerting.trends.report import trends_of
 from deploy.cli import app
 from deploy.collecting import uncollected
-from deploy.trends_work import seconds_of
 from shared.bus.memory import MemoryBus
 from shared.clock import NS_PER_MS, NS_PER_S, ManualClock, SystemClock
 from shared.domain import CameraFinding, Decision, Outcome, VerdictStatus
