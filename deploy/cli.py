@@ -16,7 +16,7 @@ from deploy.cli_alerts import alerts
 from deploy.cli_bench import bench
 from deploy.cli_bench_alerting import bench_alerting_process
 from deploy.cli_bench_cameras import bench_encodings, bench_gige_camera, bench_rtsp_cameras
-from deploy.cli_bench_console import bench_console_pages
+from deploy.cli_bench_console import bench_console_day, bench_console_pages
 from deploy.cli_bench_gate import bench_gate_timing, bench_ledger_verification, bench_policy
 from deploy.cli_bench_takeover import bench_takeovers
 from deploy.cli_cameras import cameras
@@ -48,6 +48,7 @@ app = typer.Typer(
 dev = typer.Typer(help="The servers that a developer needs, on loopback.", no_args_is_help=True)
 bench.command("alerting")(bench_alerting_process)
 bench.command("console")(bench_console_pages)
+bench.command("console-day")(bench_console_day)
 bench.command("encoding")(bench_encodings)
 bench.command("gate")(bench_gate_timing)
 bench.command("gige")(bench_gige_camera)

@@ -37,6 +37,7 @@ from shared.store.reviews import RedisReviews
 
 _DECISION = msgspec.msgpack.Decoder(Decision)
 _TIMEOUT_S = 2.0
+_CONNECTIONS = 50
 _MOVED = -1
 _PIECE_BYTES = 1024 * 1024
 _FORBIDDEN = (
@@ -137,14 +138,21 @@ class RedisStore(
         # times, which takes longer than any gate waits.
         retry = Retry(NoBackoff(), 1, supported_errors=(redis_errors.ConnectionError,))
         try:
-            client = redis.asyncio.Redis.from_url(
-                url, protocol=2, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S, retry=retry
+            # Its other pool refuses whoever comes when all of its 100 connections are taken; here they wait.
+            pool = redis.asyncio.BlockingConnectionPool.from_url(
+                url,
+                max_connections=_CONNECTIONS,
+                timeout=_TIMEOUT_S,
+                protocol=2,
+                socket_timeout=_TIMEOUT_S,
+                socket_connect_timeout=_TIMEOUT_S,
+                retry=retry,
             )
         except ValueError:
             raise ConfigError(
                 f"store address {redact_address(url)!r} cannot be read", "Write it as redis://HOST:PORT/DB."
             ) from None
-        return cls(client, settings, redact_address(url))
+        return cls(redis.asyncio.Redis.from_pool(pool), settings, redact_address(url))
 
     async def ping(self) -> None:
         """Return if Redis answers."""
