@@ -13,6 +13,7 @@ from shared.domain import Decision
 from shared.review import Standing
 
 Name = Annotated[str, Field(max_length=64)]
+Score = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 
 
 def _none_if_empty(value: object) -> object:
@@ -29,7 +30,7 @@ class AlertFilter(BaseModel):
     camera: Name = ""
     severity: Annotated[Severity | None, BeforeValidator(_none_if_empty)] = None
     place: Annotated[Place | None, BeforeValidator(_none_if_empty)] = None
-    min_score: Annotated[float | None, BeforeValidator(_none_if_empty), Field(ge=0, le=100, allow_inf_nan=False)] = None
+    min_score: Annotated[Score | None, BeforeValidator(_none_if_empty)] = None
     over: Literal["", "yes"] = ""
 
     @property

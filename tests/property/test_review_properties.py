@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from shared.domain import CameraFinding, Decision, Outcome, VerdictStatus
@@ -25,6 +25,7 @@ from shared.review import (
     encode_case,
     encode_step,
     settled,
+    taken_back,
     with_word,
 )
 from shared.review_export import measured_on
@@ -196,3 +197,41 @@ def test_what_is_measured_on_stays_so(names: set[str], later: set[str], share: f
     assert len(first) <= 1 or first <= second
     if len(names) > 1 and share > 0:
         assert first
+
+
+@given(outcomes, st.lists(words | ends, min_size=1, max_size=20))
+def test_what_is_taken_back_leaves_what_stood_before(
+    outcome: Outcome, steps: list[tuple[Said | Standing, str, str]]
+) -> None:
+    """Step by step to the beginning; all of it stays in the history, and nobody takes back another's step."""
+    stood: list[Case] = []
+    case: Case | None = None
+    for at_ns, (what, who, why) in enumerate(steps, 1):
+        try:
+            if isinstance(what, Said):
+                after = with_word(case, decision(outcome), what, who=who, why=why, at_ns=at_ns)
+            elif case is not None:
+                after = settled(case, what, who=who, why=why, at_ns=at_ns)
+            else:
+                continue
+        except ConfigError:
+            continue
+        if after != case:
+            case = after
+            stood.append(case)
+    assume(case is not None)
+    for number, before in enumerate(reversed([None, *stood[:-1]]), 1):
+        assert case is not None
+        last = case.in_force[-1]
+        other = "ben" if last.who == "anna" else "anna"
+        for who, step_ns in ((other, last.at_ns), (last.who, last.at_ns + 1_000)):
+            with pytest.raises(ConfigError):
+                taken_back(case, who=who, at_ns=100 + number, step_ns=step_ns)
+        if last.said is None:
+            with pytest.raises(ConfigError):
+                taken_back(case, who=last.who, at_ns=100 + number, step_ns=last.at_ns, words_only=True)
+        case = taken_back(case, who=last.who, at_ns=100 + number, step_ns=last.at_ns)
+        expected = (Standing.DISMISSED, None, ()) if before is None else (before.standing, before.word, before.cameras)
+        assert (case.standing, case.word, case.cameras) == expected
+        assert decode_case(encode_case(case)) == case
+        assert len(case.steps) == len(stood) + number

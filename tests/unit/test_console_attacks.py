@@ -16,6 +16,9 @@ WRITE = [
     ("operator", f"/api/v1/lines/{LINE}/alerts/acknowledge", {"key": "GATE_LOST", "reason": "seen"}),
     ("operator", f"/api/v1/lines/{LINE}/alerts/shelve", {"key": "GATE_LOST", "reason": "seen", "minutes": 5}),
     ("operator", f"/api/v1/lines/{LINE}/resume", {"reason": "mended"}),
+    ("operator", f"/api/v1/lines/{LINE}/review/say", {"part_id": "p", "said": "overkill", "reason": "dust"}),
+    ("operator", f"/api/v1/lines/{LINE}/review/take-back", {"part_id": "p", "step": "1"}),
+    ("engineer", f"/api/v1/lines/{LINE}/review/confirm", {"part_id": "p", "standing": "good", "reason": "seen"}),
     ("engineer", f"/api/v1/lines/{LINE}/policy/preview", {"changes": ["reject_at=3"]}),
     ("engineer", f"/api/v1/lines/{LINE}/policy", {"changes": ["reject_at=3"], "version": 0, "reason": "x"}),
     ("engineer", f"/api/v1/lines/{LINE}/policy/undo", {"version": 1, "reason": "x"}),
@@ -23,7 +26,13 @@ WRITE = [
     ("admin", "/api/v1/tokens", {"owner": "anna", "scopes": ["users"], "what_for": "x"}),
 ]
 BELOW = {"operator": "viewer", "engineer": "operator", "admin": "engineer"}
-SCOPE = {"operator": Permission.ALERTS, "engineer": Permission.POLICY, "admin": Permission.USERS}
+
+
+def scope_for(role: str, path: str) -> Permission:
+    """Return the scope that a call needs."""
+    if "/review/" in path:
+        return Permission.CONFIRM if path.endswith("confirm") else Permission.REVIEW
+    return {"operator": Permission.ALERTS, "engineer": Permission.POLICY, "admin": Permission.USERS}[role]
 
 
 @pytest.mark.parametrize(("role", "path", "body"), WRITE, ids=[path for _, path, _ in WRITE])
@@ -44,10 +53,10 @@ async def test_a_token_of_another_scope_is_refused(role: str, path: str, body: d
     """Though its owner may do everything; and one of the scope whose owner may not."""
     async with hall() as opened:
         await opened.stands()
-        rest = [scope for scope in Permission if scope is not SCOPE[role]]
+        rest = [scope for scope in Permission if scope is not scope_for(role, path)]
         robot = await opened.program(*rest)
         assert (await robot.post(path, json=body)).status_code == 403
-        weak = await opened.program(SCOPE[role], roles=BELOW[role], name="weak")
+        weak = await opened.program(scope_for(role, path), roles=BELOW[role], name="weak")
         assert (await weak.post(path, json=body)).status_code == 403
 
 
