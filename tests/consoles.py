@@ -15,7 +15,7 @@ from alerting.console.app import make_app
 from alerting.console.context import make_context
 from alerting.console.rights import Permission, roles_from
 from shared.alerts import Severity, StandingAlert
-from shared.clock import NS_PER_MS, Clock, ManualClock
+from shared.clock import NS_PER_MS, NS_PER_S, Clock, ManualClock
 from shared.domain import CameraFinding, Decision, NotInspected, Outcome, PartAnnouncement, VerdictStatus
 from shared.evidence import Why
 from shared.settings import Settings, from_dict
@@ -129,9 +129,10 @@ class Hall:
         line: str = LINE,
         score: float = 0.4,
         place: tuple[float, float] | None = None,
+        ago_s: float = 0.0,
     ) -> Decision:
-        """Let a part be decided now."""
-        at_ns = self.at.utc_ns() - 60 * NS_PER_MS
+        """Let a part be decided now, or so long ago."""
+        at_ns = self.at.utc_ns() - 60 * NS_PER_MS - round(ago_s * NS_PER_S)
         cameras = tuple(camera.name for camera in self.settings.lines[0].cameras)
         found = decision(part_id, outcome, at_ns=at_ns, line=line, score=score, cameras=cameras, place=place)
         await self.store.announce(PartAnnouncement(line, part_id, cameras, at_ns, found.decide_by_ns))

@@ -133,7 +133,7 @@ def rate_chart(chart: PChart, group_s: float, zone: tzinfo = UTC) -> TimeChart:
         if ys and (name == "upper limit" or any(one.lower > 0 for one in points))
     )
     centre = place_y(chart.centre)
-    mean = Curve("centre", f"M{LEFT} {centre}H{RIGHT}", RIGHT, centre, f"mean {chart.centre:.1%}")
+    mean = Curve("centre", f"M{LEFT} {centre}H{RIGHT}", RIGHT, centre, f"mean {100 * chart.centre:.1f} %")
     return TimeChart(marks, (*curves, mean), _times(starts_ns, place_x, group_s, zone), _shares(top), _polyline(marks))
 
 

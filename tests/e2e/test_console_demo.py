@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import signal
@@ -50,7 +51,12 @@ def test_the_printed_link_shows_the_line_and_the_demo_ends_as_it_does(tmp_path: 
                 "/api/v1/lines/line-1/picture", params={"part_id": seen["part_id"], "camera": "camera"}
             )
             assert picture.headers["content-type"] == "image/jpeg"
-            assert "line-1" in browser.get("/").text
+            wall = browser.get("/").text
+            assert "line-1" in wall
+            wait_for_the_heat_map(browser, seen["part_id"])
+            click = re.search(r'<a class="picture"[^>]*href="([^"]+)"', browser.get("/").text)
+            assert click is not None, "the wall's picture leads to its part"
+            assert "From exposure to gate" in browser.get(html.unescape(click[1])).text
             assert browser.get("/admin").status_code == 403
             while browser.get("/api/v1/lines").json()[0]["parts"] != "40":
                 time.sleep(0.2)
@@ -72,3 +78,16 @@ def wait_for_a_reject(browser: httpx.Client) -> dict[str, str]:
             return found[-1]
         time.sleep(0.2)
     raise AssertionError("no part was rejected")
+
+
+def wait_for_the_heat_map(browser: httpx.Client, part_id: str) -> None:
+    """Return once the part's page shows its heat map, and the map is there: a detector keeps it after the gate."""
+    until = time.monotonic() + REALLY_S
+    page = "/lines/line-1/part"
+    while 'class="heat"' not in browser.get(page, params={"part_id": part_id}).text:
+        assert time.monotonic() < until, "no evidence was kept"
+        time.sleep(0.2)
+    query = {"part_id": part_id, "camera": "camera", "kind": "heat_map"}
+    heat = browser.get("/api/v1/lines/line-1/evidence/picture", params=query)
+    assert heat.content.startswith(b"\x89PNG")
+    assert browser.get("/lines/line-1/trends").status_code == 200

@@ -19,6 +19,11 @@ function setUp() {
     if (picture.complete && !picture.naturalWidth) gone();
     else picture.addEventListener("error", gone);
   }
+  for (const layers of part.querySelectorAll(".layers")) {
+    const { width, height } = layers.dataset;
+    // All of a picture is seen at once, however high it is.
+    if (Number(height)) layers.style.maxWidth = `calc(68vh * ${width / height})`;
+  }
   showHeat(part);
   adjust();
 }
