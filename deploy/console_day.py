@@ -145,7 +145,9 @@ async def _an_hour(store: Store, line: str, numbers: Iterator[int]) -> str:
     last = ""
     while several := list(itertools.islice(numbers, _AT_ONCE)):
         decisions = [_decision(line, number) for number in several]
-        await asyncio.gather(*(store.settle(decision, latency_ms=40.0) for decision in decisions))
+        # Those that are settled at once come in any order, and the page shows the last one last.
+        await asyncio.gather(*(store.settle(decision, latency_ms=40.0) for decision in decisions[:-1]))
+        await store.settle(decisions[-1], latency_ms=40.0)
         for number, decision in zip(several, decisions, strict=True):
             if decision.outcome is Outcome.REJECT:
                 await store.put_picture(line, decision.part_id, "top", _picture(number))
