@@ -34,7 +34,7 @@ HOURS: Final = 24
 WANTED_GROWTH: Final = 0.05
 _FILLED: Final = 6
 """What is kept of parts and alerts is full after so many hours."""
-_AT_ONCE: Final = 16
+_AT_ONCE: Final = 6
 _REJECTED_OF: Final = 50
 _ALERTED_OF: Final = 500
 _SHOWN_MS: Final = 30_000
