@@ -34,7 +34,7 @@ HOURS: Final = 24
 WANTED_GROWTH: Final = 0.05
 _FILLED: Final = 6
 """What is kept of parts and alerts is full after so many hours."""
-_AT_ONCE: Final = 16
+_AT_ONCE: Final = 6
 _REJECTED_OF: Final = 50
 _ALERTED_OF: Final = 500
 _SHOWN_MS: Final = 30_000
@@ -145,7 +145,9 @@ async def _an_hour(store: Store, line: str, numbers: Iterator[int]) -> str:
     last = ""
     while several := list(itertools.islice(numbers, _AT_ONCE)):
         decisions = [_decision(line, number) for number in several]
-        await asyncio.gather(*(store.settle(decision, latency_ms=40.0) for decision in decisions))
+        # Those that are settled at once come in any order, and the page shows the last one last.
+        await asyncio.gather(*(store.settle(decision, latency_ms=40.0) for decision in decisions[:-1]))
+        await store.settle(decisions[-1], latency_ms=40.0)
         for number, decision in zip(several, decisions, strict=True):
             if decision.outcome is Outcome.REJECT:
                 await store.put_picture(line, decision.part_id, "top", _picture(number))
