@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from playwright.async_api import Page, expect
 
 from detector.evidence.making import heat_pixels, png, scale_of
@@ -42,12 +43,14 @@ def inspected(conveyor: Conveyor, decided: Decision, camera: str) -> CameraEvide
     """Return a part with its defect as a detector would keep it."""
     number = int(decided.part_id.removeprefix("part-"))
     part = conveyor.render(number, "scratch" if number % 2 else "stain")
-    heat = cv2.GaussianBlur(part.mask.astype(np.float32) / 255, (0, 0), 9)
-    heat = np.asarray(cv2.resize(heat / heat.max(), (64, 48), interpolation=cv2.INTER_AREA), dtype=np.float32)
+    blurred = cv2.GaussianBlur(part.mask.astype(np.float32) / 255, (0, 0), 9)
+    small = cv2.resize(blurred / blurred.max(), (64, 48), interpolation=cv2.INTER_AREA)
+    heat: NDArray[np.float32] = np.asarray(small, dtype=np.float32)
     scale = scale_of(0.3)
-    bounds = cv2.boundingRect(part.mask)
+    x_px, y_px, rect_width_px, rect_height_px = cv2.boundingRect(part.mask)
     area_px = int((part.mask > 0).sum())
-    evidence = seen(decided, camera, regions=(Region(*bounds, area_px, float(heat.max())),))
+    region = Region(x_px, y_px, rect_width_px, rect_height_px, area_px, float(heat.max()))
+    evidence = seen(decided, camera, regions=(region,))
     height_px, width_px = part.pixels.shape[:2]
     overlay = overlay_jpeg(part.pixels, AnomalyMap(heat), evidence.verdict.regions, low=0.3, high=1.0)
     good = cv2.resize(conveyor.render(number + 500, GOOD).pixels, (384, 288), interpolation=cv2.INTER_AREA)
@@ -70,7 +73,7 @@ async def a_shift(served: Served) -> None:
     assert conveyor.label_of(1) in {GOOD, *ConveyorSettings().defects}
     now_ns = hall.at.utc_ns()
     shift_s = (now_ns - hall.settings.lines[0].shift_times().at(now_ns).start_ns) / NS_PER_S
-    span_s = min(4 * 3_600, shift_s) - 60
+    span_s = max(60, min(4 * 3_600, shift_s) - 60)
     for index in range(EARLIER):
         # In the third quarter a lamp ages.
         rejected = index % (9 if EARLIER // 2 < index < 5 * EARLIER // 8 else 40) == 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Sequence
 
 import pytest
 
@@ -18,9 +19,9 @@ PART = f"/lines/{LINE}/part"
 SCRIPT = '"><script>alert(1)</script>'
 
 
-async def a_reject(opened: Hall, part_id: str = "p1", **notes: list[str]) -> None:
+async def a_reject(opened: Hall, part_id: str = "p1", *, notes: Sequence[str] = ()) -> None:
     """Let a part be rejected, and evidence of it be kept."""
-    await opened.keeps(await opened.settle(part_id, Outcome.REJECT, score=3.0), **notes)
+    await opened.keeps(await opened.settle(part_id, Outcome.REJECT, score=3.0), notes=notes)
 
 
 async def test_the_evidence_is_told_with_every_picture() -> None:
