@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -161,7 +161,11 @@ async def find_part(context: Context, line: LineSettings, part_id: str, entry: s
             if one.value.part_id == part_id:
                 return one
     record = await context.store.ledger_record(line.name, part_id)
-    decision = await _remembered(context, line, part_id) if record is None else _DECISION.decode(record.decision)
+    decision = None
+    if record is not None:
+        with suppress(msgspec.MsgspecError):
+            decision = _DECISION.decode(record.decision)
+    decision = decision or await _remembered(context, line, part_id)
     return None if decision is None else Entry("", decision)
 
 

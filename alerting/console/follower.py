@@ -10,6 +10,7 @@ from alerting.alerts.handling import Row, rows_of
 from shared.alerts import Handling, StandingAlert
 from shared.clock import NS_PER_S, Clock
 from shared.domain import Decision, Outcome
+from shared.errors import StoreError, StoreUnavailableError
 from shared.settings import LineSettings
 from shared.store.base import Entry, LineCounters, Store
 
@@ -34,6 +35,8 @@ class LineFollower:
         self.of_shift = LineCounters()
         self.standing: Mapping[str, StandingAlert] = {}
         self.handling = Handling()
+        self.said = ""
+        """What changes whenever somebody says or settles anything of a part."""
         self._store = store
         self._clock = clock
         self._history = history
@@ -61,7 +64,7 @@ class LineFollower:
         return found
 
     async def rest(self) -> None:
-        """Read state, counters and alerts again, if the last look is half a second old."""
+        """Read state, counters, alerts and the newest word on a part again, if the last look is half a second old."""
         now_ns = self._clock.monotonic_ns()
         if self._looked_ns is not None and now_ns - self._looked_ns < _STATE_NS:
             return
@@ -71,6 +74,7 @@ class LineFollower:
         self.of_shift = await store.shift_counters(name, shift)
         self.standing = await store.standing_alerts(name)
         self.handling = await store.alert_handling(name)
+        self.said = await self._newest_word()
         if shift != self.shift:
             self.shift = shift
             self._counted.clear()
@@ -78,6 +82,16 @@ class LineFollower:
         while now_ns - self._counted[0][0] > _RATE_S * NS_PER_S:
             self._counted.popleft()
         self._looked_ns = now_ns
+
+    async def _newest_word(self) -> str:
+        """Return what names it; a step that cannot be read, as of a newer version, is like none."""
+        try:
+            steps = await self._store.review_steps(self.line.name, newest=1)
+        except StoreUnavailableError:
+            raise
+        except StoreError:
+            return ""
+        return "".join(f"{step.at_ns} {step.part_id}" for step in steps)
 
     def rate_per_min(self) -> float | None:
         """Return how many parts a minute were settled lately; None until that is known."""

@@ -167,8 +167,7 @@ class Hub:
 
     def _tell(self, follower: LineFollower, parts: list[dict[str, Any]]) -> None:
         name = follower.line.name
-        card = line_card(follower, self._clock.utc_ns()).to_json()
-        card["alerts_revision"] = _revision(follower)
+        card = _card(follower, self._clock.utc_ns())
         before = self._told.get(name, {})
         changed = {key: value for key, value in card.items() if before.get(key) != value}
         self._told[name] = card
@@ -209,7 +208,7 @@ class Hub:
         lines = [
             {
                 "line": name,
-                "card": line_card(follower, self._clock.utc_ns()).to_json() | {"alerts_revision": _revision(follower)},
+                "card": _card(follower, self._clock.utc_ns()),
                 "parts": [asdict(dot(entry)) for entry in follower.ribbon],
             }
             for name, follower in self._followers.items()
@@ -221,6 +220,12 @@ class Hub:
 
 def _event(kind: str, value: dict[str, Any]) -> bytes:
     return f"event: {kind}\ndata: {json.dumps(value, separators=(',', ':'))}\n\n".encode()
+
+
+def _card(follower: LineFollower, now_ns: int) -> dict[str, Any]:
+    """Return what the wall shows, and what other pages follow."""
+    revisions = {"alerts_revision": _revision(follower), "review_revision": follower.said}
+    return {**line_card(follower, now_ns).to_json(), **revisions}
 
 
 def _revision(follower: LineFollower) -> str:

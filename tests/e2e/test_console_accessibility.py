@@ -84,7 +84,7 @@ async def test_axe_finds_no_serious_fault_on_any_page(chromium: Path, theme: The
         found: list[str] = []
         for where, path in PAGES.items():
             await page.goto(path)
-            if where in {"wall", "alerts"}:
+            if where in {"wall", "alerts", "review"}:
                 await expect(page.locator(LIVE)).to_be_visible()
             found += await faults(page, where)
         await page.goto(PAGES["part"])

@@ -11,7 +11,6 @@ from shared.domain import Outcome
 from tests.consoles import LINE, OTHER, hall, sign_in
 
 SCRIPT = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
-READ = [f"/api/v1/lines/{LINE}/parts", f"/api/v1/lines/{LINE}/policy", f"/lines/{LINE}/policy"]
 WRITE = [
     ("operator", f"/api/v1/lines/{LINE}/alerts/acknowledge", {"key": "GATE_LOST", "reason": "seen"}),
     ("operator", f"/api/v1/lines/{LINE}/alerts/shelve", {"key": "GATE_LOST", "reason": "seen", "minutes": 5}),

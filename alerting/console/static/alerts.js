@@ -1,7 +1,7 @@
 // The alert feed: it follows the lines, and takes acknowledgements and shelves.
 import { attempt, call, line as lineUrl } from "./api.js";
 import { follow } from "./live.js";
-import { renewParts } from "./renewing.js";
+import { renewedSoon, renewParts } from "./renewing.js";
 
 const PAUSE_MS = 1000;
 const LISTS = ["#alerts", "#detections tbody", "#deeds tbody"];
@@ -11,23 +11,7 @@ const form = dialog.querySelector("form");
 let wish = null;
 
 const renew = () => renewParts(LISTS, ".alert");
-
-let renewing = null;
-let again = false;
-function soon() {
-  if (renewing) {
-    again = true;
-    return;
-  }
-  renewing = setTimeout(async () => {
-    await renew();
-    renewing = null;
-    if (again) {
-      again = false;
-      soon();
-    }
-  }, PAUSE_MS);
-}
+const soon = renewedSoon(renew, PAUSE_MS);
 
 follow({
   onSnapshot: soon,

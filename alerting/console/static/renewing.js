@@ -9,11 +9,23 @@ export async function renewParts(parts, items) {
   if (focused) document.querySelector(`${items}[data-id="${CSS.escape(focused)}"]`)?.focus();
 }
 
-// Renews every so often while the page is seen and nobody answers a question; returns what renews it at once.
-export function renewing(parts, everyMs, items) {
-  const renew = () => renewParts(parts, items);
-  setInterval(() => {
-    if (document.visibilityState === "visible" && !document.querySelector("dialog[open]")) renew();
-  }, everyMs);
-  return renew;
+// Returns what renews parts soon: what comes within a moment is renewed once, and what comes meanwhile once more.
+export function renewedSoon(renew, pauseMs) {
+  let waiting = null;
+  let again = false;
+  const soon = () => {
+    if (waiting) {
+      again = true;
+      return;
+    }
+    waiting = setTimeout(async () => {
+      await renew();
+      waiting = null;
+      if (again) {
+        again = false;
+        soon();
+      }
+    }, pauseMs);
+  };
+  return soon;
 }

@@ -1,11 +1,18 @@
-// The review's queue: it is renewed while it is seen, and engineers settle its cases.
+// The review's queue: it follows what people say, and engineers settle its cases.
 import { attempt, call, line as lineUrl } from "./api.js";
+import { follow } from "./live.js";
 import { askWhy } from "./reasons.js";
-import { renewing } from "./renewing.js";
+import { renewedSoon, renewParts } from "./renewing.js";
 
-const EVERY_MS = 3000;
-const renew = renewing(["#cases", "#steps tbody", "#counts"], EVERY_MS, ".case");
+const PAUSE_MS = 500;
+const renew = () => renewParts(["#cases", "#steps tbody", "#counts"], ".case");
+const soon = renewedSoon(renew, PAUSE_MS);
 const endOf = (name) => document.querySelector(`[data-end-of="${CSS.escape(name)}"]`).dataset;
+
+follow({
+  onSnapshot: soon,
+  onLine: (found) => { if (found.card.review_revision !== undefined) soon(); },
+});
 
 function settle(item, name) {
   const { line, part } = item.dataset;
