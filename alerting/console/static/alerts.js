@@ -58,7 +58,7 @@ document.addEventListener("click", (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
-  if (event.target.closest("input, select, textarea, dialog") || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("input, select, textarea, dialog[open]") || event.ctrlKey || event.metaKey || event.altKey) return;
   const alerts = [...document.querySelectorAll(".alert")];
   const here = event.target.closest(".alert");
   if (event.key === "ArrowDown" || event.key === "ArrowUp") {

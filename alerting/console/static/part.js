@@ -116,7 +116,7 @@ const KEYS = {
 };
 
 document.addEventListener("keydown", (event) => {
-  if (event.target.closest("select, dialog") || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("select, dialog[open]") || event.ctrlKey || event.metaKey || event.altKey) return;
   const step = { ArrowLeft: "previous", ArrowRight: "next" }[event.key];
   if (step) {
     if (event.target.closest("input, .scrolls")) return;

@@ -38,7 +38,7 @@ document.addEventListener("click", (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
-  if (event.target.closest("input, select, dialog") || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("input, select, dialog[open]") || event.ctrlKey || event.metaKey || event.altKey) return;
   const cases = [...document.querySelectorAll(".case")];
   const here = event.target.closest(".case");
   if (event.key === "ArrowDown" || event.key === "ArrowUp") {
