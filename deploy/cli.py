@@ -97,8 +97,12 @@ def demo(
         int | None, typer.Option(help="Where; 8710, or any that is free, without.", min=0, max=65_535)
     ] = None,
     keep_open: Annotated[
-        bool, typer.Option("--keep-open", help="Let the pages stay after the last part, until Ctrl-C.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--keep-open/--no-keep-open",
+            help="Let the pages stay after the last part, until Enter or Ctrl-C; so it is in a terminal.",
+        ),
+    ] = None,
     seed: Seed = 0,
     json_out: JsonOut = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
@@ -126,7 +130,7 @@ def demo(
         journal=journal,
         console=pages,
         console_port=console_port,
-        keep_open=keep_open,
+        keep_open=pages and (sys.stdin.isatty() and sys.stdout.isatty() if keep_open is None else keep_open),
     )
     console = Console()
     result = run_demo(options, console)
