@@ -13,7 +13,7 @@ from detector.evidence import keeper
 from detector.evidence.shelf import Held
 from detector.model.base import Inspection
 from shared.clock import ManualClock
-from shared.domain import CameraFinding, Capture, Decision, Outcome, Picture, Verdict, VerdictStatus
+from shared.domain import CameraFinding, Capture, Decision, NotInspected, Outcome, Picture, Verdict, VerdictStatus
 from shared.evidence import CameraEvidence, PartEvidence, Thresholds, Why
 from shared.policy import LinePolicy
 from shared.policy_keeper import PolicyKeeper
@@ -21,7 +21,7 @@ from shared.settings import from_dict
 from shared.store.redis import RedisStore, RedisStoreSettings
 from shared.wire import encode
 from tests.detector_bench import Bench, HeldModel, SteadyModel, bench
-from tests.lines import CAMERA, LINE, decided, eventually
+from tests.lines import CAMERA, LINE, decided, eventually, inspected
 
 
 class ModelWithoutMap(SteadyModel):
@@ -38,6 +38,10 @@ def decision(capture: Capture, outcome: Outcome, *, score: float = 0.5, version:
     found = CameraFinding(capture.id.camera, VerdictStatus.INSPECTED, None, 0.4, score, "steady", "steady-1")
     made = decided(capture.part_id, outcome, at_ns=capture.captured_at_ns)
     return replace(made, findings=(found,), policy_version=version)
+
+
+async def _broken(*_: object, **__: object) -> None:
+    raise KeyError("nobody foresaw it")
 
 
 def _changed(policy: LinePolicy, _old: LinePolicy) -> LinePolicy:
@@ -237,6 +241,19 @@ async def test_frames_wait_within_their_bytes_and_their_time() -> None:
         assert missed("undecided") == undecided + 1
 
 
+async def test_frames_without_a_payload_take_room_too() -> None:
+    """What came too late is let go, and still is told of: its records are not without bound."""
+    pushed = missed("no_room")
+    async with bench(keeps=True, evidence={"shelf_mib": 1}) as line:
+        holder = keeper.EvidenceKeeper(line.settings, store=line.store, clock=line.clock)
+        for _ in range(600):
+            capture = line.capture()
+            verdict = Verdict(capture, VerdictStatus.NOT_INSPECTED, NotInspected.EXPIRED)
+            message, _ = line.frame(capture)
+            holder.offer(Held(message, b"", verdict, line.model, None, b"", holder.until_ns(capture.decide_by_ns)))
+        assert missed("no_room") == pushed + 600 - 512
+
+
 async def test_a_detector_that_stops_waits_for_the_decisions_that_are_about_to_come() -> None:
     """For a moment: the last parts of a shift have evidence, too."""
     model = HeldModel()
@@ -267,6 +284,79 @@ async def test_evidence_of_a_frame_that_is_answered_twice_is_there_once() -> Non
         assert again is not None
         assert isinstance(again.cameras[CAMERA], CameraEvidence)
         assert again.cameras.keys() == first.cameras.keys()
+
+
+async def test_a_frame_that_comes_again_too_late_takes_no_better_ones_place() -> None:
+    """What the part was decided by stays: its score and its map."""
+    async with bench(keeps=True) as line:
+        capture = await line.send()
+        await line.answers(1)
+        await settle(line, decision(capture, Outcome.REJECT))
+        first = await kept(line, capture)
+        await line.clock.advance(30.0)
+        await line.put(encode(*line.frame(capture)), capture)
+        await line.answers(1)
+        await asked(line)
+        assert first is not None
+        assert first.cameras[CAMERA].heat_map
+        assert await kept(line, capture) == first
+
+
+async def test_what_a_part_was_decided_by_takes_the_place_of_what_it_was_not() -> None:
+    """Whichever comes first."""
+    async with bench(keeps=True) as line:
+        capture = await line.send()
+        await line.answers(1)
+        decided_by = decision(capture, Outcome.REJECT)
+        other = replace(inspected(9.0, capture.part_id), capture=capture, raw_score=9.0)
+        await line.store.put_evidence(decided_by, Why.REJECTED, CAMERA, CameraEvidence(other, Thresholds(2.0)))
+        await settle(line, decided_by)
+        found = await kept(line, capture)
+        assert found is not None
+        assert found.cameras[CAMERA].verdict.raw_score == 0.4
+
+
+@pytest.mark.parametrize("fields", [{"x": b"1"}, {"note": b"\xff"}])
+async def test_a_policys_record_that_cannot_be_read_ends_no_detector(fields: dict[str, bytes]) -> None:
+    """The threshold of the decision is known all the same."""
+    async with bench(keeps=True) as line:
+        capture = await line.send()
+        await line.answers(1)
+        policies = PolicyKeeper(line.store, line.topics, LINE)
+        await line.store._client.xadd(f"linewarden:notes:{policies._policy}", fields)
+        await settle(line, decision(capture, Outcome.REJECT, version=7))
+        assert await kept(line, capture) is not None
+        assert await line.send()
+        assert await line.answers(1)
+
+
+@pytest.mark.parametrize("failing", ["decided", "kept", "notes", "put_evidence"])
+async def test_an_error_that_nobody_foresaw_costs_what_it_concerns_alone(
+    monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    """It ends no detector, and evidence of parts that come later is kept."""
+    async with bench(keeps=True) as line:
+        first = await line.send()
+        await line.answers(1)
+        with monkeypatch.context() as broken:
+            broken.setattr(line.store, failing, _broken)
+            await settle(line, decision(first, Outcome.REJECT, version=7))
+        second = await line.send()
+        assert await line.answers(1)
+        await settle(line, decision(second, Outcome.REJECT))
+        assert await kept(line, second) is not None
+
+
+async def test_a_part_that_cannot_be_kept_keeps_up_no_other_of_its_line() -> None:
+    """Neither by a record that cannot be read nor by a key of another kind in the place of its evidence."""
+    async with bench(keeps=True) as line:
+        captures = [await line.send() for _ in range(3)]
+        await line.answers(3)
+        broken = {"settled": b"1", "claim": b"\xff"}
+        await line.store._client.hset(f"linewarden:line:{LINE}:part:{captures[0].part_id}", mapping=broken)
+        await line.store._client.set(f"linewarden:line:{LINE}:evidence:{captures[1].part_id}", b"no hash")
+        await settle(line, *(decision(one, Outcome.REJECT) for one in captures[1:]))
+        assert await kept(line, captures[2]) is not None
 
 
 @pytest.mark.parametrize(
