@@ -20,8 +20,14 @@ from shared.policy_keeper import PolicyKeeper
 from shared.settings import from_dict
 from shared.store.redis import RedisStore, RedisStoreSettings
 from shared.wire import encode
+from tests.at_once import AtOnce
 from tests.detector_bench import Bench, HeldModel, SteadyModel, bench
 from tests.lines import CAMERA, LINE, decided, eventually, inspected
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "ThreadPoolExecutor", AtOnce)
 
 
 class ModelWithoutMap(SteadyModel):
@@ -38,10 +44,6 @@ def decision(capture: Capture, outcome: Outcome, *, score: float = 0.5, version:
     found = CameraFinding(capture.id.camera, VerdictStatus.INSPECTED, None, 0.4, score, "steady", "steady-1")
     made = decided(capture.part_id, outcome, at_ns=capture.captured_at_ns)
     return replace(made, findings=(found,), policy_version=version)
-
-
-async def _broken(*_: object, **__: object) -> None:
-    raise KeyError("nobody foresaw it")
 
 
 def _changed(policy: LinePolicy, _old: LinePolicy) -> LinePolicy:
@@ -314,49 +316,6 @@ async def test_what_a_part_was_decided_by_takes_the_place_of_what_it_was_not() -
         found = await kept(line, capture)
         assert found is not None
         assert found.cameras[CAMERA].verdict.raw_score == 0.4
-
-
-@pytest.mark.parametrize("fields", [{"x": b"1"}, {"note": b"\xff"}])
-async def test_a_policys_record_that_cannot_be_read_ends_no_detector(fields: dict[str, bytes]) -> None:
-    """The threshold of the decision is known all the same."""
-    async with bench(keeps=True) as line:
-        capture = await line.send()
-        await line.answers(1)
-        policies = PolicyKeeper(line.store, line.topics, LINE)
-        await line.store._client.xadd(f"linewarden:notes:{policies._policy}", fields)
-        await settle(line, decision(capture, Outcome.REJECT, version=7))
-        assert await kept(line, capture) is not None
-        assert await line.send()
-        assert await line.answers(1)
-
-
-@pytest.mark.parametrize("failing", ["decided", "kept", "notes", "put_evidence"])
-async def test_an_error_that_nobody_foresaw_costs_what_it_concerns_alone(
-    monkeypatch: pytest.MonkeyPatch, failing: str
-) -> None:
-    """It ends no detector, and evidence of parts that come later is kept."""
-    async with bench(keeps=True) as line:
-        first = await line.send()
-        await line.answers(1)
-        with monkeypatch.context() as broken:
-            broken.setattr(line.store, failing, _broken)
-            await settle(line, decision(first, Outcome.REJECT, version=7))
-        second = await line.send()
-        assert await line.answers(1)
-        await settle(line, decision(second, Outcome.REJECT))
-        assert await kept(line, second) is not None
-
-
-async def test_a_part_that_cannot_be_kept_keeps_up_no_other_of_its_line() -> None:
-    """Neither by a record that cannot be read nor by a key of another kind in the place of its evidence."""
-    async with bench(keeps=True) as line:
-        captures = [await line.send() for _ in range(3)]
-        await line.answers(3)
-        broken = {"settled": b"1", "claim": b"\xff"}
-        await line.store._client.hset(f"linewarden:line:{LINE}:part:{captures[0].part_id}", mapping=broken)
-        await line.store._client.set(f"linewarden:line:{LINE}:evidence:{captures[1].part_id}", b"no hash")
-        await settle(line, *(decision(one, Outcome.REJECT) for one in captures[1:]))
-        assert await kept(line, captures[2]) is not None
 
 
 @pytest.mark.parametrize(
