@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
 
+from shared.clock import NS_PER_S
 from shared.domain import Decision, Outcome
 from shared.errors import ConfigError, StoreError
 
@@ -63,11 +65,17 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A part that somebody said something of: the decision that it is about, and its history, oldest first."""
+    """A part that somebody said something of: the decision that it is about, and its history, oldest first.
+
+    `aside` is its name once a newer part of the same name was spoken of; `measured` says that an export gave it to be
+    measured on, so that none trains on it ever after.
+    """
 
     decision: Decision
     steps: tuple[Step, ...]
     format: int = FORMAT
+    aside: str = ""
+    measured: bool = False
 
     @property
     def line(self) -> str:
@@ -78,6 +86,11 @@ class Case:
     def part_id(self) -> str:
         """Return the part."""
         return self.decision.part_id
+
+    @property
+    def name(self) -> str:
+        """Return what it is called by: its part, or the name that it was set aside under."""
+        return self.aside or self.part_id
 
     @property
     def standing(self) -> Standing:
@@ -110,6 +123,8 @@ class Case:
         return {
             "line": self.line,
             "part_id": self.part_id,
+            "name": self.name,
+            "captured_at_ns": self.decision.captured_at_ns,
             "outcome": self.decision.outcome,
             "standing": self.standing,
             "said": None if self.word is None else self.word.said,
@@ -192,6 +207,16 @@ def taken_back(case: Case, *, who: str, at_ns: int, step_ns: int, words_only: bo
     before = standing[-2].standing if len(standing) > 1 else Standing.DISMISSED
     name = last.standing.value if last.said is None else last.said.value
     return _with(case, Step(case.part_id, before, None, *_signed(who, "taken back"), at_ns, takes_back=name))
+
+
+def set_aside(case: Case) -> Case:
+    """Return a case under a name of its own, with the time of its part's capture: `17@2026-01-31T06:00:00.000000000Z`.
+
+    Part numbers come again, and what is said of a newer part stands under the number.
+    """
+    at_s, rest_ns = divmod(case.decision.captured_at_ns, NS_PER_S)
+    at = datetime.fromtimestamp(at_s, UTC).replace(tzinfo=None).isoformat()
+    return replace(case, aside=f"{case.part_id}@{at}.{rest_ns:09d}Z")
 
 
 def encode_case(case: Case) -> bytes:

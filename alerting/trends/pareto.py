@@ -56,7 +56,7 @@ def bars(names: Iterable[str]) -> list[Bar]:
 
 
 def by_camera(parts: Parts) -> list[Bar]:
-    """Return how many rejected parts each camera found the worst."""
+    """Return how many parts each camera rejected; of several the one that the decision names."""
     worst = _worst(parts)
     return bars(parts.findings.cameras[camera] for camera in parts.findings.camera[worst].tolist())
 
@@ -80,11 +80,14 @@ def _third(share: float) -> int:
 
 
 def _worst(parts: Parts) -> NDArray[np.int64]:
-    """Return the row of the highest score of each rejected part of which a camera looked."""
+    """Return a row of each rejected part of which a camera looked: of the camera that its decision names.
+
+    Limits differ by camera, so that the highest score may be one that was good enough. Where none is named it counts.
+    """
     found = parts.findings
     rejected = (parts.outcome == REJECTED)[found.part] if len(parts) else np.zeros(0, dtype=np.bool_)
-    rows = np.flatnonzero(rejected & np.isfinite(found.score))
-    # By part, and within it the highest score first; of equal ones the first.
-    order = rows[np.lexsort((rows, -found.score[rows], found.part[rows]))]
+    rows = np.flatnonzero(rejected & (np.isfinite(found.score) | found.named))
+    # By part, and within it the named one first, then the highest score; of equal ones the first.
+    order = rows[np.lexsort((rows, -found.score[rows], ~found.named[rows], found.part[rows]))]
     _, first = np.unique(found.part[order], return_index=True)
     return np.asarray(order[first], dtype=np.int64)

@@ -119,6 +119,7 @@ class RedisStore(
         self._put_picture = client.register_script(room_scripts.PUT_PICTURE)
         self._put_evidence = client.register_script(room_scripts.PUT_EVIDENCE)
         self._put_case = client.register_script(room_scripts.PUT_CASE)
+        self._move_case = client.register_script(room_scripts.MOVE_CASE)
         self._drop_case = client.register_script(room_scripts.DROP_CASE)
         self._behind = client.register_script(scripts.BEHIND)
         self._keep = client.register_script(scripts.KEEP)
@@ -293,7 +294,7 @@ class RedisStore(
         """Return the newest notes."""
         with self._mapped():
             entries = await self._client.xrevrange(self._prefixed("notes", name), count=newest)
-        return [entry[b"note"] for _, entry in entries]
+        return [entry[b"note"] for _, entry in entries if b"note" in entry]
 
     async def close(self) -> None:
         """Disconnect."""

@@ -73,6 +73,7 @@ async def run_a_line(plant: Plant) -> None:
     for part_id in ("bad", "odd:one"):
         await plant.store.put_evidence(replace(rejected, part_id=part_id), Why.REJECTED, CAMERA, seen)
     await desk.say("bad", Said.OVERKILL, who="anna", why="dust")
+    await desk.say("silent", Said.AGREED, who="anna", why="nobody saw it")
     await plant.store.put_payload(CaptureId(LINE, CAMERA, 1, 1), b"pixels", ttl_s=9)
     (first, *_) = await plant.store.next_decisions(LINE, READER, most=10)
     await plant.store.finished(LINE, Feed.DECISIONS, READER, [first.id])
