@@ -66,6 +66,7 @@ async def shelve_alert(line: AlertsLine, wish: Shelve, context: Parts, principal
         context.store,
         line.name,
         wish.key,
+        cameras=[camera.name for camera in line.cameras],
         who=principal.name,
         reason=wish.reason,
         at_ns=context.clock.utc_ns(),

@@ -308,7 +308,10 @@ class Store(PayloadStore, EvidenceStore, ReviewStore, Protocol):
         ...
 
     async def handle_alert(self, line: str, deed: Deed) -> None:
-        """Keep what an operator did to an alert, in one step with its entry in the line's record of deeds."""
+        """Keep what an operator did to an alert, in one step with its entry in the line's record of deeds.
+
+        A shelf that is over, by `deed.at_ns`, is kept in the record alone; of too many deeds the oldest count no more.
+        """
         ...
 
     async def alert_handling(self, line: str) -> Handling:

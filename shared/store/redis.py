@@ -112,6 +112,7 @@ class RedisStore(
         self._shift_retention_s = settings.shift_retention_s
         self._address = address
         self._sweeps = sweeps
+        self._unreadable: set[str] = set()
         self._announce = client.register_script(scripts.ANNOUNCE)
         self._claim = client.register_script(scripts.CLAIM)
         self._settle = client.register_script(scripts.SETTLE)
@@ -120,6 +121,7 @@ class RedisStore(
         self._put_evidence = client.register_script(room_scripts.PUT_EVIDENCE)
         self._put_case = client.register_script(room_scripts.PUT_CASE)
         self._drop_case = client.register_script(room_scripts.DROP_CASE)
+        self._handle_alert = client.register_script(scripts.HANDLE_ALERT)
         self._behind = client.register_script(scripts.BEHIND)
         self._keep = client.register_script(scripts.KEEP)
         self._extend = client.register_script(scripts.EXTEND)
