@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
 import ssl
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
 import uvicorn
 
 from alerting.console.app import make_app
+from alerting.console.connections import ConsoleServer, listen
 from alerting.console.context import Context
 from alerting.console.desk import FIRST_USER
 from shared.errors import ConfigError, StoreError
@@ -21,15 +19,6 @@ from shared.log import get_logger
 
 _FIRST_S: Final = 1.0
 _DRAIN_S: Final = 2
-
-
-class _Server(uvicorn.Server):
-    """Uvicorn without a say in what this process does with signals."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals to the process."""
-        yield
 
 
 class ConsoleService:
@@ -52,7 +41,7 @@ class ConsoleService:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set; browsers that look on are let go."""
-        server = _Server(self._config())
+        server = ConsoleServer(self._config())
         async with asyncio.TaskGroup() as tasks:
             reading = tasks.create_task(self._context.hub.run())
             first = tasks.create_task(self._first_user())
@@ -71,7 +60,7 @@ class ConsoleService:
         console = self._context.console
         config = server.config
         try:
-            listening = await asyncio.to_thread(_listen, console.host, console.port)
+            listening = await asyncio.to_thread(listen, console.host, console.port)
         except OSError as error:
             raise ConfigError(
                 f"the console cannot listen on {console.host}:{console.port}: {error.strerror or error}",
@@ -102,7 +91,6 @@ class ConsoleService:
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=_DRAIN_S,
-            limit_concurrency=1_000,
             ssl_certfile=console.certificate,
             ssl_keyfile=console.key,
         )
@@ -118,8 +106,3 @@ class ConsoleService:
                     sys.stderr.flush()
                 return
             await self._context.clock.sleep(_FIRST_S)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=256)
