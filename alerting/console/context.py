@@ -42,7 +42,7 @@ def make_context(settings: Settings, *, store: Store, clock: Clock) -> Context:
     """Put a console's parts together."""
     console = settings.console or ConsoleSettings()
     audit, passwords = Audit(store), Passwords()
-    desk = AccountDesk(store, clock, passwords, audit)
+    desk = AccountDesk(store, clock, passwords, audit, one_time_h=console.one_time_h)
     return Context(
         settings,
         console,

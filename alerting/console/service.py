@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 import uvicorn
@@ -13,11 +13,11 @@ import uvicorn
 from alerting.console.app import make_app
 from alerting.console.connections import ConsoleServer, listen
 from alerting.console.context import Context
-from alerting.console.desk import FIRST_USER
+from alerting.console.first_password import tell_first_password
 from shared.errors import ConfigError, StoreError
 from shared.log import get_logger
 
-_FIRST_S: Final = 1.0
+_FIRST_S: Final = 2.0
 _DRAIN_S: Final = 2
 
 
@@ -29,6 +29,7 @@ class ConsoleService:
     def __init__(self, context: Context) -> None:
         self._context = context
         self.started = asyncio.Event()
+        self._password_file: Path | None = None
         self.port = context.console.port
         self._log = get_logger("console")
 
@@ -54,6 +55,11 @@ class ConsoleService:
                 await asyncio.wait({serving})
             for task in (reading, first, stopping):
                 task.cancel()
+        self._forget_password()
+
+    def _forget_password(self) -> None:
+        if self._password_file is not None:
+            self._password_file.unlink(missing_ok=True)
 
     async def _serve(self, server: uvicorn.Server) -> None:
         # Uvicorn ends the process where it cannot listen; a socket of our own says why.
@@ -96,13 +102,11 @@ class ConsoleService:
         )
 
     async def _first_user(self) -> None:
-        """Make the first user where there is none, however long the store is away at first."""
+        """Make the first user where there is none, however long the store is away, and again where it was emptied."""
         while True:
             with suppress(StoreError):
                 password = await self._context.desk.first_password()
                 if password is not None:
-                    # Not logged: logs are kept, and read by many.
-                    sys.stderr.write(f"console: sign in as {FIRST_USER!r} with the one-time password {password}\n")
-                    sys.stderr.flush()
-                return
+                    self._forget_password()
+                    self._password_file = tell_first_password(password)
             await self._context.clock.sleep(_FIRST_S)

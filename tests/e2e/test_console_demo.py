@@ -59,7 +59,7 @@ def test_the_printed_link_shows_the_line_and_the_demo_ends_as_it_does(tmp_path: 
         rest, errors = running.communicate(timeout=REALLY_S)
     assert running.returncode == 0, f"{running.returncode}: {rest}{errors}"
     assert "ledger balances" in rest
-    assert "one-time password" in errors
+    assert "one_time_password_in" in errors
     assert json.loads(out.read_text(encoding="utf-8"))["announced"] == 40
 
 
