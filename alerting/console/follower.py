@@ -34,6 +34,8 @@ class LineFollower:
         self.of_shift = LineCounters()
         self.standing: Mapping[str, StandingAlert] = {}
         self.handling = Handling()
+        self.began_anew = False
+        """Whether the last look found that the store had been emptied: what was known is nothing any more."""
         self._store = store
         self._clock = clock
         self._history = history
@@ -41,12 +43,16 @@ class LineFollower:
         self._counted: deque[tuple[int, int]] = deque()
         """When how many parts had been settled in this shift (monotonic ns), within the last minute."""
         self._looked_ns: int | None = None
+        self._placed_ns = 0
 
     async def parts(self) -> list[Entry[Decision]]:
         """Return the parts that were settled since the last look, oldest first; what is kept at the first one."""
         name, found = self.line.name, None
+        self.began_anew = False
         if self._place:
             found = await self._store.decision_entries(name, after=self._place, most=_MOST)
+            if not found and await self._is_gone():
+                found, self.began_anew, self._place = None, True, ""
         if found is None or len(found) == _MOST:
             # The first look, or nobody looked on for long: what came in between is not told one by one.
             found = await self._store.decision_entries(name, most=self._history)
@@ -59,6 +65,15 @@ class LineFollower:
         if found:
             self._place = found[-1].id
         return found
+
+    async def _is_gone(self) -> bool:
+        """Return whether the place lies ahead of all that is kept; asked twice a second, since nothing is usual."""
+        now_ns = self._clock.monotonic_ns()
+        if now_ns - self._placed_ns < _STATE_NS:
+            return False
+        self._placed_ns = now_ns
+        newest = await self._store.newest_entry(self.line.name)
+        return not newest or _order(newest) < _order(self._place)
 
     async def rest(self) -> None:
         """Read state, counters and alerts again, if the last look is half a second old."""
@@ -89,3 +104,8 @@ class LineFollower:
     def alerts(self) -> list[Row]:
         """Return all alerts with where they stand now."""
         return rows_of(self.standing.values(), self.handling, self._clock.utc_ns())
+
+
+def _order(entry: str) -> tuple[int, int]:
+    milliseconds, _, number = entry.partition("-")
+    return int(milliseconds), int(number)

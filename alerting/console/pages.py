@@ -17,13 +17,14 @@ from alerting.console.policy_work import PolicyWork
 from alerting.console.rights import Permission
 from alerting.console.schema import operations
 from alerting.console.templating import Pages
-from alerting.console.views import dot, line_card, part_json
+from alerting.console.views import dot, part_json
 from shared.alerts import Severity
 from shared.domain import Outcome
 
 router: Final = APIRouter(include_in_schema=False)
 REASONS: Final = ("seen", "fitter called", "being cleaned", "false alarm")
 _AUDIT: Final = 100
+_ALERTS: Final = 200
 _DETECTIONS: Final = 200
 
 
@@ -36,9 +37,8 @@ def _pages(request: Request) -> Pages:
 async def wall(request: Request, context: Parts, principal: Somebody) -> HTMLResponse:
     """Show each line and camera."""
     await context.hub.fresh_or_away()
-    now_ns = context.clock.utc_ns()
     lines = [
-        {"card": line_card(follower, now_ns), "dots": [asdict(dot(entry)) for entry in follower.ribbon]}
+        {"card": context.hub.card(follower), "dots": [asdict(dot(entry)) for entry in follower.ribbon]}
         for name, follower in context.hub.lines.items()
         if principal.may(Permission.READ, name)
     ]
@@ -51,6 +51,7 @@ async def alerts(
 ) -> HTMLResponse:
     """Show what is wrong, and apart from it what was detected on parts."""
     lines = [line for line in context.settings.lines if principal.may(Permission.READ, line.name)]
+    found = await alerts_seen(context, principal, lambda alert: not alert["detection"] and wanted.lets_alert(alert))
     return _pages(request).render(
         request,
         "alerts",
@@ -60,11 +61,8 @@ async def alerts(
         severities=list(Severity),
         reasons=REASONS,
         wanted=wanted,
-        alerts=[
-            {**alert, "may_handle": principal.may(Permission.ALERTS, alert["line"])}
-            for alert in await alerts_seen(context, principal)
-            if not alert["detection"] and wanted.lets_alert(alert)
-        ],
+        alerts=[{**alert, "may_handle": principal.may(Permission.ALERTS, alert["line"])} for alert in found[:_ALERTS]],
+        more_alerts=max(0, len(found) - _ALERTS),
         detections=[
             part_json(entry.id, entry.value, line.time_zone)
             for line in lines

@@ -7,6 +7,7 @@ and why). What cannot be read, as of a newer version, is left out: no line waits
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Any, Final, TypeVar
@@ -20,6 +21,7 @@ from shared.store.base import Alert
 MOST_DEEDS: Final = 500
 """So many are kept of a line as what counts: of more the oldest go, and those alerts are open again."""
 T = TypeVar("T")
+_PIECE: Final = 200
 _ALERT: Final = msgspec.msgpack.Decoder(Alert)
 _STANDING: Final = msgspec.msgpack.Decoder(StandingAlert)
 _DEED: Final = msgspec.msgpack.Decoder(Deed)
@@ -49,10 +51,16 @@ class RedisAlerts:
                 await step.execute()
 
     async def standing_alerts(self, line: str) -> dict[str, StandingAlert]:
-        """Return the board."""
-        with self._mapped():
-            found = await self._client.hgetall(self._key(line, "board"))
-        return {alert.key: alert for alert in self._readable(line, "board", _STANDING, found.values())}
+        """Return the board, read piece by piece: what shares the event loop has its turn in between."""
+        standing: dict[str, StandingAlert] = {}
+        cursor = 0
+        while True:
+            with self._mapped():
+                cursor, found = await self._client.hscan(self._key(line, "board"), cursor, count=_PIECE)
+            standing |= {alert.key: alert for alert in self._readable(line, "board", _STANDING, found.values())}
+            if not cursor:
+                return standing
+            await asyncio.sleep(0)
 
     async def handle_alert(self, line: str, deed: Deed) -> None:
         """Write deed and record in one step, which also drops what counts no more as it was read just before."""

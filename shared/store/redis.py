@@ -259,12 +259,6 @@ class RedisStore(
             found: bytes | None = await self._client.get(self._payload(capture))
         return found
 
-    async def decisions(self, line: str, *, newest: int) -> list[Decision]:
-        """Return the newest decisions."""
-        with self._mapped():
-            entries = await self._client.xrevrange(self._key(line, "decisions"), count=newest)
-        return [_DECISION.decode(entry[b"decision"]) for _, entry in entries]
-
     async def set_state(self, line: str, fields: Mapping[str, str]) -> None:
         """Merge fields."""
         if not fields:
@@ -276,7 +270,7 @@ class RedisStore(
         """Return the fields."""
         with self._mapped():
             found = await self._client.hgetall(self._key(line, "state"))
-        return {name.decode(): value.decode() for name, value in found.items()}
+        return {name.decode(errors="replace"): value.decode(errors="replace") for name, value in found.items()}
 
     async def kept(self, name: str) -> bytes | None:
         """Return the value."""

@@ -36,3 +36,16 @@ async def test_what_stands_or_may_come_is_shelved() -> None:
                 answer = await browser.post(f"/api/v1/lines/{LINE}/alerts/shelve", json=wish)
                 assert answer.status_code == 200
             assert await shelved(opened) == expected
+
+
+async def test_a_page_shows_so_many_alerts_and_says_how_many_more() -> None:
+    """The API tells all of them, and filters find the others."""
+    async with hall() as opened:
+        for index in range(203):
+            await opened.stands("CAMERA_OFFLINE", f"c{index}")
+        browser = await opened.signed_in("operator")
+        page = (await browser.get("/alerts")).text
+        assert page.count('class="alert"') == 200
+        assert "And 3 more" in page
+        assert len((await browser.get("/api/v1/alerts")).json()) == 203
+        assert "more-alerts" not in (await browser.get("/alerts", params={"line": "line-2"})).text
