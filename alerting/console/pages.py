@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
+from itertools import islice
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, HTTPException, Query, Request
@@ -37,11 +39,14 @@ def _pages(request: Request) -> Pages:
 async def wall(request: Request, context: Parts, principal: Somebody) -> HTMLResponse:
     """Show each line and camera."""
     await context.hub.fresh_or_away()
-    lines = [
-        {"card": context.hub.card(follower), "dots": [asdict(dot(entry)) for entry in follower.ribbon]}
-        for name, follower in context.hub.lines.items()
-        if principal.may(Permission.READ, name)
-    ]
+    lines = []
+    for name, follower in context.hub.lines.items():
+        if principal.may(Permission.READ, name):
+            lines.append(
+                {"card": context.hub.card(follower), "dots": [asdict(dot(entry)) for entry in follower.ribbon]}
+            )
+            # What shares the event loop has its turn.
+            await asyncio.sleep(0)
     return _pages(request).render(request, "wall", principal, lines=lines)
 
 
@@ -52,6 +57,13 @@ async def alerts(
     """Show what is wrong, and apart from it what was detected on parts."""
     lines = [line for line in context.settings.lines if principal.may(Permission.READ, line.name)]
     found = await alerts_seen(context, principal, lambda alert: not alert["detection"] and wanted.lets_alert(alert))
+    detections = (
+        part_json(entry.id, entry.value, line.time_zone)
+        for line in lines
+        if wanted.line in {"", line.name}
+        for entry in reversed(context.hub.lines[line.name].rejects)
+        if wanted.lets_part(entry.value)
+    )
     return _pages(request).render(
         request,
         "alerts",
@@ -63,13 +75,7 @@ async def alerts(
         wanted=wanted,
         alerts=[{**alert, "may_handle": principal.may(Permission.ALERTS, alert["line"])} for alert in found[:_ALERTS]],
         more_alerts=max(0, len(found) - _ALERTS),
-        detections=[
-            part_json(entry.id, entry.value, line.time_zone)
-            for line in lines
-            if wanted.line in {"", line.name}
-            for entry in reversed(context.hub.lines[line.name].rejects)
-            if wanted.lets_part(entry.value)
-        ][:_DETECTIONS],
+        detections=list(islice(detections, _DETECTIONS)),
         deeds=await deeds_seen(context, principal, wanted.line),
     )
 

@@ -42,7 +42,7 @@ class ConsoleService:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set; browsers that look on are let go."""
-        server = ConsoleServer(self._config())
+        server = ConsoleServer(await asyncio.to_thread(self._config))
         async with asyncio.TaskGroup() as tasks:
             reading = tasks.create_task(self._context.hub.run())
             first = tasks.create_task(self._first_user())
