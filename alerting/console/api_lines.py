@@ -10,14 +10,13 @@ import msgspec
 from fastapi import APIRouter, Header, HTTPException, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from alerting.console.access import Parts, ReadLine, Somebody, find_principal
+from alerting.console.access import Parts, ReadLine, Somebody
 from alerting.console.context import Context
 from alerting.console.filters import AlertFilter
-from alerting.console.hub import MOST_WATCHERS
 from alerting.console.rights import Permission, Principal
-from alerting.console.views import dot, line_card, part_json
+from alerting.console.standing import Standing
+from alerting.console.views import dot, part_json
 from alerting.trends.pareto import Place
-from shared.clock import NS_PER_S
 from shared.domain import Decision, Outcome
 from shared.errors import StoreError, StoreUnavailableError
 from shared.settings import LineSettings
@@ -28,7 +27,6 @@ PartId = Annotated[str, Query(min_length=1, max_length=500, description="The par
 EntryId = Annotated[str, Query(pattern=r"^([0-9]{1,19}-[0-9]{1,19})?$", description="Its entry, as the API named it.")]
 _DECISION: Final = msgspec.msgpack.Decoder(Decision)
 _SEARCHED: Final = 1_000
-_RECHECK_NS: Final = 15 * NS_PER_S
 
 
 @router.get("/me")
@@ -41,9 +39,8 @@ async def me(principal: Somebody) -> dict[str, Any]:
 async def lines(context: Parts, principal: Somebody) -> list[dict[str, Any]]:
     """Return what the wall shows of each line that one may see."""
     await context.hub.fresh()
-    now_ns = context.clock.utc_ns()
     return [
-        line_card(follower, now_ns).to_json()
+        context.hub.card(follower).to_json()
         for name, follower in context.hub.lines.items()
         if principal.may(Permission.READ, name)
     ]
@@ -111,7 +108,7 @@ async def events(
 
     One who was away says the last event's id, and is told what came since, or given a snapshot.
     """
-    if context.hub.watchers >= MOST_WATCHERS:
+    if context.hub.is_full(principal.name):
         raise HTTPException(503, "Too many browsers look on already.")
     stream = _events(request, context, principal, last_event_id)
     return StreamingResponse(stream, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
@@ -119,31 +116,24 @@ async def events(
 
 async def _events(request: Request, context: Context, principal: Principal, last_event_id: str) -> AsyncIterator[bytes]:
     """Stream until whoever looks on may not any more: an open page counts as use of its session."""
-    now = principal
-    checked_ns = context.clock.monotonic_ns()
+    now, standing = principal, Standing(request, context)
 
     def may(line: str) -> bool:
         return now.may(Permission.READ, line)
 
     yield b"retry: 1000\n\n"
-    async with aclosing(context.hub.stream(may, last_event_id)) as stream:
+    async with aclosing(context.hub.stream(may, last_event_id, who=principal.name)) as stream:
         async for chunk in stream:
-            if context.clock.monotonic_ns() - checked_ns > _RECHECK_NS:
-                found = await _still(request, context, now)
-                if found is None:
-                    yield b"event: signed-out\ndata: {}\n\n"
-                    return
-                now, checked_ns = found, context.clock.monotonic_ns()
+            before = now
+            found = await standing.still(now)
+            if found is None:
+                yield b"event: signed-out\ndata: {}\n\n"
+                return
+            now = found
+            if now.roles != before.roles:
+                # What was read for the rights that they had is not told; the page asks again, for those they have.
+                return
             yield chunk or b": nothing new\n\n"
-
-
-async def _still(request: Request, context: Context, principal: Principal) -> Principal | None:
-    """Return who somebody is by now; None for nobody any more. While the store is away they are who they were."""
-    try:
-        found = await find_principal(request, context)
-    except StoreError:
-        return principal
-    return None if found is None or found.must_change_password else found
 
 
 async def find_part(context: Context, line: LineSettings, part_id: str, entry: str) -> Entry[Decision] | None:

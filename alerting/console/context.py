@@ -44,7 +44,7 @@ def make_context(settings: Settings, *, store: Store, clock: Clock, history: His
     """Put a console's parts together; `history` is where trends of more than a shift are read from."""
     console = settings.console or ConsoleSettings()
     audit, passwords = Audit(store), Passwords()
-    desk = AccountDesk(store, clock, passwords, audit)
+    desk = AccountDesk(store, clock, passwords, audit, one_time_h=console.one_time_h)
     return Context(
         settings,
         console,

@@ -17,6 +17,7 @@ from shared.store.base import Entry, LineCounters, Store
 RIBBON: Final = 100
 REJECTS: Final = 300
 _MOST: Final = 1_000
+_PIECE: Final = 200
 _RATE_S: Final = 60
 _STATE_NS: Final = NS_PER_S // 2
 
@@ -37,6 +38,8 @@ class LineFollower:
         self.handling = Handling()
         self.said = ""
         """What changes whenever somebody says or settles anything of a part."""
+        self.began_anew = False
+        """Whether the last look found that the store had been emptied: what was known is nothing any more."""
         self._store = store
         self._clock = clock
         self._history = history
@@ -44,17 +47,19 @@ class LineFollower:
         self._counted: deque[tuple[int, int]] = deque()
         """When how many parts had been settled in this shift (monotonic ns), within the last minute."""
         self._looked_ns: int | None = None
+        self._placed_ns = 0
 
     async def parts(self) -> list[Entry[Decision]]:
-        """Return the parts that were settled since the last look, oldest first; what is kept at the first one."""
+        """Return the parts that were settled since the last look, oldest first; the newest ones at the first one."""
         name, found = self.line.name, None
+        self.began_anew = False
         if self._place:
             found = await self._store.decision_entries(name, after=self._place, most=_MOST)
+            if not found and await self._is_gone():
+                found, self.began_anew, self._place = None, True, ""
         if found is None or len(found) == _MOST:
             # The first look, or nobody looked on for long: what came in between is not told one by one.
-            found = await self._store.decision_entries(name, most=self._history)
-            self.ribbon.clear()
-            self.rejects.clear()
+            return await self._anew()
         for entry in found:
             self.ribbon.append(entry)
             if entry.value.outcome is not Outcome.PASS:
@@ -62,6 +67,39 @@ class LineFollower:
         if found:
             self._place = found[-1].id
         return found
+
+    async def _anew(self) -> list[Entry[Decision]]:
+        """Look through what is kept, newest first, and hold on to what is shown alone.
+
+        Thousands of decisions held at once would have Python look through all of its memory, while gates wait.
+        """
+        ribbon: list[Entry[Decision]] = []
+        rejects: list[Entry[Decision]] = []
+        left, place = self._history, ""
+        while left > 0 and len(rejects) < REJECTS:
+            found = await self._store.decision_entries(self.line.name, before=place, most=min(left, _PIECE))
+            if not found:
+                break
+            left, place = left - len(found), found[0].id
+            found.reverse()
+            ribbon += found[: RIBBON - len(ribbon)]
+            rejects += [entry for entry in found if entry.value.outcome is not Outcome.PASS]
+        self.ribbon.clear()
+        self.ribbon.extend(reversed(ribbon))
+        self.rejects.clear()
+        self.rejects.extend(reversed(rejects[:REJECTS]))
+        if self.ribbon:
+            self._place = self.ribbon[-1].id
+        return list(self.ribbon)
+
+    async def _is_gone(self) -> bool:
+        """Return whether the place lies ahead of all that is kept; asked twice a second, since nothing is usual."""
+        now_ns = self._clock.monotonic_ns()
+        if now_ns - self._placed_ns < _STATE_NS:
+            return False
+        self._placed_ns = now_ns
+        newest = await self._store.newest_entry(self.line.name)
+        return not newest or _order(newest) < _order(self._place)
 
     async def rest(self) -> None:
         """Read state, counters, alerts and the newest word on a part again, if the last look is half a second old."""
@@ -103,3 +141,8 @@ class LineFollower:
     def alerts(self) -> list[Row]:
         """Return all alerts with where they stand now."""
         return rows_of(self.standing.values(), self.handling, self._clock.utc_ns())
+
+
+def _order(entry: str) -> tuple[int, int]:
+    milliseconds, _, number = entry.partition("-")
+    return int(milliseconds), int(number)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
+from itertools import islice
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
@@ -16,13 +18,14 @@ from alerting.console.policy_work import PolicyWork
 from alerting.console.rights import Permission
 from alerting.console.schema import operations
 from alerting.console.templating import pages_of
-from alerting.console.views import dot, line_card, part_json
+from alerting.console.views import dot, part_json
 from alerting.trends.pareto import Place
 from shared.alerts import Severity
 
 router: Final = APIRouter(include_in_schema=False)
 REASONS: Final = ("seen", "fitter called", "being cleaned", "false alarm")
 _AUDIT: Final = 100
+_ALERTS: Final = 200
 _DETECTIONS: Final = 200
 
 
@@ -30,12 +33,14 @@ _DETECTIONS: Final = 200
 async def wall(request: Request, context: Parts, principal: Somebody) -> HTMLResponse:
     """Show each line and camera."""
     await context.hub.fresh_or_away()
-    now_ns = context.clock.utc_ns()
-    lines = [
-        {"card": line_card(follower, now_ns), "dots": [asdict(dot(entry)) for entry in follower.ribbon]}
-        for name, follower in context.hub.lines.items()
-        if principal.may(Permission.READ, name)
-    ]
+    lines = []
+    for name, follower in context.hub.lines.items():
+        if principal.may(Permission.READ, name):
+            lines.append(
+                {"card": context.hub.card(follower), "dots": [asdict(dot(entry)) for entry in follower.ribbon]}
+            )
+            # What shares the event loop has its turn.
+            await asyncio.sleep(0)
     return pages_of(request).render(request, "wall", principal, lines=lines)
 
 
@@ -45,6 +50,14 @@ async def alerts(
 ) -> HTMLResponse:
     """Show what is wrong, and apart from it what was detected on parts."""
     lines = [line for line in context.settings.lines if principal.may(Permission.READ, line.name)]
+    found = await alerts_seen(context, principal, lambda alert: not alert["detection"] and wanted.lets_alert(alert))
+    detections = (
+        part_json(entry.id, entry.value, line.time_zone)
+        for line in lines
+        if wanted.line in {"", line.name}
+        for entry in reversed(context.hub.lines[line.name].rejects)
+        if wanted.lets_part(entry.value)
+    )
     return pages_of(request).render(
         request,
         "alerts",
@@ -55,18 +68,9 @@ async def alerts(
         places=list(Place),
         reasons=REASONS,
         wanted=wanted,
-        alerts=[
-            {**alert, "may_handle": principal.may(Permission.ALERTS, alert["line"])}
-            for alert in await alerts_seen(context, principal)
-            if not alert["detection"] and wanted.lets_alert(alert)
-        ],
-        detections=[
-            part_json(entry.id, entry.value, line.time_zone)
-            for line in lines
-            if wanted.line in {"", line.name}
-            for entry in reversed(context.hub.lines[line.name].rejects)
-            if wanted.lets_part(entry.value)
-        ][:_DETECTIONS],
+        alerts=[{**alert, "may_handle": principal.may(Permission.ALERTS, alert["line"])} for alert in found[:_ALERTS]],
+        more_alerts=max(0, len(found) - _ALERTS),
+        detections=list(islice(detections, _DETECTIONS)),
         deeds=await deeds_seen(context, principal, wanted.line),
     )
 

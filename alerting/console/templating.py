@@ -32,6 +32,9 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        # Compiled at the start, not while a gate beside it waits for the first page.
+        for name in self._templates.list_templates():
+            self._templates.get_template(name)
 
     def render(
         self,

@@ -111,6 +111,26 @@ def line_card(line: LineFollower, now_ns: int) -> LineCard:
     )
 
 
+def unreadable_card(line: LineFollower) -> LineCard:
+    """Return what the wall shows of a line of which the store holds something that cannot be read."""
+    nothing = dict.fromkeys(
+        ("model", "policy", "rate", "parts", "rejects", "reject_share", "defaults", "headroom", "open_alerts"), "-"
+    )
+    return LineCard(
+        name=line.line.name,
+        level="bad",
+        shape=_SHAPES["bad"],
+        state="unreadable",
+        why="the store holds something of it that this console cannot read; its log says more",
+        gate=line.line.gate.value,
+        product=line.line.product,
+        shift=line.shift,
+        headroom_percent=0,
+        cameras=(),
+        **nothing,
+    )
+
+
 def dot(entry: Entry[Decision]) -> Dot:
     """Return a part as the ribbon shows it."""
     decision = entry.value

@@ -288,7 +288,7 @@ class Store(PayloadStore, EvidenceStore, ReviewStore, Protocol):
         ...
 
     async def handle_alert(self, line: str, deed: Deed) -> None:
-        """Keep what an operator did to an alert, in one step with its entry in the line's record of deeds."""
+        """Keep a deed, a shelf that is over in the record alone; of too many that count the oldest count no more."""
         ...
 
     async def alert_handling(self, line: str) -> Handling:
@@ -311,6 +311,10 @@ class Store(PayloadStore, EvidenceStore, ReviewStore, Protocol):
         They are the first `most` behind the entry `after`; without one the last `most`, or the last before `before`.
         One that cannot be read, as of a newer version, is left out.
         """
+        ...
+
+    async def newest_entry(self, line: str) -> str:
+        """Return the name of the newest decision that is kept, whether it can be read or not; "" for none."""
         ...
 
     async def next_decisions(self, line: str, reader: Reader, *, most: int) -> list[Entry[Decision]]:

@@ -112,6 +112,7 @@ class RedisStore(
         self._shift_retention_s = settings.shift_retention_s
         self._address = address
         self._sweeps = sweeps
+        self._unreadable: set[str] = set()
         self._announce = client.register_script(scripts.ANNOUNCE)
         self._claim = client.register_script(scripts.CLAIM)
         self._settle = client.register_script(scripts.SETTLE)
@@ -121,6 +122,7 @@ class RedisStore(
         self._put_case = client.register_script(room_scripts.PUT_CASE)
         self._move_case = client.register_script(room_scripts.MOVE_CASE)
         self._drop_case = client.register_script(room_scripts.DROP_CASE)
+        self._handle_alert = client.register_script(scripts.HANDLE_ALERT)
         self._behind = client.register_script(scripts.BEHIND)
         self._keep = client.register_script(scripts.KEEP)
         self._extend = client.register_script(scripts.EXTEND)
@@ -258,12 +260,6 @@ class RedisStore(
             found: bytes | None = await self._client.get(self._payload(capture))
         return found
 
-    async def decisions(self, line: str, *, newest: int) -> list[Decision]:
-        """Return the newest decisions."""
-        with self._mapped():
-            entries = await self._client.xrevrange(self._key(line, "decisions"), count=newest)
-        return [_DECISION.decode(entry[b"decision"]) for _, entry in entries]
-
     async def set_state(self, line: str, fields: Mapping[str, str]) -> None:
         """Merge fields."""
         if not fields:
@@ -275,7 +271,7 @@ class RedisStore(
         """Return the fields."""
         with self._mapped():
             found = await self._client.hgetall(self._key(line, "state"))
-        return {name.decode(): value.decode() for name, value in found.items()}
+        return {name.decode(errors="replace"): value.decode(errors="replace") for name, value in found.items()}
 
     async def kept(self, name: str) -> bytes | None:
         """Return the value."""

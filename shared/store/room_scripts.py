@@ -1,8 +1,9 @@
 """The store's atomic steps about pictures, evidence and what reviews keep. KEYS and ARGV are listed above each.
 
 A room is an order (a sorted set of names), sizes (a hash; '' holds the sum) and what the keys of its things begin
-with. Those whose time is over are forgotten, and then the oldest go until there is room. What is new is written first:
-a Redis that is full refuses a script's first write if that needs memory, and looks at no later one.
+with. Those whose time is over are forgotten, and then the oldest go until there is room. Where Redis let the order go
+alone, the sizes say nothing, and go too. What is new is written first: a Redis that is full refuses a script's first
+write if that needs memory, and looks at no later one.
 """
 
 _ROOM = """
@@ -25,6 +26,10 @@ local function make_room(order, sizes, prefix, size, budget)
   local dropped = 0
   while held(sizes) + size > budget do
     first = oldest(order)
+    if not first then
+      redis.call('DEL', sizes)
+      break
+    end
     if redis.call('DEL', prefix .. first) == 1 then dropped = dropped + 1 end
     forget(order, sizes, first)
   end

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from alerting.console.rights import Permission
 from alerting.console.shield import MOST_BYTES
@@ -190,6 +191,34 @@ async def test_pictures_are_had_by_those_who_may_alone() -> None:
         assert answer.headers["content-type"] == "image/jpeg"
         other = await opened.signed_in(f"{OTHER}=admin", "bert")
         assert (await other.get(path, params=query)).status_code == 404
+
+
+async def test_a_value_that_is_nested_too_deeply_is_refused() -> None:
+    """It is no error of the server."""
+    async with hall() as opened:
+        browser = await opened.signed_in()
+        wish = {"changes": ["masks=" + "[" * 1_500]}
+        answer = await browser.post(f"/api/v1/lines/{LINE}/policy/preview", json=wish)
+        assert (answer.status_code, "nested too deeply" in answer.json()["error"]) == (422, True)
+
+
+async def test_an_error_of_the_server_keeps_others_out_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told without what went wrong, which stands in the log."""
+    async with hall() as opened:
+        browser = await opened.signed_in()
+
+        async def fail(*_: object) -> None:
+            raise RuntimeError("secret")
+
+        monkeypatch.setattr(opened.context.audit, "newest", fail)
+        with capture_logs() as told:
+            for path in ("/api/v1/audit", "/admin"):
+                answer = await browser.get(path)
+                assert answer.status_code == 500
+                assert "default-src 'none'" in answer.headers["content-security-policy"]
+                assert answer.headers["cache-control"] == "no-store"
+                assert "secret" not in answer.text
+        assert [one["path"] for one in told if one["event"] == "console.error"] == ["/api/v1/audit", "/admin"]
 
 
 async def test_bodies_that_are_too_large_are_not_read() -> None:

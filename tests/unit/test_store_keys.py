@@ -82,6 +82,8 @@ async def run_a_line(plant: Plant) -> None:
     await console.desk.add_guest("anna", roles_from("viewer"), why="tried")
     await console.sessions.begin((await console.desk.accounts()).user("anna"))
     await console.sessions.sign_in_link("anna", ttl_s=60)
+    await console.audit.note_sign_in("anna", "signed in", at_ns=1)
+    await console.store.hold("console-browser.f", b"anna", ttl_s=60)
     await plant.run(2)
     halt = LineHalt(LINE, halted=True, by="anna", at_ns=plant.clock.utc_ns(), why="tried")
     assert await keeper.halt(halt, instead_of=None)
