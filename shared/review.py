@@ -214,9 +214,14 @@ def set_aside(case: Case) -> Case:
 
     Part numbers come again, and what is said of a newer part stands under the number.
     """
-    at_s, rest_ns = divmod(case.decision.captured_at_ns, NS_PER_S)
+    return replace(case, aside=aside_name(case.decision))
+
+
+def aside_name(decision: Decision) -> str:
+    """Return what the case of a part is called once a newer part of its name was spoken of."""
+    at_s, rest_ns = divmod(decision.captured_at_ns, NS_PER_S)
     at = datetime.fromtimestamp(at_s, UTC).replace(tzinfo=None).isoformat()
-    return replace(case, aside=f"{case.part_id}@{at}.{rest_ns:09d}Z")
+    return f"{decision.part_id}@{at}.{rest_ns:09d}Z"
 
 
 def encode_case(case: Case) -> bytes:

@@ -143,6 +143,10 @@ class Hall:
         await self.store.settle(found, latency_ms=62.0)
         return found
 
+    async def forgets(self, part_id: str, *, line: str = LINE) -> None:
+        """Let the record of a part expire, so that its number may come again."""
+        await self.store._client.delete(self.store._part(line, part_id))
+
     async def keeps(self, decided: Decision, why: Why = Why.REJECTED, *, notes: Sequence[str] = ()) -> None:
         """Let evidence of a part be kept, of all its cameras."""
         for found in decided.findings:

@@ -50,7 +50,7 @@ async def part(
         request,
         "part",
         principal,
-        part={**shown, "timings": _timings(seen) or shown["timings"]},
+        part={**shown, "name": seen.name, "timings": _timings(seen) or shown["timings"]},
         gate=line.gate.value,
         neighbours=await neighbours(context, line, found.id),
         cameras=camera_views(seen.evidence) if seen.evidence else {},
@@ -58,7 +58,7 @@ async def part(
         kept_on=seen.evidence is not None and seen.evidence.kept_on,
         why_none=seen.why_none,
         coming=seen.evidence is None and age_s < YOUNG_S,
-        pictured=decision.outcome is Outcome.REJECT,
+        pictured=decision.outcome is Outcome.REJECT and seen.meant,
         review=_review(line, seen, decision, principal),
     )
 
@@ -79,7 +79,8 @@ def _review(line: LineSettings, seen: Found, decision: Decision, principal: Prin
     may_confirm = principal.may(Permission.CONFIRM, line.name)
     return {
         "case": case,
-        "may": principal.may(Permission.REVIEW, line.name),
+        "may": seen.meant and principal.may(Permission.REVIEW, line.name),
+        "newer": not seen.meant,
         "words": [(said, *WORDS[said]) for said in fitting],
         "take_back": newest["step"] if newest and mine and (newest["word"] or may_confirm) else "",
         "cameras": sorted({found.camera for found in decision.findings}),

@@ -64,10 +64,10 @@ class ReviewWork:
 
     async def cases(self, standing: Standing | None = None) -> list[dict[str, Any]]:
         """Return the line's cases: those that are new first, then by their newest step."""
+        found = [case for case in await self._desk.told_apart() if standing is None or case.standing is standing]
         kept = set(await self._context.store.exhibits(self._line.name))
-        found = await self._desk.cases(standing)
         ordered = sorted(found, key=lambda case: _ORDER[case.standing])
-        return [case_json(case, self._line, kept=case.part_id in kept) for case in ordered]
+        return [case_json(case, self._line, kept=case.name in kept) for case in ordered]
 
     async def case(self, part_id: str) -> dict[str, Any] | None:
         """Return a part's case."""
@@ -88,7 +88,7 @@ class ReviewWork:
             raise ConfigError(error.problem, error.remedy) from None
 
     async def _done(self, done: Reviewed, by: Principal, what: str, why: str) -> dict[str, Any]:
-        subject = f"{self._line.name} part {done.case.part_id}"
+        subject = f"{self._line.name} part {done.case.name}"
         at_ns = self._context.clock.utc_ns()
         await self._context.audit.note(by.name, f"review: {what}", subject, at_ns=at_ns, why=why)
         kept = done.exhibit is Exhibit.KEPT
@@ -101,7 +101,7 @@ def case_json(case: Case, line: LineSettings, *, kept: bool) -> dict[str, Any]:
     decision = case.decision
     return {
         "line": line.name,
-        "part_id": case.part_id,
+        "part_id": case.name,
         "outcome": decision.outcome.value,
         "outcome_text": WORDS[decision.outcome],
         "letter": LETTERS[decision.outcome],

@@ -157,3 +157,40 @@ async def test_a_full_review_says_what_to_do() -> None:
         answer = await say(anna, "good", "escape")
         assert answer.status_code == 422
         assert "review export" in answer.json()["error"]
+
+
+async def test_a_part_number_that_comes_again_mixes_no_cases() -> None:
+    """Each part's page shows its own word and evidence; the older one's goes by the name that the queue gives it."""
+    async with hall() as opened:
+        older = await opened.settle("17", Outcome.REJECT, score=3.0, ago_s=60.0)
+        await opened.keeps(older)
+        anna = await opened.signed_in("operator", "anna")
+        await say(anna, "17", "overkill", "a fibre")
+        await opened.forgets("17")
+        newer = await opened.settle("17", Outcome.REJECT, score=4.0)
+        await opened.keeps(newer)
+        await opened.clock.advance(2)
+        (queued,) = (await anna.get("/api/v1/review")).json()
+        assert queued["part_id"].startswith("17@")
+        page = (await anna.get(f"/lines/{LINE}/part", params={"part_id": "17"})).text
+        assert "a fibre" not in page
+        assert 'data-part="17"' in page
+        page = (await anna.get(f"/lines/{LINE}/part", params={"part_id": queued["part_id"]})).text
+        assert "a fibre" in page
+        assert f'data-part="{queued["part_id"]}"' in page
+        told = (await say(anna, "17", "agreed", "seen")).json()
+        assert told["part_id"] == "17"
+        assert {case["part_id"] for case in (await anna.get("/api/v1/review")).json()} == {"17", queued["part_id"]}
+
+
+async def test_nothing_is_said_of_a_newer_part_on_the_page_of_an_older_one() -> None:
+    """Without a case or evidence of its own its number is all it has, and that means the newer one."""
+    async with hall() as opened:
+        await opened.settle("17", ago_s=60.0)
+        (entry,) = await opened.store.decision_entries(LINE, most=1)
+        await opened.forgets("17")
+        await opened.settle("17")
+        anna = await opened.signed_in("operator")
+        page = (await anna.get(f"/lines/{LINE}/part", params={"part_id": "17", "entry": entry.id})).text
+        assert "A newer part has this number by now" in page
+        assert "data-say" not in page
