@@ -42,6 +42,12 @@ class ConsoleService:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set; browsers that look on are let go."""
+        try:
+            await self._run(stop)
+        finally:
+            self._forget_password()
+
+    async def _run(self, stop: asyncio.Event) -> None:
         server = ConsoleServer(await asyncio.to_thread(self._config))
         async with asyncio.TaskGroup() as tasks:
             reading = tasks.create_task(self._context.hub.run())
@@ -55,7 +61,6 @@ class ConsoleService:
                 await asyncio.wait({serving})
             for task in (reading, first, stopping):
                 task.cancel()
-        self._forget_password()
 
     def _forget_password(self) -> None:
         if self._password_file is not None:
