@@ -38,6 +38,8 @@ def _assignment(word: str) -> tuple[list[str], Any]:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text
+    except RecursionError:
+        raise ConfigError(f"{key.strip()}: the value is nested too deeply", "Write it as reject_at=2.5.") from None
     return key.strip().split("."), value
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import TypeVar
 
@@ -61,7 +61,7 @@ class Recorder:
         """Record one part; every step may be repeated without a second effect."""
         decision = settlement.decision
         # Shown before it is settled: a crash between the two may show a reject twice, and never hides one.
-        await self._show(settlement)
+        unkept = await self._show(settlement)
         record, token = await self._insist(lambda: self._settle(settlement), "settle")
         await self._ledger.write(record, decision.line)
         await self._insist(lambda: self._ledger.publish(record, decision.line, decision.part_id), "publish")
@@ -69,6 +69,7 @@ class Recorder:
         if token != self._tenure.token:
             # The store lost its data meanwhile: it took in again what the topic held then, perhaps without this.
             await self._insist(lambda: self._store.restore([record], token=self._tenure.token), "restore")
+        await self._keep_pictures(decision, unkept, last=True)
         self._done(settlement.part.tokens)
         metrics.DECISIONS.labels(decision.line, decision.outcome.value).inc()
         metrics.NOT_CARRIED_OUT.labels(decision.line).inc(decision.not_carried_out)
@@ -145,14 +146,13 @@ class Recorder:
             raise
         return record, token
 
-    async def _show(self, settlement: Settlement) -> None:
-        """Keep the pictures of a reject and alert; each on its own, since nothing settled is shown twice."""
+    async def _show(self, settlement: Settlement) -> Mapping[str, bytes]:
+        """Keep the pictures of a reject and alert, since nothing settled is shown twice; return what was not kept."""
         decision = settlement.decision
+        unkept: Mapping[str, bytes] = {}
         if decision.outcome is Outcome.REJECT:
-            for camera, overlay in settlement.part.overlays.items():
-                if overlay:
-                    put = partial(self._store.put_picture, decision.line, decision.part_id, camera, overlay)
-                    await self._insist(put, "picture")
+            pictures = {camera: overlay for camera, overlay in settlement.part.overlays.items() if overlay}
+            unkept = await self._keep_pictures(decision, pictures, last=False)
         watch = self._detectors.setdefault(decision.line, DetectorWatch(decision.line))
         told = [*self._alerts_of(decision.line).decided(decision), watch.decided(decision)]
         for alert in told:
@@ -160,6 +160,24 @@ class Recorder:
                 self._board.note(alert)
         if any(told):
             await self._insist(partial(self._board.flush, decision.line), "alert")
+        return unkept
+
+    async def _keep_pictures(
+        self, decision: Decision, pictures: Mapping[str, bytes], *, last: bool
+    ) -> Mapping[str, bytes]:
+        """Try once, and return those that the store did not take: a picture holds up no part.
+
+        They are tried again when the part is settled, since the store answers then; the `last` try is told.
+        """
+        unkept = {}
+        for camera, jpeg in pictures.items():
+            try:
+                await self._store.put_picture(decision.line, decision.part_id, camera, jpeg)
+            except StoreError as error:
+                unkept[camera] = jpeg
+                if last:
+                    self._log.warning("picture.lost", line=decision.line, camera=camera, error=str(error))
+        return unkept
 
     async def _insist(self, step: Callable[[], Awaitable[T]], what: str) -> T:
         return await insist(step, clock=self._clock, log=self._log, what=what)

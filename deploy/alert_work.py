@@ -38,8 +38,11 @@ async def shelve(config: Path, line: str, key: str, *, who: str, reason: str, du
     """Shelve an alert, or end that with a duration of 0; `ConfigError` for a kind that is not known."""
     async with _store(config) as (settings, store):
         _check_line(settings, line)
+        cameras = [camera.name for one in settings.lines if one.name == line for camera in one.cameras]
         now_ns = SystemClock().utc_ns()
-        await handling.shelve(store, line, key, who=who, reason=reason, at_ns=now_ns, duration_s=duration_s)
+        await handling.shelve(
+            store, line, key, cameras=cameras, who=who, reason=reason, at_ns=now_ns, duration_s=duration_s
+        )
 
 
 def _check_line(settings: Settings, line: str) -> None:

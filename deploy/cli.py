@@ -16,7 +16,7 @@ from deploy.cli_alerts import alerts
 from deploy.cli_bench import bench
 from deploy.cli_bench_alerting import bench_alerting_process
 from deploy.cli_bench_cameras import bench_encodings, bench_gige_camera, bench_rtsp_cameras
-from deploy.cli_bench_console import bench_console_pages
+from deploy.cli_bench_console import bench_console_day, bench_console_pages
 from deploy.cli_bench_gate import bench_gate_timing, bench_ledger_verification, bench_policy
 from deploy.cli_bench_speed import bench_beside_peers, bench_model_speed, bench_payload_ways, bench_whole_pipeline
 from deploy.cli_bench_takeover import bench_takeovers
@@ -51,6 +51,7 @@ dev = typer.Typer(help="The servers that a developer needs, on loopback.", no_ar
 bench.command("alerting")(bench_alerting_process)
 bench.command("compare")(bench_beside_peers)
 bench.command("console")(bench_console_pages)
+bench.command("console-day")(bench_console_day)
 bench.command("encoding")(bench_encodings)
 bench.command("gate")(bench_gate_timing)
 bench.command("gige")(bench_gige_camera)
@@ -103,8 +104,12 @@ def demo(
         int | None, typer.Option(help="Where; 8710, or any that is free, without.", min=0, max=65_535)
     ] = None,
     keep_open: Annotated[
-        bool, typer.Option("--keep-open", help="Let the pages stay after the last part, until Ctrl-C.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--keep-open/--no-keep-open",
+            help="Let the pages stay after the last part, until Enter or Ctrl-C; so it is in a terminal.",
+        ),
+    ] = None,
     seed: Seed = 0,
     json_out: JsonOut = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
@@ -132,7 +137,7 @@ def demo(
         journal=journal,
         console=pages,
         console_port=console_port,
-        keep_open=keep_open,
+        keep_open=pages and (sys.stdin.isatty() and sys.stdout.isatty() if keep_open is None else keep_open),
     )
     console = Console()
     result = run_demo(options, console)

@@ -65,7 +65,7 @@ def list_cases(
         case, last = row.case, row.case.steps[-1]
         when = datetime.fromtimestamp(last.at_ns / NS_PER_S, UTC).strftime("%m-%d %H:%M:%S")
         word = "" if case.word is None or case.word.said is None else case.word.said.value
-        cells = (case.part_id, case.decision.outcome.value, word, case.standing.value, when, last.who, last.why)
+        cells = (case.name, case.decision.outcome.value, word, case.standing.value, when, last.who, last.why)
         table.add_row(*map(escape, cells), "kept" if row.kept else "none")
     Console().print(table)
     write_json(json_out, [{**row.case.to_json(), "evidence_kept": row.kept} for row in rows])
@@ -161,5 +161,5 @@ def pack_evidence(
 def _tell(done: Reviewed) -> None:
     case = done.case
     Console(soft_wrap=True).print(
-        f"Part {case.part_id} of {case.line} is {case.standing}. {_KEPT[done.exhibit]}", markup=False
+        f"Part {case.name} of {case.line} is {case.standing}. {_KEPT[done.exhibit]}", markup=False
     )

@@ -8,44 +8,27 @@ would; then real browsers are measured, which share this machine.
 from __future__ import annotations
 
 import asyncio
-import sys
-import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
-from uuid import uuid4
 
 import psutil
-import tomli_w
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import async_playwright
 from rich.table import Table
 
-from alerting.console.context import make_context
-from alerting.console.rights import ALL_LINES, Role
 from deploy.adapters import make_store
 from deploy.alerting_load import Load, run_load
+from deploy.console_browser import FLAGS, heap_mib, open_wall
+from deploy.console_process import console_process, one_time_links, url_of, with_console
 from deploy.console_readers import Readers
 from deploy.machine import machine_facts
-from deploy.servers.ports import free_port
 from shared.clock import SystemClock
-from shared.console_settings import ConsoleSettings
-from shared.errors import ServerError
-from shared.settings import Settings, StoreSettings
+from shared.settings import Settings
 
 WANTED_SCREEN_MS: Final = 300.0
 WANTED_GATE_MS: Final = 2.0
 _MIB: Final = 1024 * 1024
-_LINK_S: Final = 3_600
-_WAIT_S: Final = 60
-_FLAGS: Final = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-background-timer-throttling",
-)
 # What arrives after the first snapshot, by when the browser is about to draw it.
 _WATCH: Final = """
 addEventListener("DOMContentLoaded", () => {
@@ -129,9 +112,9 @@ class _Seen:
 
 async def bench_console(load: Load, *, browsers: int, store: str, chromium: Path) -> ConsoleFigures:
     """Run the load three times, each with parts of its own: alone, with readers, and with browsers."""
-    alone, balanced = await _run(load, _with_console(load, store))
-    read = await _with_readers(load, _with_console(load, store), browsers)
-    seen = await _with_browsers(load, _with_console(load, store), browsers, chromium)
+    alone, balanced = await _run(load, with_console(load, store))
+    read = await _with_readers(load, with_console(load, store), browsers)
+    seen = await _with_browsers(load, with_console(load, store), browsers, chromium)
     return ConsoleFigures(
         lines=load.lines,
         browsers=browsers,
@@ -160,118 +143,28 @@ async def _run(load: Load, settings: Settings) -> tuple[float, bool]:
 
 
 async def _with_readers(load: Load, settings: Settings, readers: int) -> _Read:
-    async with _console(settings) as process:
-        with Readers(_url(settings), await _links(settings, readers)):
+    async with console_process(settings) as process:
+        with Readers(url_of(settings), await one_time_links(settings, readers)):
             began_s = _cpu_s(process)
             gate_p99_ms, balanced = await _run(load, settings)
             return _Read(gate_p99_ms, (_cpu_s(process) - began_s) / load.seconds, balanced)
 
 
 async def _with_browsers(load: Load, settings: Settings, browsers: int, chromium: Path) -> _Seen:
-    async with _console(settings) as process, async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, args=list(_FLAGS))
-        pages = [await _page(browser, _url(settings), key) for key in await _links(settings, browsers)]
+    async with console_process(settings) as process, async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        pages = [
+            await open_wall(browser, url_of(settings), key, _WATCH) for key in await one_time_links(settings, browsers)
+        ]
         running = asyncio.create_task(_run(load, settings))
         # What is kept of parts is full by half-time: what grows afterwards grows for ever.
         await asyncio.sleep(load.seconds / 2)
-        before = process.memory_info().rss / _MIB, await _heap_mib(pages[0])
+        before = process.memory_info().rss / _MIB, await heap_mib(pages[0])
         _, balanced = await running
-        after = process.memory_info().rss / _MIB, await _heap_mib(pages[0])
+        after = process.memory_info().rss / _MIB, await heap_mib(pages[0])
         seen = tuple([float(ms) for page in pages for ms in await page.evaluate("seen")])
         await browser.close()
     return _Seen(seen, (before[0], after[0]), (before[1], after[1]), balanced)
-
-
-def _with_console(load: Load, store: str) -> Settings:
-    """Return the load's settings under a prefix of their own, with a console."""
-    settings = load.settings(store)
-    kept = {"url": store, "key_prefix": f"linewarden-bench-{uuid4().hex[:8]}"}
-    expiring = StoreSettings.model_validate({**kept, "part_retention_s": 600, "picture_ttl_s": 60})
-    return settings.model_copy(update={"store": expiring, "console": ConsoleSettings(port=free_port())})
-
-
-def _without_none(value: Any) -> Any:  # noqa: ANN401 - whatever settings hold
-    """Return settings without what is not set, which TOML cannot say."""
-    if isinstance(value, dict):
-        return {name: _without_none(one) for name, one in value.items() if one is not None}
-    return [_without_none(one) for one in value] if isinstance(value, list) else value
-
-
-@asynccontextmanager
-async def _console(settings: Settings) -> AsyncIterator[psutil.Process]:
-    """Run the console as a process of its own."""
-    with tempfile.TemporaryDirectory(prefix="linewarden-console-") as folder:
-        config, log = Path(folder) / "line.toml", Path(folder) / "console.log"
-        config.write_text(tomli_w.dumps(_plain(settings)), encoding="utf-8")
-        command = [sys.executable, "-m", "deploy.cli", "run", "--role", "console", "--config", str(config)]
-        with log.open("wb") as out:
-            child = await asyncio.create_subprocess_exec(*command, stdout=out, stderr=out)
-        try:
-            if not await _answers(settings):
-                raise ServerError(f"the console did not start: {log.read_text(encoding='utf-8')[-500:]}")
-            yield psutil.Process(child.pid)
-        finally:
-            child.terminate()
-            await child.wait()
-
-
-def _plain(settings: Settings) -> dict[str, Any]:
-    """Return the settings that the console needs as TOML says them."""
-    values = settings.model_dump(mode="json", include={"lines", "console", "store"})
-    values["store"]["url"] = settings.store.url.get_secret_value()
-    for line in values["lines"]:
-        line["signal"]["url"] = "none"
-        for camera in line["cameras"]:
-            camera["source"] = "rendered"
-    plain: dict[str, Any] = _without_none(values)
-    return plain
-
-
-async def _answers(settings: Settings) -> bool:
-    """Wait until the console listens; return whether it does."""
-    url = urlsplit(_url(settings))
-    for _ in range(10 * _WAIT_S):
-        try:
-            _, writer = await asyncio.open_connection(url.hostname, url.port)
-        except OSError:
-            await asyncio.sleep(0.1)
-        else:
-            writer.close()
-            return True
-    return False
-
-
-async def _links(settings: Settings, count: int) -> list[str]:
-    """Return the keys of one-time links for a guest."""
-    store = make_store(settings)
-    context = make_context(settings, store=store, clock=SystemClock())
-    await context.desk.add_guest("bench", {ALL_LINES: Role.VIEWER}, why="bench console")
-    keys = [await context.sessions.sign_in_link("bench", ttl_s=_LINK_S) for _ in range(count)]
-    await store.close()
-    return keys
-
-
-async def _page(browser: Browser, url: str, key: str) -> Page:
-    page = await (await browser.new_context(viewport={"width": 1_920, "height": 1_080})).new_page()
-    await page.add_init_script(_WATCH)
-    await page.goto(f"{url}/link?key={key}")
-    await page.wait_for_selector('#live[data-live="yes"]')
-    return page
-
-
-async def _heap_mib(page: Page) -> float:
-    """Return what a page's scripts hold, once what they do not is gone."""
-    session = await page.context.new_cdp_session(page)
-    await session.send("HeapProfiler.collectGarbage")
-    found = await session.send("Runtime.getHeapUsage")
-    await session.detach()
-    return float(found["usedSize"]) / _MIB
-
-
-def _url(settings: Settings) -> str:
-    if settings.console is None:
-        raise AssertionError("the bench's settings have a console")
-    return f"http://{settings.console.host}:{settings.console.port}"
 
 
 def _cpu_s(process: psutil.Process) -> float:

@@ -9,11 +9,10 @@ from typing import Final
 
 from rich.console import Console
 
-from alerting.console.context import make_context
 from alerting.console.rights import ALL_LINES, Role
 from alerting.console.service import ConsoleService
 from deploy.adapters import Adapters
-from deploy.roles.console import BesideGates
+from deploy.roles.console import BesideGates, context_for
 from deploy.servers.ports import can_listen
 from shared.console_settings import ConsoleSettings
 from shared.settings import Settings
@@ -34,7 +33,7 @@ async def demo_pages(settings: Settings, adapters: Adapters, console: Console) -
 
     The link works once and signs in a guest who may do all but change users, and who has no password.
     """
-    context = make_context(settings, store=adapters.store, clock=adapters.clock)
+    context = context_for(settings, adapters)
     service, stop = ConsoleService(context), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         serving = tasks.create_task(BesideGates(service).run(stop))

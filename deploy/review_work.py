@@ -30,8 +30,9 @@ class Row:
 async def listed(config: Path, line: str | None, standing: Standing | None) -> list[Row]:
     """Return a line's cases, the newest first."""
     async with _desk(config, line) as (store, desk, name):
+        cases = [case for case in await desk.told_apart() if standing in {None, case.standing}]
         kept = set(await store.exhibits(name))
-        return [Row(case, case.part_id in kept) for case in await desk.cases(standing)]
+        return [Row(case, case.name in kept) for case in cases]
 
 
 async def say(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from deploy.adapters import adapters_for, make_store
 from deploy.app import Role, build, run
+from deploy.collecting import set_aside
 from deploy.result import RunResult, result_of
 from shared import log
 from shared.clock import Clock, SystemClock
@@ -45,6 +46,7 @@ async def _run(settings: Settings, role: Role, clock: Clock | None) -> list[RunR
         with stop_on_signals(stop):
             # A model loads for seconds: a page that answered before would call this replica ready.
             services = build(role, settings, adapters)
+            set_aside()
             with served(settings.metrics):
                 await run(services, settings, adapters, stop)
         if role in (Role.INGEST, Role.DETECTOR, Role.CONSOLE):

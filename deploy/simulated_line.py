@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import termios
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -30,7 +32,8 @@ _PICTURES_S: Final = 86_400
 class SimulatedLine:
     """What runs: `camera` holds the camera's settings, and `prefix` keeps runs on a shared bus and store apart.
 
-    `console` holds the settings of pages around it, if there are any. With `stays_open` the run ends by Ctrl-C alone.
+    `console` holds the settings of pages around it, if there are any. With `stays_open` the run ends by Ctrl-C alone,
+    or by Enter where somebody sits before it.
     """
 
     prefix: str
@@ -112,9 +115,26 @@ async def _run(line: SimulatedLine, watch: Watch, around: Around) -> RunResult:
                         with suppress(asyncio.CancelledError):
                             await watcher
                     if line.stays_open:
-                        await stop.wait()
+                        await _wait_for_somebody(stop)
             (settled,) = settings.lines
             return await result_of(settled, adapters.store)
+
+
+async def _wait_for_somebody(stop: asyncio.Event) -> None:
+    """Return when the run is stopped, or at Enter."""
+    if not sys.stdin.isatty():
+        await stop.wait()
+        return
+    sys.stdout.write("All parts are through. The pages stay until you press Enter.\n")
+    sys.stdout.flush()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(sys.stdin.fileno(), stop.set)
+    try:
+        await stop.wait()
+    finally:
+        loop.remove_reader(sys.stdin.fileno())
+        # What was typed is for nobody else.
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
 
 
 def _kept_for(line: SimulatedLine) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -18,7 +19,8 @@ class ConsoleSettings(Section):
     pages are for this host, or for a proxy in front, which says so by `behind_tls`: cookies then never leave HTTPS.
 
     A session ends `idle_min` after its last use, and `session_h` after it began. `history` decisions of a line are
-    looked through for its newest rejects, and judged by a preview.
+    looked through for its newest rejects, and judged by a preview. A one-time password is good for `one_time_h`. What
+    comes from `trusted_proxies` (networks) is from whoever their X-Forwarded-For names.
     """
 
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
@@ -29,6 +31,8 @@ class ConsoleSettings(Section):
     beside_alerting: bool = False
     idle_min: Annotated[float, Field(gt=0, le=1_440)] = 60.0
     session_h: Annotated[float, Field(gt=0, le=168)] = 12.0
+    one_time_h: Annotated[float, Field(gt=0, le=720)] = 24.0
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     history: Annotated[int, Field(ge=100, le=100_000)] = 2_000
 
     @model_validator(mode="after")

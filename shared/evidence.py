@@ -150,6 +150,11 @@ def encode_camera(evidence: CameraEvidence) -> bytes:
     return msgspec.msgpack.encode(evidence)
 
 
+def stamp_of(decision: Decision) -> bytes:
+    """Return the bytes by which a cover's own tell which of the parts of one name it is of."""
+    return msgspec.msgpack.encode("captured_at_ns") + msgspec.msgpack.encode(decision.captured_at_ns)
+
+
 def decode_cover(value: bytes) -> Cover:
     """Read what `encode_cover` wrote; StoreError for anything else, and for what is newer."""
     try:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 FORMAT: Final = 1
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]")
 _SUMMED: Final = re.compile(r"-[0-9a-f]{8}$")
+_RESERVED: Final = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9]")
 _LONGEST: Final = 60
 _FILES: Final = {"picture": "picture.jpg", "heat_map": "heat_map.png", "overlay": "overlay.jpg", "golden": "golden.jpg"}
 
@@ -30,10 +31,13 @@ _FILES: Final = {"picture": "picture.jpg", "heat_map": "heat_map.png", "overlay"
 def safe_name(text: str) -> str:
     """Return a name that no file system takes for a path or refuses; different texts have different names.
 
-    What has no other letters than a to z, digits, `_` and `-` mostly stays as it is; else a checksum tells texts apart.
+    They differ on those too that take capitals for small letters. What has nothing but small letters, digits, `_` and
+    `-` mostly stays as it is; else a checksum tells texts apart.
     """
     name = _UNSAFE.sub("_", text)[:_LONGEST]
-    plain = name and name == text and not _SUMMED.search(name)
+    plain = (
+        name and name == text and text == text.lower() and not _SUMMED.search(name) and not _RESERVED.fullmatch(name)
+    )
     return name if plain else f"{name}-{zlib.crc32(text.encode()):08x}"
 
 

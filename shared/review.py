@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
 
+from shared.clock import NS_PER_S
 from shared.domain import Decision, Outcome
 from shared.errors import ConfigError, StoreError
 
@@ -47,7 +49,8 @@ class Step:
     """Who said what of a part, or confirmed or dismissed its case, when (UTC ns) and why.
 
     A word has `said`; what an engineer makes of it has none, and another standing than new. `cameras` names those whose
-    pictures it is about; none means all.
+    pictures it is about; none means all. A step with `takes_back` takes back the word or standing that it names, and
+    what stood before stands again; where that is nothing, the case is dismissed.
     """
 
     part_id: str
@@ -57,15 +60,22 @@ class Step:
     why: str
     at_ns: int
     cameras: tuple[str, ...] = ()
+    takes_back: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A part that somebody said something of: the decision that it is about, and its history, oldest first."""
+    """A part that somebody said something of: the decision that it is about, and its history, oldest first.
+
+    `aside` is its name once a newer part of the same name was spoken of; `measured` says that an export gave it to be
+    measured on, so that none trains on it ever after.
+    """
 
     decision: Decision
     steps: tuple[Step, ...]
     format: int = FORMAT
+    aside: str = ""
+    measured: bool = False
 
     @property
     def line(self) -> str:
@@ -78,25 +88,43 @@ class Case:
         return self.decision.part_id
 
     @property
+    def name(self) -> str:
+        """Return what it is called by: its part, or the name that it was set aside under."""
+        return self.aside or self.part_id
+
+    @property
     def standing(self) -> Standing:
         """Return where it stands."""
         return self.steps[-1].standing
 
     @property
+    def in_force(self) -> tuple[Step, ...]:
+        """Return the steps that nobody took back, oldest first."""
+        found: list[Step] = []
+        for step in self.steps:
+            if not step.takes_back:
+                found.append(step)
+            elif found:
+                found.pop()
+        return tuple(found)
+
+    @property
     def word(self) -> Step | None:
-        """Return the newest word, as far back as steps are kept."""
-        return next((step for step in reversed(self.steps) if step.said is not None), None)
+        """Return the newest word that stands, as far back as steps are kept."""
+        return next((step for step in reversed(self.in_force) if step.said is not None), None)
 
     @property
     def cameras(self) -> tuple[str, ...]:
         """Return whose pictures it is about: what was said of it last; none means all."""
-        return next((step.cameras for step in reversed(self.steps) if step.cameras), ())
+        return next((step.cameras for step in reversed(self.in_force) if step.cameras), ())
 
     def to_json(self) -> dict[str, Any]:
         """Return it under stable names."""
         return {
             "line": self.line,
             "part_id": self.part_id,
+            "name": self.name,
+            "captured_at_ns": self.decision.captured_at_ns,
             "outcome": self.decision.outcome,
             "standing": self.standing,
             "said": None if self.word is None else self.word.said,
@@ -158,6 +186,42 @@ def settled(
     if case.standing is standing and named == case.cameras:
         return case
     return _with(case, Step(case.part_id, standing, None, *_signed(who, why), at_ns, named))
+
+
+def taken_back(case: Case, *, who: str, at_ns: int, step_ns: int, words_only: bool = False) -> Case:
+    """Return a case without the newest step that stands, which must be `who`'s own and be of `step_ns`.
+
+    With `words_only` it must be a word. Nothing is lost: that it was taken back is a step of its own. ConfigError for
+    what cannot be taken back.
+    """
+    standing = case.in_force
+    if not standing or standing[-1].at_ns != step_ns:
+        raise ConfigError(
+            f"something else was said of part {case.part_id!r} meanwhile", "Load the page again, and look."
+        )
+    last = standing[-1]
+    if last.who != who or (words_only and last.said is None):
+        raise ConfigError(
+            f"what stands of part {case.part_id!r} was said by {last.who}", "Say a word of your own on it."
+        )
+    before = standing[-2].standing if len(standing) > 1 else Standing.DISMISSED
+    name = last.standing.value if last.said is None else last.said.value
+    return _with(case, Step(case.part_id, before, None, *_signed(who, "taken back"), at_ns, takes_back=name))
+
+
+def set_aside(case: Case) -> Case:
+    """Return a case under a name of its own, with the time of its part's capture: `17@2026-01-31T06:00:00.000000000Z`.
+
+    Part numbers come again, and what is said of a newer part stands under the number.
+    """
+    return replace(case, aside=aside_name(case.decision))
+
+
+def aside_name(decision: Decision) -> str:
+    """Return what the case of a part is called once a newer part of its name was spoken of."""
+    at_s, rest_ns = divmod(decision.captured_at_ns, NS_PER_S)
+    at = datetime.fromtimestamp(at_s, UTC).replace(tzinfo=None).isoformat()
+    return f"{decision.part_id}@{at}.{rest_ns:09d}Z"
 
 
 def encode_case(case: Case) -> bytes:

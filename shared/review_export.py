@@ -5,8 +5,9 @@
     FOLDER/CAMERA/test/good/*.jpg         some of them, to measure on
     FOLDER/CAMERA/test/escape/*.jpg       parts that were confirmed as escapes
 
-Which of the good ones are measured on is decided by their names: a later export never trains on what an earlier one
-measured on, but for a camera's only one.
+Which of the good ones are measured on is decided by their names, and kept with their cases: a later export never trains
+on what an earlier one measured on, whatever came or went between them. A case that was set aside for a newer part of
+the same name goes by the name that it has now.
 """
 
 from __future__ import annotations
@@ -123,6 +124,8 @@ class ReviewFolder:
             self._leave_out(case, "", f"it is {case.standing}")
         elif kept is None:
             self._leave_out(case, "", "no evidence is kept: it had expired, or found no room, before somebody spoke")
+        elif kept.decision.captured_at_ns != case.decision.captured_at_ns:
+            self._leave_out(case, "", "the evidence that is kept is of another part of the same name")
         else:
             had_to_see = {found.camera for found in case.decision.findings}
             for camera in sorted(set(case.cameras) or kept.cameras.keys() | had_to_see):
@@ -147,16 +150,16 @@ class ReviewFolder:
             return
         kind = "test/escape"
         if case.standing is Standing.GOOD:
-            kind = "test/good" if case.part_id in self._measured else "train/good"
-        path = f"{safe_name(camera)}/{kind}/{safe_name(case.part_id)}.jpg"
+            kind = "test/good" if case.name in self._measured else "train/good"
+        path = f"{safe_name(camera)}/{kind}/{safe_name(case.name)}.jpg"
         with self._writing():
             target = self._staging / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(seen.picture)
-        self._items.append(Item(case.part_id, camera, case.standing, path, seen.exact))
+        self._items.append(Item(case.name, camera, case.standing, path, seen.exact))
 
     def _leave_out(self, case: Case, camera: str, why: str) -> None:
-        self._left_out.append(LeftOut(case.part_id, camera, why))
+        self._left_out.append(LeftOut(case.name, camera, why))
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -169,13 +172,16 @@ class ReviewFolder:
 async def export_review(store: Store, desk: ReviewDesk, line: str, folder: Path, *, test_share: float) -> Exported:
     """Write a line's confirmed cases into a folder that is new or empty, all at once.
 
-    About `test_share` of the good parts go where they are measured on, and one at least of two. ConfigError for a
-    folder that holds something, or cannot be written.
+    About `test_share` of the good parts go where they are measured on, and one at least of two; so do all that ever
+    went there. ConfigError for a folder that holds something, or cannot be written.
     """
-    cases = sorted(await desk.cases(), key=lambda case: case.part_id)
-    with ReviewFolder(folder, line, measured_on(cases, test_share)) as made:
+    cases = sorted(await desk.told_apart(), key=lambda case: case.name)
+    measured = measured_on(cases, test_share)
+    with ReviewFolder(folder, line, {case.name for case in measured}) as made:
+        for case in measured:
+            await desk.mark_measured(case)
         for case in cases:
-            made.add(case, await store.evidence(line, case.part_id))
+            made.add(case, await store.evidence(line, case.name))
         return made.finish(cases)
 
 
@@ -185,12 +191,16 @@ def refuse_to_overwrite(folder: Path) -> None:
         raise ConfigError(f"{str(folder)!r} is not an empty folder", "Give a new one: nothing is overwritten.")
 
 
-def measured_on(cases: Sequence[Case], test_share: float) -> set[str]:
-    """Return the good parts that are measured on; of two or more one at least, where there is a share at all."""
-    good = [case.part_id for case in cases if case.standing is Standing.GOOD]
-    ranked = sorted(good, key=lambda part_id: (_hash(part_id), part_id))
-    chosen = {part_id for part_id in good if _hash(part_id) < test_share * _HASHES}
-    return chosen or set(ranked[: 1 if len(good) > 1 and test_share > 0 else 0])
+def measured_on(cases: Sequence[Case], test_share: float) -> list[Case]:
+    """Return the good parts that are measured on: those that ever were, and of the others those whose names say so.
+
+    Of two or more it is one at least, where there is a share at all.
+    """
+    good = sorted(
+        (case for case in cases if case.standing is Standing.GOOD), key=lambda case: (_hash(case.part_id), case.name)
+    )
+    chosen = [case for case in good if case.measured or _hash(case.part_id) < test_share * _HASHES]
+    return chosen or good[: 1 if len(good) > 1 and test_share > 0 else 0]
 
 
 def _hash(part_id: str) -> int:

@@ -15,10 +15,12 @@ from alerting.console.app import make_app
 from alerting.console.context import make_context
 from alerting.console.rights import Permission, roles_from
 from shared.alerts import Severity, StandingAlert
-from shared.clock import NS_PER_MS, Clock, ManualClock
+from shared.clock import NS_PER_MS, NS_PER_S, Clock, ManualClock
 from shared.domain import CameraFinding, Decision, NotInspected, Outcome, PartAnnouncement, VerdictStatus
+from shared.evidence import Why
 from shared.settings import Settings, from_dict
 from shared.store.base import Alert
+from tests.exhibits import seen
 from tests.outages import CuttableStore
 
 LINE = "line-1"
@@ -46,6 +48,7 @@ def decision(
     line: str = LINE,
     score: float = 0.4,
     cameras: Sequence[str] = CAMERAS,
+    place: tuple[float, float] | None = None,
 ) -> Decision:
     """Return a decision as the service records it."""
     findings = tuple(
@@ -57,6 +60,7 @@ def decision(
             score if outcome is not Outcome.DEFAULT_REJECT else None,
             "lite-0123456789ab",
             "0123456789ab",
+            place=place,
         )
         for camera in cameras
     )
@@ -118,12 +122,19 @@ class Hall:
         return client
 
     async def settle(
-        self, part_id: str, outcome: Outcome = Outcome.PASS, *, line: str = LINE, score: float = 0.4
+        self,
+        part_id: str,
+        outcome: Outcome = Outcome.PASS,
+        *,
+        line: str = LINE,
+        score: float = 0.4,
+        place: tuple[float, float] | None = None,
+        ago_s: float = 0.0,
     ) -> Decision:
-        """Let a part be decided now."""
-        at_ns = self.at.utc_ns() - 60 * NS_PER_MS
+        """Let a part be decided now, or so long ago."""
+        at_ns = self.at.utc_ns() - 60 * NS_PER_MS - round(ago_s * NS_PER_S)
         cameras = tuple(camera.name for camera in self.settings.lines[0].cameras)
-        found = decision(part_id, outcome, at_ns=at_ns, line=line, score=score, cameras=cameras)
+        found = decision(part_id, outcome, at_ns=at_ns, line=line, score=score, cameras=cameras, place=place)
         await self.store.announce(PartAnnouncement(line, part_id, cameras, at_ns, found.decide_by_ns))
         await self.store.claim(found)
         if outcome is Outcome.REJECT:
@@ -131,6 +142,15 @@ class Hall:
                 await self.store.put_picture(line, part_id, camera, self.jpeg)
         await self.store.settle(found, latency_ms=62.0)
         return found
+
+    async def forgets(self, part_id: str, *, line: str = LINE) -> None:
+        """Let the record of a part expire, so that its number may come again."""
+        await self.store._client.delete(self.store._part(line, part_id))
+
+    async def keeps(self, decided: Decision, why: Why = Why.REJECTED, *, notes: Sequence[str] = ()) -> None:
+        """Let evidence of a part be kept, of all its cameras."""
+        for found in decided.findings:
+            assert await self.store.put_evidence(decided, why, found.camera, seen(decided, found.camera, notes=notes))
 
     async def runs(self, *, line: str = LINE, **fields: str) -> None:
         """Let the service say that the line runs."""

@@ -139,10 +139,12 @@ class CuttableStore(RedisStore):
         self._check("decided")
         return await super().decided(line, part_ids)
 
-    async def put_evidence(self, decision: Decision, why: Why, camera: str, evidence: CameraEvidence) -> bool:
+    async def put_evidence(
+        self, decision: Decision, why: Why, camera: str, evidence: CameraEvidence, *, instead: bool = True
+    ) -> bool:
         """Keep evidence."""
         self._check("put_evidence")
-        return await super().put_evidence(decision, why, camera, evidence)
+        return await super().put_evidence(decision, why, camera, evidence, instead=instead)
 
     async def claim(self, decision: Decision, *, token: int | None = None) -> Decision:
         """Fix a decision."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -49,10 +49,32 @@ async def acknowledge(store: Store, line: str, key: str, *, who: str, reason: st
     return alert
 
 
-async def shelve(store: Store, line: str, key: str, *, who: str, reason: str, at_ns: int, duration_s: int) -> None:
-    """Shelve an alert, or end that with a duration of 0; `ConfigError` for a kind that is not known."""
-    kind = key.partition("/")[0]
-    if kind not in KINDS and key not in await store.standing_alerts(line):
-        raise ConfigError(f"{kind!r} is no kind of alert", f"Known: {', '.join(sorted(KINDS))}.")
+async def shelve(
+    store: Store,
+    line: str,
+    key: str,
+    *,
+    cameras: Collection[str],
+    who: str,
+    reason: str,
+    at_ns: int,
+    duration_s: int,
+) -> None:
+    """Shelve an alert, or end that with a duration of 0; `ConfigError` for one that cannot come.
+
+    That is one that never stood, and whose kind is not known, or whose subject is none of the line's `cameras`.
+    """
+    kind, _, subject = key.partition("/")
+    can_come = kind in KINDS and key in {kind, *(f"{kind}/{camera}" for camera in cameras)}
+    if not can_come and key not in await store.standing_alerts(line) and not await _ends(store, line, key, duration_s):
+        if kind not in KINDS:
+            raise ConfigError(f"{kind!r} is no kind of alert", f"Known: {', '.join(sorted(KINDS))}.")
+        known = ", ".join(sorted(cameras)) or "none"
+        raise ConfigError(f"{subject!r} is no camera of line {line!r}, and {key!r} never stood", f"Cameras: {known}.")
     until_ns = at_ns + duration_s * NS_PER_S
     await store.handle_alert(line, Deed(What.SHELVED, key, who, reason, at_ns, until_ns=until_ns))
+
+
+async def _ends(store: Store, line: str, key: str, duration_s: int) -> bool:
+    """Return whether this ends a shelf, such as one of a camera that is gone since."""
+    return not duration_s and key in (await store.alert_handling(line)).shelved

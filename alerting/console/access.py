@@ -93,6 +93,8 @@ def line_for(permission: Permission) -> Callable[[str, Context, Principal], Awai
 
 ReadLine = Annotated[LineSettings, Depends(line_for(Permission.READ))]
 AlertsLine = Annotated[LineSettings, Depends(line_for(Permission.ALERTS))]
+ReviewLine = Annotated[LineSettings, Depends(line_for(Permission.REVIEW))]
+ConfirmLine = Annotated[LineSettings, Depends(line_for(Permission.CONFIRM))]
 PolicyLine = Annotated[LineSettings, Depends(line_for(Permission.POLICY))]
 
 

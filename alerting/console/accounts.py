@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -19,7 +20,11 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,30}")
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person. `epoch` grows when all their sessions are to end; without a hash nobody signs in by a password."""
+    """A person. `epoch` grows when all their sessions are to end; without a hash nobody signs in by a password.
+
+    It begins anywhere: what was signed in for one who had the name before counts for nobody. A password that
+    `must_change` is good for one sign-in, until `expires_ns` (0: no end).
+    """
 
     name: str
     roles: dict[str, Role]
@@ -28,6 +33,12 @@ class User:
     disabled: bool = False
     epoch: int = 0
     created_ns: int = 0
+    expires_ns: int = 0
+    spent: bool = False
+
+    def may_use_password(self, now_ns: int) -> bool:
+        """Return whether the right password signs them in: a one-time one does so once, in its time."""
+        return not self.must_change or not (self.spent or 0 < self.expires_ns <= now_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +96,11 @@ class Accounts:
         if token_id not in self.tokens:
             raise ConfigError(f"there is no token {token_id!r}", "`linewarden console tokens list` names them.")
         return Accounts(self.users, {key: token for key, token in self.tokens.items() if key != token_id})
+
+
+def new_epoch() -> int:
+    """Return an epoch that no user had before."""
+    return secrets.randbits(62)
 
 
 def check_name(name: str) -> str:

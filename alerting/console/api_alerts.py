@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
@@ -17,6 +19,7 @@ from shared.alerts import AlertState, Severity
 router: Final = APIRouter(prefix="/api/v1", tags=["alerts"])
 _DEEDS: Final = 100
 _MINUTE_S: Final = 60
+_PIECE: Final = 200
 
 
 @router.get("/alerts")
@@ -31,16 +34,17 @@ async def alerts(
     detections: Annotated[bool | None, Query(description="Only what tells of parts, or only what does not.")] = None,
 ) -> list[dict[str, Any]]:
     """Return alerts, one for each thing that is wrong: what stands first, then the newest."""
-    found = await alerts_seen(context, principal)
-    return [
-        alert
-        for alert in found
-        if (not line or alert["line"] == line)
-        and (not subject or alert["subject"] == subject)
-        and (severity is None or alert["severity"] == severity)
-        and (state is None or alert["state"] == state)
-        and (detections is None or alert["detection"] is detections)
-    ]
+
+    def wanted(alert: dict[str, Any]) -> bool:
+        return (
+            (not line or alert["line"] == line)
+            and (not subject or alert["subject"] == subject)
+            and (severity is None or alert["severity"] == severity)
+            and (state is None or alert["state"] == state)
+            and (detections is None or alert["detection"] is detections)
+        )
+
+    return await alerts_seen(context, principal, wanted)
 
 
 @router.get("/alerts/deeds")
@@ -66,6 +70,7 @@ async def shelve_alert(line: AlertsLine, wish: Shelve, context: Parts, principal
         context.store,
         line.name,
         wish.key,
+        cameras=[camera.name for camera in line.cameras],
         who=principal.name,
         reason=wish.reason,
         at_ns=context.clock.utc_ns(),
@@ -74,15 +79,20 @@ async def shelve_alert(line: AlertsLine, wish: Shelve, context: Parts, principal
     return {"line": line.name, "key": wish.key, "minutes": wish.minutes, "who": principal.name}
 
 
-async def alerts_seen(context: Context, principal: Principal) -> list[dict[str, Any]]:
-    """Return all alerts that somebody may see: what stands first, then the newest."""
+async def alerts_seen(
+    context: Context, principal: Principal, wanted: Callable[[dict[str, Any]], bool]
+) -> list[dict[str, Any]]:
+    """Return all alerts that somebody may see, and wants to: what stands first, then the newest."""
     await context.hub.fresh()
-    found = [
-        alert_json(name, row, follower.line.time_zone)
-        for name, follower in context.hub.lines.items()
-        if principal.may(Permission.READ, name)
-        for row in follower.alerts()
-    ]
+    found = []
+    for name, follower in context.hub.lines.items():
+        for index, row in enumerate(follower.alerts() if principal.may(Permission.READ, name) else ()):
+            if index % _PIECE == _PIECE - 1:
+                # What shares the event loop has its turn.
+                await asyncio.sleep(0)
+            alert = alert_json(name, row, follower.line.time_zone)
+            if wanted(alert):
+                found.append(alert)
     return sorted(found, key=lambda alert: (alert["state"] == AlertState.OVER, -alert["last_ns"]))
 
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import APIRouter, Header, HTTPException, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from alerting.console.access import Parts, ReadLine, Somebody, find_principal
+from alerting.console.access import Parts, ReadLine, Somebody
 from alerting.console.context import Context
-from alerting.console.hub import MOST_WATCHERS
+from alerting.console.filters import AlertFilter
 from alerting.console.rights import Permission, Principal
-from alerting.console.views import best_score, dot, line_card, part_json
-from shared.clock import NS_PER_S
+from alerting.console.standing import Standing
+from alerting.console.views import dot, part_json
+from alerting.trends.pareto import Place
 from shared.domain import Decision, Outcome
-from shared.errors import StoreError
+from shared.errors import StoreError, StoreUnavailableError
 from shared.settings import LineSettings
 from shared.store.base import Entry
 
@@ -26,7 +27,6 @@ PartId = Annotated[str, Query(min_length=1, max_length=500, description="The par
 EntryId = Annotated[str, Query(pattern=r"^([0-9]{1,19}-[0-9]{1,19})?$", description="Its entry, as the API named it.")]
 _DECISION: Final = msgspec.msgpack.Decoder(Decision)
 _SEARCHED: Final = 1_000
-_RECHECK_NS: Final = 15 * NS_PER_S
 
 
 @router.get("/me")
@@ -39,9 +39,8 @@ async def me(principal: Somebody) -> dict[str, Any]:
 async def lines(context: Parts, principal: Somebody) -> list[dict[str, Any]]:
     """Return what the wall shows of each line that one may see."""
     await context.hub.fresh()
-    now_ns = context.clock.utc_ns()
     return [
-        line_card(follower, now_ns).to_json()
+        context.hub.card(follower).to_json()
         for name, follower in context.hub.lines.items()
         if principal.may(Permission.READ, name)
     ]
@@ -55,6 +54,7 @@ async def parts(
     outcome: Annotated[list[Outcome] | None, Query(description="Which outcomes; all without.")] = None,
     camera: Annotated[str, Query(max_length=64, description="Only parts that this camera saw.")] = "",
     min_score: Annotated[float | None, Query(ge=0, le=100, allow_inf_nan=False)] = None,
+    place: Annotated[Place | None, Query(description="Only parts whose worst region on a picture is there.")] = None,
     before: EntryId = "",
     most: Annotated[int, Query(ge=1, le=300)] = 100,
 ) -> list[dict[str, Any]]:
@@ -66,7 +66,8 @@ async def parts(
         await context.hub.fresh()
         follower = context.hub.lines[line.name]
         found = list(follower.ribbon if Outcome.PASS in wanted else follower.rejects)
-    fitting = (entry for entry in reversed(found) if _fits(entry.value, wanted, camera, min_score))
+    by = AlertFilter(camera=camera, min_score=min_score, place=place)
+    fitting = (entry for entry in reversed(found) if entry.value.outcome in wanted and by.lets_part(entry.value))
     return [_part(entry, line) for entry, _ in zip(fitting, range(most), strict=False)]
 
 
@@ -107,7 +108,7 @@ async def events(
 
     One who was away says the last event's id, and is told what came since, or given a snapshot.
     """
-    if context.hub.watchers >= MOST_WATCHERS:
+    if context.hub.is_full(principal.name):
         raise HTTPException(503, "Too many browsers look on already.")
     stream = _events(request, context, principal, last_event_id)
     return StreamingResponse(stream, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
@@ -115,31 +116,24 @@ async def events(
 
 async def _events(request: Request, context: Context, principal: Principal, last_event_id: str) -> AsyncIterator[bytes]:
     """Stream until whoever looks on may not any more: an open page counts as use of its session."""
-    now = principal
-    checked_ns = context.clock.monotonic_ns()
+    now, standing = principal, Standing(request, context)
 
     def may(line: str) -> bool:
         return now.may(Permission.READ, line)
 
     yield b"retry: 1000\n\n"
-    async with aclosing(context.hub.stream(may, last_event_id)) as stream:
+    async with aclosing(context.hub.stream(may, last_event_id, who=principal.name)) as stream:
         async for chunk in stream:
-            if context.clock.monotonic_ns() - checked_ns > _RECHECK_NS:
-                found = await _still(request, context, now)
-                if found is None:
-                    yield b"event: signed-out\ndata: {}\n\n"
-                    return
-                now, checked_ns = found, context.clock.monotonic_ns()
+            before = now
+            found = await standing.still(now)
+            if found is None:
+                yield b"event: signed-out\ndata: {}\n\n"
+                return
+            now = found
+            if now.roles != before.roles:
+                # What was read for the rights that they had is not told; the page asks again, for those they have.
+                return
             yield chunk or b": nothing new\n\n"
-
-
-async def _still(request: Request, context: Context, principal: Principal) -> Principal | None:
-    """Return who somebody is by now; None for nobody any more. While the store is away they are who they were."""
-    try:
-        found = await find_principal(request, context)
-    except StoreError:
-        return principal
-    return None if found is None or found.must_change_password else found
 
 
 async def find_part(context: Context, line: LineSettings, part_id: str, entry: str) -> Entry[Decision] | None:
@@ -157,7 +151,26 @@ async def find_part(context: Context, line: LineSettings, part_id: str, entry: s
             if one.value.part_id == part_id:
                 return one
     record = await context.store.ledger_record(line.name, part_id)
-    return None if record is None else Entry("", _DECISION.decode(record.decision))
+    decision = None
+    if record is not None:
+        with suppress(msgspec.MsgspecError):
+            decision = _DECISION.decode(record.decision)
+    decision = decision or await _remembered(context, line, part_id)
+    return None if decision is None else Entry("", decision)
+
+
+async def _remembered(context: Context, line: LineSettings, part_id: str) -> Decision | None:
+    """Return the decision of a part that is kept for what was seen or said of it alone."""
+    try:
+        cover = (await context.store.evidence_covers(line.name, [part_id])).get(part_id)
+        if cover is not None:
+            return cover.decision
+        case = await context.store.review_case(line.name, part_id)
+    except StoreUnavailableError:
+        raise
+    except StoreError:
+        return None
+    return None if case is None else case.decision
 
 
 async def neighbours(context: Context, line: LineSettings, entry: str) -> dict[str, dict[str, Any] | None]:
@@ -184,11 +197,3 @@ def _short(entries: list[Entry[Decision]], line: LineSettings) -> dict[str, Any]
 
 def _part(entry: Entry[Decision], line: LineSettings) -> dict[str, Any]:
     return part_json(entry.id, entry.value, line.time_zone)
-
-
-def _fits(decision: Decision, outcomes: frozenset[Outcome], camera: str, min_score: float | None) -> bool:
-    findings = [found for found in decision.findings if not camera or found.camera == camera]
-    if decision.outcome not in outcomes or (camera and not findings):
-        return False
-    score = best_score(findings)
-    return min_score is None or (score is not None and score >= min_score)

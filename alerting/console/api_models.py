@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from alerting.console.rights import Permission
+from shared.review import Said
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 Reason = Annotated[Text, Field(description="Why: it stays with the deed.")]
 AlertKey = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Change = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
 UserName = Annotated[str, StringConstraints(min_length=1, max_length=31)]
+
+PartName = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+Cameras = Annotated[tuple[Annotated[str, StringConstraints(max_length=64)], ...], Field(max_length=64)]
 
 
 class Body(BaseModel):
@@ -34,6 +38,34 @@ class Shelve(Body):
     key: AlertKey
     reason: Reason
     minutes: Annotated[int, Field(ge=0, le=1_440)]
+
+
+class SayWord(Body):
+    """Say that a part was overkill (rejected, but good), an escape (passed, but bad), or decided rightly.
+
+    `cameras` names those whose pictures show it; none means all.
+    """
+
+    part_id: PartName
+    said: Said
+    reason: Reason
+    cameras: Cameras = ()
+
+
+class TakeBack(Body):
+    """Take back one's own newest step, which `step` names as the part's history does."""
+
+    part_id: PartName
+    step: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,19}$")]
+
+
+class Confirm(Body):
+    """Settle a case. Without `cameras` it is about those that it was about."""
+
+    part_id: PartName
+    standing: Literal["good", "escape", "dismissed"]
+    reason: Reason
+    cameras: Cameras | None = None
 
 
 class PolicyChanges(Body):

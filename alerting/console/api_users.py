@@ -80,7 +80,7 @@ async def revoke_token(token_id: Name, context: Parts, principal: Admin) -> dict
 
 @router.get("/audit")
 async def audit(context: Parts, _: Admin, most: Annotated[int, Query(ge=1, le=1_000)] = 200) -> list[dict[str, Any]]:
-    """Return who did what to users and tokens, and who signed in, newest first."""
+    """Return who did what to users and tokens, and who signed in, at most `most` of each, newest first."""
     return [audit_json(entry) for entry in await context.audit.newest(most)]
 
 

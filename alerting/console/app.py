@@ -11,15 +11,32 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
-from alerting.console import api_alerts, api_lines, api_policy, api_users, pages, sign_in
+from alerting.console import (
+    api_alerts,
+    api_evidence,
+    api_lines,
+    api_policy,
+    api_review,
+    api_trends,
+    api_users,
+    pages,
+    part_pages,
+    review_pages,
+    sign_in,
+    trends_pages,
+)
 from alerting.console.access import NotSignedInError, PasswordDueError, Somebody
 from alerting.console.context import Context
 from alerting.console.shield import Shield
 from alerting.console.templating import Pages
-from shared.errors import ConfigError, StoreError
+from shared.errors import BusError, ConfigError, StoreError, StoreUnavailableError
 from shared.log import get_logger
 
 _API: Final = "/api/"
+_ROUTED: Final = (
+    *(api_lines, api_evidence, api_review, api_trends, api_alerts, api_policy, api_users),
+    *(sign_in, pages, part_pages, review_pages, trends_pages),
+)
 _SHOWN: Final = 3
 
 
@@ -36,7 +53,7 @@ def make_app(context: Context) -> FastAPI:
     )
     app.state.context = context
     app.state.pages = Pages()
-    for part in (api_lines, api_alerts, api_policy, api_users, sign_in, pages):
+    for part in _ROUTED:
         app.include_router(part.router)
 
     @app.get("/api/openapi.json", include_in_schema=False)
@@ -49,6 +66,7 @@ def make_app(context: Context) -> FastAPI:
     app.exception_handler(PasswordDueError)(_password_due)
     app.exception_handler(ConfigError)(_refused)
     app.exception_handler(StoreError)(_store_away)
+    app.exception_handler(BusError)(_ledger_away)
     app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(HTTPException)(_http_error)
     app.add_middleware(Shield, tls=context.console.tls)
@@ -73,9 +91,17 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 async def _store_away(request: Request, error: Exception) -> Response:
-    get_logger("console").warning("store.away", error=str(error))
     # The sentence may hold an address: that is for the log alone.
+    if not isinstance(error, StoreUnavailableError):
+        get_logger("console").warning("store.refused", error=str(error))
+        return _told(request, 503, "The store holds something that this console cannot read. Its log says more.")
+    get_logger("console").warning("store.away", error=str(error))
     return _told(request, 503, "The store does not answer. Nothing is lost: try again in a moment.")
+
+
+async def _ledger_away(request: Request, error: Exception) -> Response:
+    get_logger("console").warning("ledger.away", error=str(error))
+    return _told(request, 503, "The ledger on the bus does not answer. The shift can be read all the same.")
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> Response:

@@ -11,6 +11,7 @@ from alerting.console.hub import Hub
 from alerting.console.login_guard import LoginGuard
 from alerting.console.passwords import Passwords
 from alerting.console.sessions import SessionDesk
+from alerting.console.trends_desk import History, TrendsDesk
 from shared.clock import Clock
 from shared.console_settings import ConsoleSettings
 from shared.settings import LineSettings, Settings
@@ -31,6 +32,7 @@ class Context:
     desk: AccountDesk
     sessions: SessionDesk
     guard: LoginGuard
+    trends: TrendsDesk
     previewing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
     def line(self, name: str) -> LineSettings | None:
@@ -38,11 +40,11 @@ class Context:
         return next((line for line in self.settings.lines if line.name == name), None)
 
 
-def make_context(settings: Settings, *, store: Store, clock: Clock) -> Context:
-    """Put a console's parts together."""
+def make_context(settings: Settings, *, store: Store, clock: Clock, history: History | None = None) -> Context:
+    """Put a console's parts together; `history` is where trends of more than a shift are read from."""
     console = settings.console or ConsoleSettings()
     audit, passwords = Audit(store), Passwords()
-    desk = AccountDesk(store, clock, passwords, audit)
+    desk = AccountDesk(store, clock, passwords, audit, one_time_h=console.one_time_h)
     return Context(
         settings,
         console,
@@ -54,4 +56,5 @@ def make_context(settings: Settings, *, store: Store, clock: Clock) -> Context:
         desk,
         SessionDesk(store, clock, desk, console),
         LoginGuard(),
+        TrendsDesk(store, clock, history),
     )

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from alerting.console.accounts import Accounts, ApiToken, User, check_name, decode_accounts, encode_accounts
+from alerting.console.accounts import (
+    Accounts,
+    ApiToken,
+    User,
+    check_name,
+    decode_accounts,
+    encode_accounts,
+    new_epoch,
+)
 from alerting.console.audit import Audit
 from alerting.console.passwords import Passwords, check_password, fingerprint, new_secret, one_time_password
 from alerting.console.rights import ALL_LINES, Permission, Principal, Role, roles_text
@@ -19,20 +28,40 @@ TOKEN_PREFIX: Final = "lwt_"  # noqa: S105 - how tokens begin, so that a leak is
 FIRST_USER: Final = "admin"
 _NAME: Final = "console-accounts"
 _DAY_NS: Final = 86_400 * NS_PER_S
+_HOUR_NS: Final = 3_600 * NS_PER_S
 
 
 class AccountDesk:
     """Reads and changes what is kept; raises StoreError, or ConfigError for what cannot be asked."""
 
-    def __init__(self, store: Store, clock: Clock, passwords: Passwords, audit: Audit) -> None:
+    def __init__(self, store: Store, clock: Clock, passwords: Passwords, audit: Audit, *, one_time_h: float) -> None:
         self._store = store
         self._clock = clock
         self._passwords = passwords
         self._audit = audit
+        self._one_time_ns = round(one_time_h * _HOUR_NS)
+        self._known: tuple[bytes | None, Accounts] = (None, Accounts())
+        self._looked_ns: int | None = None
+        self._looking = asyncio.Lock()
 
     async def accounts(self) -> Accounts:
-        """Return all users and tokens."""
-        return decode_accounts(await self._store.kept(_NAME))
+        """Return all users and tokens: the same object as before, where nothing was changed."""
+        value = await self._store.kept(_NAME)
+        if value != self._known[0]:
+            self._known = (value, decode_accounts(value))
+        self._looked_ns = self._clock.monotonic_ns()
+        return self._known[1]
+
+    async def recent(self) -> Accounts:
+        """Return them as they were at most a second ago: however many ask, the store is asked once a second."""
+        if self._stale():
+            async with self._looking:
+                if self._stale():
+                    return await self.accounts()
+        return self._known[1]
+
+    def _stale(self) -> bool:
+        return self._looked_ns is None or self._clock.monotonic_ns() - self._looked_ns > NS_PER_S
 
     async def first_password(self) -> str | None:
         """Make the first admin, where there is none, and return the one-time password: it is never to be had again."""
@@ -40,7 +69,7 @@ class AccountDesk:
             return None
         password = one_time_password()
         kept = await self._passwords.hash(password)
-        first = User(FIRST_USER, {ALL_LINES: Role.ADMIN}, kept, must_change=True, created_ns=self._clock.utc_ns())
+        first = self._new(FIRST_USER, {ALL_LINES: Role.ADMIN}, kept)
         await self._note("console", "user created", FIRST_USER, new="admin", why="there was no admin")
         while True:
             before = await self._store.kept(_NAME)
@@ -55,21 +84,43 @@ class AccountDesk:
         check_name(name)
         password = one_time_password()
         kept = await self._passwords.hash(password)
-        now_ns = self._clock.utc_ns()
 
         def change(accounts: Accounts) -> Accounts:
             if name in accounts.users:
                 raise ConfigError(f"there is a user {name!r} already", "Choose another name, or change that one.")
-            return accounts.with_user(User(name, dict(roles), kept, must_change=True, created_ns=now_ns))
+            return accounts.with_user(self._new(name, roles, kept))
 
         await self._change(change, by, "user created", name, new=roles_text(roles))
         return password
 
     async def add_guest(self, name: str, roles: Mapping[str, Role], *, why: str) -> None:
-        """Make, or renew, a user who signs in by a one-time link alone."""
-        now_ns = self._clock.utc_ns()
-        guest = User(check_name(name), dict(roles), "", created_ns=now_ns)
-        await self._change(lambda old: old.with_user(guest), "console", "guest created", name, why=why)
+        """Make a user who signs in by a one-time link alone, or give one other roles; not one who has a password."""
+        check_name(name)
+        new = User(name, dict(roles), created_ns=self._clock.utc_ns(), epoch=new_epoch())
+
+        def change(accounts: Accounts) -> Accounts:
+            before = accounts.users.get(name, new)
+            if before.password_hash:
+                raise ConfigError(f"the user {name!r} has a password, and is no guest", "Choose another name.")
+            return accounts.with_user(replace(before, roles=dict(roles)))
+
+        await self._change(change, "console", "guest created", name, why=why)
+
+    async def spend(self, name: str, password_hash: str) -> User | None:
+        """Return who signs in by their password, which was checked; None where a one-time one is good no more."""
+        while True:
+            before = await self._store.kept(_NAME)
+            accounts = decode_accounts(before)
+            user = accounts.users.get(name)
+            if user is None or user.disabled or user.password_hash != password_hash:
+                return None
+            if not user.may_use_password(self._clock.utc_ns()):
+                return None
+            if not user.must_change:
+                return user
+            spent = replace(user, spent=True)
+            if await self._store.keep(_NAME, encode_accounts(accounts.with_user(spent)), instead_of=before):
+                return spent
 
     async def set_roles(self, name: str, roles: Mapping[str, Role], *, by: str) -> None:
         """Give a user other roles; the last admin stays one."""
@@ -96,8 +147,10 @@ class AccountDesk:
 
         def change(accounts: Accounts) -> Accounts:
             user = accounts.user(name)
-            renewed = replace(user, password_hash=kept, must_change=True, epoch=user.epoch + 1)
-            return accounts.with_user(renewed)
+            renewed = self._new(name, user.roles, kept)
+            return accounts.with_user(
+                replace(renewed, disabled=user.disabled, epoch=user.epoch + 1, created_ns=user.created_ns)
+            )
 
         await self._change(change, by, "password reset", name)
         return password
@@ -111,7 +164,9 @@ class AccountDesk:
 
         def change(accounts: Accounts) -> Accounts:
             user = accounts.user(name)
-            return accounts.with_user(replace(user, password_hash=kept, must_change=False, epoch=user.epoch + 1))
+            return accounts.with_user(
+                replace(user, password_hash=kept, must_change=False, spent=False, expires_ns=0, epoch=user.epoch + 1)
+            )
 
         await self._change(change, name, "password changed", name)
 
@@ -152,6 +207,19 @@ class AccountDesk:
                     return None
                 return Principal(f"{user.name} (token {token.id})", user.roles, token.scopes)
         return None
+
+    def _new(self, name: str, roles: Mapping[str, Role], password_hash: str) -> User:
+        """Return a user with a one-time password."""
+        now_ns = self._clock.utc_ns()
+        return User(
+            name,
+            dict(roles),
+            password_hash,
+            must_change=True,
+            epoch=new_epoch(),
+            created_ns=now_ns,
+            expires_ns=now_ns + self._one_time_ns,
+        )
 
     async def _change(
         self,

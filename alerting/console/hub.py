@@ -9,16 +9,15 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any, Final
 
-from msgspec import MsgspecError
-
-from alerting.console.follower import LineFollower
-from alerting.console.views import dot, line_card
+from alerting.console.follower import RIBBON, LineFollower
+from alerting.console.views import LineCard, dot, line_card, unreadable_card
 from shared.clock import NS_PER_S, Clock, wait_event
 from shared.errors import StoreError
 from shared.log import get_logger
@@ -27,11 +26,14 @@ from shared.store.base import Store
 
 GATHER_S: Final = 0.1
 MOST_WATCHERS: Final = 200
+MOST_EACH: Final = 10
+"""So many pages of one user or token look on at a time."""
 _AWAY_S: Final = 1.0
 _ALIVE_S: Final = 15.0
 _FRESH_NS: Final = NS_PER_S
 _MOST_MESSAGES: Final = 4_096
 _MOST_BYTES: Final = 8 * 1024 * 1024
+_MOST_CHUNK: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,13 @@ class Hub:
         self._bytes = 0
         self._number = 0
         self._told: dict[str, dict[str, Any]] = {}
-        self._unreadable: set[str] = set()
+        self._unreadable: set[tuple[str, str]] = set()
         self._looked_ns: int | None = None
         self._looking = asyncio.Lock()
         self._news = asyncio.Event()
         self._wanted = asyncio.Event()
         self._closed = False
+        self._watching_each: Counter[str] = Counter()
         self.watchers = 0
         self.away = ""
         self._log = get_logger("console")
@@ -107,26 +110,34 @@ class Hub:
         self._closed = True
         self._ring()
 
-    async def stream(self, may: Callable[[str], bool], last_id: str = "") -> AsyncGenerator[bytes, None]:
+    def is_full(self, who: str) -> bool:
+        """Return whether no more pages may look on, at all or of this user or token."""
+        return self.watchers >= MOST_WATCHERS or self._watching_each[who] >= MOST_EACH
+
+    async def stream(
+        self, may: Callable[[str], bool], last_id: str = "", *, who: str = ""
+    ) -> AsyncGenerator[bytes, None]:
         """Yield server-sent events of the lines that somebody may see, from `last_id` on or from a snapshot.
 
-        An empty chunk says that nothing came for a while.
+        An empty chunk says that nothing came for a while. It ends at once where `who` looks on too often already.
         """
-        with self._watching():
-            place = self._resume(last_id)
+        if who and self.is_full(who):
+            return
+        with self._watching(who):
+            place, sent_ns = self._resume(last_id), self._clock.monotonic_ns()
             while not self._closed:
-                news = self._news
-                if place is None or (self._messages and place < self._messages[0].number - 1):
+                news, chunk = self._news, b""
+                if place is None or place < self._floor():
                     answered = await self.fresh_or_away()
                     place = self._number
-                    yield self._snapshot(may, place, away=bool(self.away) or not answered)
-                    continue
-                waiting = [message for message in self._after(place) if not message.line or may(message.line)]
-                place = self._number
-                if waiting:
-                    yield b"".join(self._framed(message) for message in waiting)
-                elif not await wait_event(self._clock, news, _ALIVE_S):
-                    yield b""
+                    chunk = self._snapshot(may, place, away=bool(self.away) or not answered)
+                else:
+                    chunk, place = self._chunk(may, place)
+                left_s = _ALIVE_S - (self._clock.monotonic_ns() - sent_ns) / NS_PER_S
+                # What others are told keeps nobody's stream alive.
+                if chunk or left_s <= 0 or not await wait_event(self._clock, news, left_s):
+                    yield chunk
+                    sent_ns = self._clock.monotonic_ns()
 
     async def fresh_or_away(self) -> bool:
         """Make what is known fresh; return whether the store answered."""
@@ -137,13 +148,17 @@ class Hub:
         return True
 
     @contextmanager
-    def _watching(self) -> Iterator[None]:
+    def _watching(self, who: str) -> Iterator[None]:
         self.watchers += 1
+        self._watching_each[who] += 1
         self._wanted.set()
         try:
             yield
         finally:
             self.watchers -= 1
+            self._watching_each[who] -= 1
+            if not self._watching_each[who]:
+                del self._watching_each[who]
             if not self.watchers:
                 self._wanted.clear()
 
@@ -152,29 +167,50 @@ class Hub:
             try:
                 parts = await follower.parts()
                 await follower.rest()
-            except MsgspecError as error:
-                # Of a newer version, or damaged: other lines' pages go on, and of this one what is known stays.
-                if name not in self._unreadable:
-                    self._log.warning("store.unreadable", line=name, error=str(error))
-                self._unreadable.add(name)
+                if follower.began_anew:
+                    self._begin_anew()
+                self._tell(follower, [asdict(dot(entry)) for entry in parts[-RIBBON:]])
+            except StoreError:
+                raise
+            except Exception as error:  # noqa: BLE001 - of one line: other lines' pages go on, and of it what is known stays
+                self._cannot_read(name, "line", error)
                 continue
-            self._unreadable.discard(name)
-            self._tell(follower, [asdict(dot(entry)) for entry in parts])
+            self._unreadable.discard((name, "line"))
         self._looked_ns = self._clock.monotonic_ns()
+
+    def card(self, follower: LineFollower) -> LineCard:
+        """Return what the wall shows of a line, and that nothing can be shown where what is kept is damaged."""
+        name = follower.line.name
+        try:
+            card = line_card(follower, self._clock.utc_ns())
+        except Exception as error:  # noqa: BLE001 - whatever is kept of one line, the others' pages go on
+            self._cannot_read(name, "card", error)
+            return unreadable_card(follower)
+        self._unreadable.discard((name, "card"))
+        return card
+
+    def _card(self, follower: LineFollower) -> dict[str, Any]:
+        """Return what the wall shows, and what other pages follow."""
+        revisions = {"alerts_revision": _revision(follower), "review_revision": follower.said}
+        return {**self.card(follower).to_json(), **revisions}
+
+    def _cannot_read(self, name: str, what: str, error: Exception) -> None:
+        if (name, what) not in self._unreadable:
+            self._log.warning("store.unreadable", line=name, where=what, error=f"{type(error).__name__}: {error}")
+        self._unreadable.add((name, what))
 
     def _stale(self) -> bool:
         return self._looked_ns is None or self._clock.monotonic_ns() - self._looked_ns > _FRESH_NS
 
     def _tell(self, follower: LineFollower, parts: list[dict[str, Any]]) -> None:
         name = follower.line.name
-        card = line_card(follower, self._clock.utc_ns()).to_json()
-        card["alerts_revision"] = _revision(follower)
+        card = self._card(follower)
         before = self._told.get(name, {})
         changed = {key: value for key, value in card.items() if before.get(key) != value}
         self._told[name] = card
         if parts or changed:
             # More than a ribbon's worth is a first look, or a browser's own snapshot holds it.
-            self._say("line", name, {"line": name, "card": changed, "parts": parts[-100:]})
+            self._say("line", name, {"line": name, "card": changed, "parts": parts})
 
     def _say_all(self, kind: str, value: dict[str, Any]) -> None:
         self._say(kind, "", value)
@@ -198,9 +234,30 @@ class Hub:
             return None
         return int(number)
 
-    def _after(self, place: int) -> list[Message]:
-        missing = self._number - place
-        return [] if missing <= 0 else list(self._messages)[-missing:]
+    def _floor(self) -> int:
+        """Return the first place from which all that came since is kept."""
+        return self._messages[0].number - 1 if self._messages else self._number
+
+    def _begin_anew(self) -> None:
+        """Let every browser be given a snapshot: what it shows is nothing any more."""
+        self._number += 1
+        self._messages.clear()
+        self._bytes = 0
+        self._ring()
+
+    def _chunk(self, may: Callable[[str], bool], place: int) -> tuple[bytes, int]:
+        """Return what somebody is told next, no more than fits into a chunk, and the place behind it."""
+        pieces: list[bytes] = []
+        size = 0
+        for message in islice(self._messages, max(0, len(self._messages) - (self._number - place)), None):
+            if not message.line or may(message.line):
+                framed = self._framed(message)
+                if pieces and size + len(framed) > _MOST_CHUNK:
+                    break
+                pieces.append(framed)
+                size += len(framed)
+            place = message.number
+        return b"".join(pieces), place
 
     def _framed(self, message: Message) -> bytes:
         return b"id: %s-%d\n%s" % (self._era.encode(), message.number, message.event)
@@ -209,7 +266,7 @@ class Hub:
         lines = [
             {
                 "line": name,
-                "card": line_card(follower, self._clock.utc_ns()).to_json() | {"alerts_revision": _revision(follower)},
+                "card": self._card(follower),
                 "parts": [asdict(dot(entry)) for entry in follower.ribbon],
             }
             for name, follower in self._followers.items()

@@ -31,6 +31,8 @@ class Permission(StrEnum):
 
     READ = "read"
     ALERTS = "alerts"
+    REVIEW = "review"
+    CONFIRM = "confirm"
     POLICY = "policy"
     USERS = "users"
 
@@ -43,6 +45,8 @@ class Permission(StrEnum):
 _NEEDS: Final = {
     Permission.READ: Role.VIEWER,
     Permission.ALERTS: Role.OPERATOR,
+    Permission.REVIEW: Role.OPERATOR,
+    Permission.CONFIRM: Role.ENGINEER,
     Permission.POLICY: Role.ENGINEER,
     Permission.USERS: Role.ADMIN,
 }

@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
 import ssl
-import sys
-from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 import uvicorn
 
 from alerting.console.app import make_app
+from alerting.console.connections import ConsoleServer, listen
 from alerting.console.context import Context
-from alerting.console.desk import FIRST_USER
+from alerting.console.first_password import tell_first_password
 from shared.errors import ConfigError, StoreError
 from shared.log import get_logger
 
-_FIRST_S: Final = 1.0
+_FIRST_S: Final = 2.0
 _DRAIN_S: Final = 2
-
-
-class _Server(uvicorn.Server):
-    """Uvicorn without a say in what this process does with signals."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals to the process."""
-        yield
 
 
 class ConsoleService:
@@ -40,6 +29,7 @@ class ConsoleService:
     def __init__(self, context: Context) -> None:
         self._context = context
         self.started = asyncio.Event()
+        self._password_file: Path | None = None
         self.port = context.console.port
         self._log = get_logger("console")
 
@@ -52,7 +42,13 @@ class ConsoleService:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set; browsers that look on are let go."""
-        server = _Server(self._config())
+        try:
+            await self._run(stop)
+        finally:
+            self._forget_password()
+
+    async def _run(self, stop: asyncio.Event) -> None:
+        server = ConsoleServer(await asyncio.to_thread(self._config))
         async with asyncio.TaskGroup() as tasks:
             reading = tasks.create_task(self._context.hub.run())
             first = tasks.create_task(self._first_user())
@@ -66,12 +62,16 @@ class ConsoleService:
             for task in (reading, first, stopping):
                 task.cancel()
 
+    def _forget_password(self) -> None:
+        if self._password_file is not None:
+            self._password_file.unlink(missing_ok=True)
+
     async def _serve(self, server: uvicorn.Server) -> None:
         # Uvicorn ends the process where it cannot listen; a socket of our own says why.
         console = self._context.console
         config = server.config
         try:
-            listening = await asyncio.to_thread(_listen, console.host, console.port)
+            listening = await asyncio.to_thread(listen, console.host, console.port)
         except OSError as error:
             raise ConfigError(
                 f"the console cannot listen on {console.host}:{console.port}: {error.strerror or error}",
@@ -102,24 +102,16 @@ class ConsoleService:
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=_DRAIN_S,
-            limit_concurrency=1_000,
             ssl_certfile=console.certificate,
             ssl_keyfile=console.key,
         )
 
     async def _first_user(self) -> None:
-        """Make the first user where there is none, however long the store is away at first."""
+        """Make the first user where there is none, however long the store is away, and again where it was emptied."""
         while True:
             with suppress(StoreError):
                 password = await self._context.desk.first_password()
                 if password is not None:
-                    # Not logged: logs are kept, and read by many.
-                    sys.stderr.write(f"console: sign in as {FIRST_USER!r} with the one-time password {password}\n")
-                    sys.stderr.flush()
-                return
+                    self._forget_password()
+                    self._password_file = tell_first_password(password)
             await self._context.clock.sleep(_FIRST_S)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=256)

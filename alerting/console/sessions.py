@@ -14,6 +14,8 @@ from alerting.console.passwords import fingerprint, new_secret
 from alerting.console.rights import Principal
 from shared.clock import NS_PER_S, Clock
 from shared.console_settings import ConsoleSettings
+from shared.errors import StoreError
+from shared.log import get_logger
 from shared.store.base import Store
 
 _TOUCH_S: Final = 30
@@ -34,9 +36,10 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class SignInLink:
-    """Who a one-time link signs in."""
+    """Who a one-time link signs in, and no other user of that name."""
 
     user: str
+    epoch: int = 0
 
 
 _SESSION: Final = msgspec.json.Decoder(Session)
@@ -74,7 +77,7 @@ class SessionDesk:
             await self._store.release(_key(cookie))
             return None
         if idle_s > self._touch_s:
-            await self._put(cookie, replace(session, seen_ns=now_ns), again=True)
+            await self._touch(cookie, replace(session, seen_ns=now_ns))
         return Principal(
             user.name, user.roles, csrf=session.csrf, session=cookie, must_change_password=user.must_change
         )
@@ -84,9 +87,9 @@ class SessionDesk:
         await self._store.release(_key(cookie))
 
     async def sign_in_link(self, user: str, *, ttl_s: int) -> str:
-        """Return the key of a link that signs a user in, once."""
-        key = new_secret()
-        await self._store.hold(_link(key), msgspec.json.encode(SignInLink(user)), ttl_s=ttl_s)
+        """Return the key of a link that signs a user in, once; ConfigError for one that there is not."""
+        key, epoch = new_secret(), (await self._desk.accounts()).user(user).epoch
+        await self._store.hold(_link(key), msgspec.json.encode(SignInLink(user, epoch)), ttl_s=ttl_s)
         return key
 
     async def use_link(self, key: str) -> User | None:
@@ -94,8 +97,16 @@ class SessionDesk:
         value = await self._store.held(_link(key))
         if value is None or not await self._store.release(_link(key)):
             return None
-        user = (await self._desk.accounts()).users.get(_LINK.decode(value).user)
-        return None if user is None or user.disabled else user
+        link = _LINK.decode(value)
+        user = (await self._desk.accounts()).users.get(link.user)
+        return None if user is None or user.disabled or user.epoch != link.epoch else user
+
+    async def _touch(self, cookie: str, session: Session) -> None:
+        # A store that is full, or gone this moment, takes no page away; the session's time then goes on from before.
+        try:
+            await self._put(cookie, session, again=True)
+        except StoreError as error:
+            get_logger("console").warning("store.away", error=str(error))
 
     async def _put(self, cookie: str, session: Session, *, again: bool = False) -> None:
         # Again: a session that was ended meanwhile stays ended.

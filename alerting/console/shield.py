@@ -1,4 +1,4 @@
-"""What holds for every request and answer: headers that keep others out, and bounds on what is taken in."""
+"""What holds for every request and answer, failures too: headers that keep others out, and bounds on what is taken."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.log import get_logger
+
 MOST_BYTES: Final = 64 * 1024
 _TOO_LARGE: Final = f"At most {MOST_BYTES} bytes are taken."
+_FAILED: Final = "The console failed at this. Its log says where."
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self';"
@@ -46,8 +49,12 @@ class Shield:
             return
         headers = Headers(scope=scope)
 
+        started = False
+
         async def sealed(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 answer = MutableHeaders(scope=message)
                 answer.update(self._headers)
                 # What belongs to the package is the same for everybody, and asked for again all the same.
@@ -69,7 +76,13 @@ class Shield:
                 raise HTTPException(413, _TOO_LARGE)
             return message
 
-        await self._app(scope, bounded, sealed)
+        try:
+            await self._app(scope, bounded, sealed)
+        except Exception:
+            get_logger("console").exception("console.error", method=scope["method"], path=scope["path"])
+            if started:
+                raise
+            await JSONResponse({"error": _FAILED}, 500)(scope, receive, sealed)
 
 
 def _refusal(method: str, headers: Headers) -> JSONResponse | None:

@@ -11,15 +11,18 @@ from fastapi.responses import RedirectResponse, Response
 from alerting.console.access import COOKIE, Parts, signed_in
 from alerting.console.accounts import User
 from alerting.console.context import Context
+from alerting.console.login_guard import keys_of
 from alerting.console.passwords import LONGEST, SHORTEST
 from alerting.console.rights import Principal
 from alerting.console.templating import Pages
+from alerting.console.visitors import address_of, known_browser, remember_browser
 from shared.errors import ConfigError
 from shared.log import get_logger
 
 router: Final = APIRouter(include_in_schema=False)
 _FORM_COOKIE: Final = "linewarden_form"
 _SHORT: Final = 64
+_SPENT: Final = "This one-time password was used already, or is too old. Ask an admin for another one."
 SignedIn = Annotated[Principal, Depends(signed_in)]
 Word = Annotated[str, Form(max_length=LONGEST)]
 Next = Annotated[str, Query(alias="next", max_length=1_000)]
@@ -45,8 +48,8 @@ async def sign_in(
     sent = request.cookies.get(_FORM_COOKIE, "")
     if not sent or not secrets.compare_digest(sent.encode(), form.encode()):
         return _sign_in_page(request, context, next_path, "This page was out of date. Try again.", 403)
-    name, address = name[:_SHORT], request.client.host if request.client else ""
-    keys = (f"user:{name}", f"address:{address}")
+    name, address = name[:_SHORT], address_of(request, context)
+    keys = keys_of(name, address, browser=await known_browser(request, context, name))
     wait_s = context.guard.wait_s(keys, context.clock.monotonic_ns())
     if wait_s > 0:
         text = f"Too many wrong passwords. Wait {wait_s:.0f} s."
@@ -62,21 +65,22 @@ async def sign_in(
         get_logger("console").warning("console.sign_in_refused", name=name, address=address)
         return _sign_in_page(request, context, next_path, "Name or password is wrong.", 401)
     context.guard.succeeded(keys)
+    let_in = await context.desk.spend(name, user.password_hash)
+    if let_in is None:
+        return _sign_in_page(request, context, next_path, _SPENT, 401)
     await _note(context, name, f"signed in from {address}")
-    return await _begin(context, user, _safe_path(next_path))
+    answer = await _begin(context, let_in, _safe_path(next_path))
+    await remember_browser(request, context, name, answer)
+    return answer
 
 
 @router.get("/link")
 async def use_link(request: Request, context: Parts, key: Annotated[str, Query(max_length=100)] = "") -> Response:
-    """Sign in by a one-time link."""
-    address = request.client.host if request.client else ""
-    keys = (f"address:{address}",)
-    now_ns = context.clock.monotonic_ns()
-    user = None if context.guard.wait_s(keys, now_ns) > 0 else await context.sessions.use_link(key)
+    """Sign in by a one-time link: nobody guesses one of 256 bits, so that wrong ones are not counted."""
+    user = await context.sessions.use_link(key)
     if user is None:
-        context.guard.failed(keys, now_ns)
         return _sign_in_page(request, context, "/", "This link was used already, or is too old.", 401)
-    await _note(context, user.name, f"signed in by a one-time link from {address}")
+    await _note(context, user.name, f"signed in by a one-time link from {address_of(request, context)}")
     return await _begin(context, user, "/")
 
 
@@ -107,7 +111,7 @@ async def change_password(
 ) -> Response:
     """Change one's own password; it is one's sign-in, and nobody else's, that goes on."""
     user = (await context.desk.accounts()).user(principal.name)
-    keys = (f"user:{user.name}",)
+    keys = keys_of(user.name, "", browser=principal.session)
     wait_s = context.guard.wait_s(keys, context.clock.monotonic_ns())
     if wait_s > 0:
         return _password_page(request, principal, f"Too many wrong passwords. Wait {wait_s:.0f} s.", 429)
@@ -135,7 +139,7 @@ async def _begin(context: Context, user: User, path: str) -> Response:
 
 
 async def _note(context: Context, name: str, what: str) -> None:
-    await context.audit.note(name, what, name, at_ns=context.clock.utc_ns())
+    await context.audit.note_sign_in(name, what, at_ns=context.clock.utc_ns())
 
 
 def _sign_in_page(request: Request, context: Context, next_path: str, problem: str = "", status: int = 200) -> Response:

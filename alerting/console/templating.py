@@ -13,6 +13,8 @@ from alerting.console.rights import Permission, Principal
 PAGES: Final = (
     ("wall", "/", "Wall"),
     ("alerts", "/alerts", "Alerts"),
+    ("review", "/review", "Review"),
+    ("trends", "/trends", "Trends"),
     ("policy", "/policy", "Policy"),
     ("api", "/api", "API"),
 )
@@ -30,6 +32,9 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        # Compiled at the start, not while a gate beside it waits for the first page.
+        for name in self._templates.list_templates():
+            self._templates.get_template(name)
 
     def render(
         self,
@@ -48,3 +53,9 @@ class Pages:
             page=name, principal=principal, nav=nav, path=request.url.path, Permission=Permission, **values
         )
         return HTMLResponse(text, status)
+
+
+def pages_of(request: Request) -> Pages:
+    """Return what renders the console's pages."""
+    pages: Pages = request.app.state.pages
+    return pages

@@ -11,6 +11,7 @@ from typing import Any, Final
 from alerting.alerts.handling import Row
 from alerting.console.follower import LineFollower
 from alerting.signals.vision_state import VisionState, VisionStep, line_state
+from alerting.trends.pareto import Place, place_named
 from shared.alerts import AlertState, Deed, Severity
 from shared.clock import NS_PER_MS, NS_PER_S
 from shared.domain import CameraFinding, Decision, Outcome, VerdictStatus
@@ -110,6 +111,26 @@ def line_card(line: LineFollower, now_ns: int) -> LineCard:
     )
 
 
+def unreadable_card(line: LineFollower) -> LineCard:
+    """Return what the wall shows of a line of which the store holds something that cannot be read."""
+    nothing = dict.fromkeys(
+        ("model", "policy", "rate", "parts", "rejects", "reject_share", "defaults", "headroom", "open_alerts"), "-"
+    )
+    return LineCard(
+        name=line.line.name,
+        level="bad",
+        shape=_SHAPES["bad"],
+        state="unreadable",
+        why="the store holds something of it that this console cannot read; its log says more",
+        gate=line.line.gate.value,
+        product=line.line.product,
+        shift=line.shift,
+        headroom_percent=0,
+        cameras=(),
+        **nothing,
+    )
+
+
 def dot(entry: Entry[Decision]) -> Dot:
     """Return a part as the ribbon shows it."""
     decision = entry.value
@@ -177,6 +198,7 @@ def part_json(entry_id: str, decision: Decision, zone: str) -> dict[str, Any]:
         "captured": clock_text(decision.captured_at_ns, zone_of(zone)),
         "captured_at_ns": decision.captured_at_ns,
         "score": best_score(decision.findings),
+        "place": worst_place(decision.findings),
         "findings": [_finding_json(found) for found in decision.findings],
         "timings": timings(decision),
         "headroom_ms": round(_headroom_ms(decision), 1),
@@ -197,6 +219,18 @@ def best_score(findings: Iterable[CameraFinding]) -> float | None:
     return max((found.score for found in findings if found.score is not None), default=None)
 
 
+def place_of(found: CameraFinding) -> Place:
+    """Return which ninth of a camera's picture the worst region is in."""
+    return Place.NOWHERE if found.place is None else place_named(*found.place)
+
+
+def worst_place(findings: Sequence[CameraFinding]) -> str:
+    """Return where the worst region of a part is, and on which camera's picture; empty where no camera found one."""
+    placed = [found for found in findings if found.place is not None and found.score is not None]
+    worst = max(placed, key=lambda found: found.score or 0.0, default=None)
+    return "" if worst is None else f"{worst.camera}: {place_of(worst)}"
+
+
 def _finding_json(found: CameraFinding) -> dict[str, Any]:
     return {
         "camera": found.camera,
@@ -207,6 +241,7 @@ def _finding_json(found: CameraFinding) -> dict[str, Any]:
         "model_id": found.model_id,
         "calibration_id": found.calibration_id,
         "effort": found.effort.value,
+        "place": place_of(found).value,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 import numpy as np
@@ -12,10 +13,25 @@ from numpy.typing import NDArray
 
 from alerting.trends.parts import REJECTED, Parts
 
-NOWHERE: Final = "no region"
 _SIDE: Final = 3
-_ROWS: Final = ("top", "middle", "bottom")
-_COLUMNS: Final = ("left", "centre", "right")
+
+
+class Place(StrEnum):
+    """The ninth of a picture that a region lies in, by rows."""
+
+    TOP_LEFT = "top left"
+    TOP_CENTRE = "top centre"
+    TOP_RIGHT = "top right"
+    MIDDLE_LEFT = "middle left"
+    MIDDLE = "middle"
+    MIDDLE_RIGHT = "middle right"
+    BOTTOM_LEFT = "bottom left"
+    BOTTOM_CENTRE = "bottom centre"
+    BOTTOM_RIGHT = "bottom right"
+    NOWHERE = "no region"
+
+
+_NINTHS: Final = tuple(Place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +56,7 @@ def bars(names: Iterable[str]) -> list[Bar]:
 
 
 def by_camera(parts: Parts) -> list[Bar]:
-    """Return how many rejected parts each camera found the worst."""
+    """Return how many parts each camera rejected; of several the one that the decision names."""
     worst = _worst(parts)
     return bars(parts.findings.cameras[camera] for camera in parts.findings.camera[worst].tolist())
 
@@ -52,12 +68,11 @@ def by_place(parts: Parts) -> list[Bar]:
     return bars(f"{found.cameras[camera]}: {place_named(x, y)}" for camera, x, y in rows)
 
 
-def place_named(x: float, y: float) -> str:
-    """Return which ninth of a picture a place is in, such as `top left`; shares of its width and height, 0 to 1."""
+def place_named(x: float, y: float) -> Place:
+    """Return which ninth of a picture a place is in; shares of its width and height, 0 to 1, NaN for no region."""
     if not (np.isfinite(x) and np.isfinite(y)):
-        return NOWHERE
-    row, column = (_ROWS[_third(y)], _COLUMNS[_third(x)])
-    return row if column == "centre" and row == "middle" else f"{row} {column}"
+        return Place.NOWHERE
+    return _NINTHS[_SIDE * _third(y) + _third(x)]
 
 
 def _third(share: float) -> int:
@@ -65,11 +80,14 @@ def _third(share: float) -> int:
 
 
 def _worst(parts: Parts) -> NDArray[np.int64]:
-    """Return the row of the highest score of each rejected part of which a camera looked."""
+    """Return a row of each rejected part of which a camera looked: of the camera that its decision names.
+
+    Limits differ by camera, so that the highest score may be one that was good enough. Where none is named it counts.
+    """
     found = parts.findings
     rejected = (parts.outcome == REJECTED)[found.part] if len(parts) else np.zeros(0, dtype=np.bool_)
-    rows = np.flatnonzero(rejected & np.isfinite(found.score))
-    # By part, and within it the highest score first; of equal ones the first.
-    order = rows[np.lexsort((rows, -found.score[rows], found.part[rows]))]
+    rows = np.flatnonzero(rejected & (np.isfinite(found.score) | found.named))
+    # By part, and within it the named one first, then the highest score; of equal ones the first.
+    order = rows[np.lexsort((rows, -found.score[rows], ~found.named[rows], found.part[rows]))]
     _, first = np.unique(found.part[order], return_index=True)
     return np.asarray(order[first], dtype=np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -13,6 +14,8 @@ from shared.clock import NS_PER_MS
 from shared.domain import NotInspected, Outcome
 
 _OUTCOMES: Final = {Outcome.PASS: 0, Outcome.REJECT: 1, Outcome.DEFAULT_REJECT: 2}
+_FIRST: Final = re.compile(r"(?:^|\()([a-z0-9][a-z0-9_-]*): ")
+"""Which camera rejected a part, as the reason of a reject says it: `side: score 3.00 >= 2.00`."""
 PASSED, REJECTED, DEFAULTED = 0, 1, 2
 
 
@@ -59,6 +62,11 @@ class Decided(Protocol):
         ...
 
     @property
+    def reason(self) -> str:
+        """Why, in words."""
+        ...
+
+    @property
     def captured_at_ns(self) -> int:
         """When it was exposed."""
         ...
@@ -98,6 +106,7 @@ class SlimDecision:
     outcome: Outcome
     captured_at_ns: int
     decide_by_ns: int
+    reason: str = ""
     findings: tuple[SlimFinding, ...] = ()
     stamps_ns: dict[str, int] = field(default_factory=dict)
 
@@ -108,7 +117,7 @@ class Findings:
 
     `part` (m,) int64 is the part's row, `camera` and `calibration` (m,) int64 are places in the names, `score` (m,) is
     NaN where nobody looked, `x` and `y` (m,) in 0 to 1 are NaN where no place is known, `reason` (m,) is a place in
-    `NotInspected`, or -1.
+    `NotInspected`, or -1. `named` (m,) says that it is the camera which the decision's reason names first.
     """
 
     part: NDArray[np.int64]
@@ -118,6 +127,7 @@ class Findings:
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     reason: NDArray[np.int64]
+    named: NDArray[np.bool_]
     cameras: tuple[str, ...]
     calibrations: tuple[str, ...]
 
@@ -172,22 +182,25 @@ def _findings(decisions: Sequence[Decided]) -> Findings:
     cameras: dict[str, int] = {}
     calibrations: dict[str, int] = {}
     reasons = {reason: place for place, reason in enumerate(NotInspected)}
-    places: list[tuple[int, int, int, int]] = []
+    places: list[tuple[int, int, int, int, bool]] = []
     values: list[tuple[float, float, float]] = []
     nowhere = (np.nan, np.nan)
     for part, decision in enumerate(decisions):
+        first = _FIRST.search(decision.reason) if decision.outcome is Outcome.REJECT else None
         for one in decision.findings:
             camera = cameras.setdefault(one.camera, len(cameras))
             calibration = calibrations.setdefault(one.calibration_id, len(calibrations))
-            places.append((part, camera, calibration, -1 if one.reason is None else reasons[one.reason]))
+            named = first is not None and first[1] == one.camera
+            places.append((part, camera, calibration, -1 if one.reason is None else reasons[one.reason], named))
             values.append((np.nan if one.score is None else one.score, *(one.place or nowhere)))
-    whole = np.asarray(places, dtype=np.int64).reshape(-1, 4)
+    whole = np.asarray(places, dtype=np.int64).reshape(-1, 5)
     real = np.asarray(values, dtype=np.float64).reshape(-1, 3)
     return Findings(
         part=whole[:, 0],
         camera=whole[:, 1],
         calibration=whole[:, 2],
         reason=whole[:, 3],
+        named=whole[:, 4].astype(np.bool_),
         score=real[:, 0],
         x=real[:, 1],
         y=real[:, 2],

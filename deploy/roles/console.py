@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from alerting.console.context import make_context
+from alerting.console.context import Context, make_context
 from alerting.console.service import ConsoleService
 from deploy.adapters import Adapters
+from deploy.trends_work import LedgerHistory, has_ledger
 from shared.log import get_logger
 from shared.settings import Settings
 
@@ -30,7 +31,13 @@ class BesideGates:
 
 def build(settings: Settings, adapters: Adapters) -> ConsoleService:
     """Return the service; it reads the store, and writes what operators do."""
-    return ConsoleService(make_context(settings, store=adapters.store, clock=adapters.clock))
+    return ConsoleService(context_for(settings, adapters))
+
+
+def context_for(settings: Settings, adapters: Adapters) -> Context:
+    """Return what a console works with: trends reach back as far as there is a ledger to read."""
+    ledger = LedgerHistory(settings, adapters.bus, adapters.store) if has_ledger(settings) else None
+    return make_context(settings, store=adapters.store, clock=adapters.clock, history=ledger)
 
 
 def build_beside(settings: Settings, adapters: Adapters) -> BesideGates:

@@ -18,7 +18,7 @@ from detector.evidence.making import make_evidence
 from detector.evidence.shelf import Held, Shelf
 from shared import metrics
 from shared.clock import NS_PER_S, Clock
-from shared.errors import ConfigError, StoreError
+from shared.errors import ConfigError, StoreError, StoreUnavailableError
 from shared.evidence import why_kept
 from shared.log import get_logger
 from shared.policy import LinePolicy, policy_from, policy_from_json
@@ -56,7 +56,7 @@ class EvidenceKeeper:
         self._store = store
         self._clock = clock
         self._shelf = Shelf(max_bytes=kept.shelf_mib * _MIB)
-        self._away = False
+        self._failing: set[str] = set()
         self._log = get_logger("detector")
 
     def offer(self, held: Held) -> None:
@@ -85,15 +85,28 @@ class EvidenceKeeper:
     async def _round(self, thread: ThreadPoolExecutor) -> None:
         self._missed(self._shelf.give_up(self._clock.monotonic_ns()), "undecided")
         for line, part_ids in self._shelf.waiting(_ASKED_AT_ONCE).items():
+            failed = False
             try:
-                for decision in (await self._store.decided(line, part_ids)).values():
+                decisions = (await self._store.decided(line, part_ids)).values()
+            except Exception as error:  # noqa: BLE001 - the next round asks again
+                self._fails(line, error)
+                continue
+            for decision in decisions:
+                try:
                     await self._settled(decision, thread)
-            except StoreError as error:
-                if not self._away:
-                    self._log.warning("evidence.store_away", line=line, error=str(error))
-                self._away = True
-            else:
-                self._away = False
+                except StoreError as error:
+                    # It waits on the shelf, until its time is over.
+                    self._fails(line, error, part=decision.part_id)
+                    failed = True
+                    if isinstance(error, StoreUnavailableError):
+                        break
+                except Exception as error:  # noqa: BLE001 - whatever is wrong with a part, others go on
+                    self._shelf.take((line, decision.part_id))
+                    self._missed(1, "failed")
+                    self._fails(line, error, part=decision.part_id)
+                    failed = True
+            if not failed:
+                self._failing.discard(line)
         metrics.EVIDENCE_SHELF_BYTES.set(self._shelf.held_bytes)
 
     async def _settled(self, decision: Decision, thread: ThreadPoolExecutor) -> None:
@@ -126,7 +139,8 @@ class EvidenceKeeper:
     ) -> None:
         loop = asyncio.get_running_loop()
         evidence = await loop.run_in_executor(thread, self._made, held, policy.limits(held.camera))
-        if await self._store.put_evidence(decision, why, held.camera, evidence):
+        instead = _is_judged(held, decision)
+        if await self._store.put_evidence(decision, why, held.camera, evidence, instead=instead):
             metrics.EVIDENCE_KEPT.labels(decision.line, why.value).inc()
         else:
             self._missed(1, "too_large")
@@ -158,9 +172,24 @@ class EvidenceKeeper:
     def _made(self, held: Held, limits: Limits) -> CameraEvidence:
         return make_evidence(held, limits, picture_bytes=self._picture_bytes)
 
+    def _fails(self, line: str, error: Exception, **about: str) -> None:
+        """Tell once that evidence of a line fails, until it does not."""
+        if line not in self._failing:
+            self._log.warning("evidence.failed", line=line, error=repr(error), **about)
+        self._failing.add(line)
+
     def _missed(self, count: int, reason: str) -> None:
         if count:
             metrics.EVIDENCE_MISSED.labels(reason).inc(count)
+
+
+def _is_judged(held: Held, decision: Decision) -> bool:
+    """Return whether a decision rests on just what was found in a frame: one that comes again may be seen otherwise."""
+    verdict = held.verdict
+    seen = verdict.status, verdict.reason, verdict.raw_score
+    return any(
+        one.camera == held.camera and (one.status, one.reason, one.raw_score) == seen for one in decision.findings
+    )
 
 
 def _give_way() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 Part: TypeAlias = tuple[str, str]
 """A line and a part of it."""
+
+
+OWN_BYTES: Final = 2048
+"""What a frame takes beside its pixels, so that a flood of frames without any is bounded, too."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +50,7 @@ class Held:
     def size_bytes(self) -> int:
         """Return about what it holds in memory."""
         mapped = 0 if self.found is None else self.found.anomaly_map.values.nbytes
-        return len(self.payload) + len(self.overlay) + mapped
+        return OWN_BYTES + len(self.payload) + len(self.overlay) + mapped
 
 
 class Shelf:

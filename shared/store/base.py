@@ -12,9 +12,9 @@ from typing import Generic, Protocol, TypeVar
 
 from shared.alerts import Deed, Handling, StandingAlert
 from shared.domain import CaptureId, Decision, PartAnnouncement
-from shared.evidence import CameraEvidence, Cover, PartEvidence, Why
 from shared.ledger.chain import LedgerRecord, Link
 from shared.review import Case, Step
+from shared.store.evidence_base import EvidenceStore
 
 T = TypeVar("T")
 
@@ -150,42 +150,14 @@ class PayloadStore(Protocol):
         ...
 
 
-class EvidenceStore(Protocol):
-    """Where evidence of parts lies. It shares time to live and room with pictures, until a review keeps it on."""
-
-    async def decided(self, line: str, part_ids: Sequence[str]) -> dict[str, Decision]:
-        """Return the settled decisions of those of the parts that have one which is still kept."""
-        ...
-
-    async def put_evidence(self, decision: Decision, why: Why, camera: str, evidence: CameraEvidence) -> bool:
-        """Keep what a camera's detector saw of a decided part, in the place of what was kept of it before.
-
-        Returns whether there was room for it.
-        """
-        ...
-
-    async def evidence(self, line: str, part_id: str) -> PartEvidence | None:
-        """Return what is kept of a part; None for nothing, or nothing any more."""
-        ...
-
-    async def camera_evidence(self, line: str, part_id: str, camera: str) -> CameraEvidence | None:
-        """Return what is kept of one camera alone."""
-        ...
-
-    async def evidence_covers(self, line: str, part_ids: Sequence[str]) -> dict[str, Cover]:
-        """Return why evidence of parts is kept and how they were decided, without their pictures."""
-        ...
-
-    async def evidence_parts(self, line: str, *, newest: int) -> list[str]:
-        """Return the parts of which evidence is kept for its time, those that it came for last first."""
-        ...
-
-
 class ReviewStore(Protocol):
-    """What people said of a line's parts. Evidence of a part with a case stays, within a room of its own."""
+    """What people said of a line's parts. Evidence of a part with a case stays, within a room of its own.
 
-    async def review_case(self, line: str, part_id: str) -> Case | None:
-        """Return a part's case."""
+    A case has a name, which is its part's unless a newer part of that name is spoken of (`shared.review.Case.name`).
+    """
+
+    async def review_case(self, line: str, name: str) -> Case | None:
+        """Return the case of a name; it may be an older part's than the one that has the name by now."""
         ...
 
     async def review_cases(self, line: str) -> list[Case]:
@@ -195,8 +167,16 @@ class ReviewStore(Protocol):
     async def put_case(self, case: Case, *, instead_of: Case | None) -> Exhibit | None:
         """Let a case stand if `instead_of` does (None: there is none), and note its newest step, in one step.
 
-        Its evidence is kept on, or takes up its time again where the case is dismissed. Returns whether it is kept on,
+        Its evidence is kept on, also where it comes later, or takes up its time again where the case is dismissed: not
+        so beside evidence of a newer part of that name, which stays. Returns whether it is kept on,
         and None where another case stands: then nothing was done. Raises `ReviewFullError` where no case fits any more.
+        """
+        ...
+
+    async def move_case(self, case: Case, *, instead_of: Case) -> bool:
+        """Let a case stand in the place of `instead_of`, with its evidence, under another name perhaps; note no step.
+
+        Returns whether `instead_of` stood. Raises `StoreError` where the other name is taken.
         """
         ...
 
@@ -209,7 +189,7 @@ class ReviewStore(Protocol):
         ...
 
     async def exhibits(self, line: str) -> list[str]:
-        """Return the parts whose evidence is kept on, newest first."""
+        """Return the names of the cases whose evidence is kept on, newest first."""
         ...
 
 
@@ -312,7 +292,7 @@ class Store(PayloadStore, EvidenceStore, ReviewStore, Protocol):
         ...
 
     async def handle_alert(self, line: str, deed: Deed) -> None:
-        """Keep what an operator did to an alert, in one step with its entry in the line's record of deeds."""
+        """Keep a deed, a shelf that is over in the record alone; of too many that count the oldest count no more."""
         ...
 
     async def alert_handling(self, line: str) -> Handling:
@@ -335,6 +315,10 @@ class Store(PayloadStore, EvidenceStore, ReviewStore, Protocol):
         They are the first `most` behind the entry `after`; without one the last `most`, or the last before `before`.
         One that cannot be read, as of a newer version, is left out.
         """
+        ...
+
+    async def newest_entry(self, line: str) -> str:
+        """Return the name of the newest decision that is kept, whether it can be read or not; "" for none."""
         ...
 
     async def next_decisions(self, line: str, reader: Reader, *, most: int) -> list[Entry[Decision]]:

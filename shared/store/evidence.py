@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any, Final
 
 import msgspec
 
 from shared.domain import Decision
-from shared.errors import StoreError
 from shared.evidence import (
     CameraEvidence,
     Cover,
@@ -20,6 +19,7 @@ from shared.evidence import (
     decode_evidence,
     encode_camera,
     encode_cover,
+    stamp_of,
 )
 
 _DECISION: Final = msgspec.msgpack.Decoder(Decision)
@@ -34,6 +34,7 @@ class RedisEvidence:
     _put_evidence: Any
     _picture_ttl_s: int
     _picture_bytes: int
+    _review_bytes: int
     _sweeps: bool
 
     async def decided(self, line: str, part_ids: Sequence[str]) -> dict[str, Decision]:
@@ -45,20 +46,23 @@ class RedisEvidence:
                 for part_id in part_ids:
                     step.hmget(self._key(line, "part", part_id), "settled", "claim")
                 answers = await step.execute()
-        found = zip(part_ids, answers, strict=True)
-        try:
-            return {part_id: _DECISION.decode(value) for part_id, (settled, value) in found if settled and value}
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise StoreError(f"a settled decision of line {line!r} cannot be read: {error}") from error
+        found = {}
+        for part_id, (settled, value) in zip(part_ids, answers, strict=True):
+            if settled and value:
+                with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                    found[part_id] = _DECISION.decode(value)
+        return found
 
-    async def put_evidence(self, decision: Decision, why: Why, camera: str, evidence: CameraEvidence) -> bool:
+    async def put_evidence(
+        self, decision: Decision, why: Why, camera: str, evidence: CameraEvidence, *, instead: bool = True
+    ) -> bool:
         """Keep it, and let the line's oldest pictures and evidence go where it needs their room, in one step."""
         line, part_id = decision.line, decision.part_id
         keys = [
             *(self._key(line, name) for name in ("pictures", "picture_bytes", "counters")),
             self._key(line, "evidence", part_id),
             self._key(line, "exhibit", part_id),
-            self._key(line, "exhibit_bytes"),
+            *(self._key(line, name) for name in ("exhibits", "exhibit_bytes", "review_awaits")),
         ]
         args: list[bytes | int | str] = [
             self._key(line, ""),
@@ -68,6 +72,9 @@ class RedisEvidence:
             encode_cover(Cover(why, decision)),
             camera,
             encode_camera(evidence),
+            stamp_of(decision),
+            self._review_bytes,
+            "1" if instead else "0",
         ]
         with self._mapped():
             kept = await self._put_evidence(keys=keys, args=args)
@@ -76,22 +83,27 @@ class RedisEvidence:
         return bool(kept)
 
     async def evidence(self, line: str, part_id: str) -> PartEvidence | None:
-        """Look where reviews keep it first, then among what expires; it may move from there meanwhile."""
-        for place, kept_on in (("exhibit", True), ("evidence", False), ("exhibit", True)):
-            with self._mapped():
-                found = await self._client.hgetall(self._key(line, place, part_id))
-            if found:
-                return decode_evidence({name.decode(): value for name, value in found.items()}, kept_on=kept_on)
-        return None
-
-    async def camera_evidence(self, line: str, part_id: str, camera: str) -> CameraEvidence | None:
-        """Ask for its field alone, where reviews keep it and among what expires."""
+        """Look where reviews keep it and among what expires."""
         with self._mapped():
             async with self._client.pipeline(transaction=True) as step:
                 for place in _PLACES:
-                    step.hget(self._key(line, place, part_id), camera)
+                    step.hgetall(self._key(line, place, part_id))
                 answers = await step.execute()
-        found = next((value for value in answers if value is not None), None)
+        which = _newest([found.get(b"") for found in answers])
+        if which is None:
+            return None
+        fields = {name.decode(): value for name, value in answers[which].items()}
+        return decode_evidence(fields, kept_on=_PLACES[which] == "exhibit")
+
+    async def camera_evidence(self, line: str, part_id: str, camera: str) -> CameraEvidence | None:
+        """Ask for its field and the cover alone, where reviews keep it and among what expires."""
+        with self._mapped():
+            async with self._client.pipeline(transaction=True) as step:
+                for place in _PLACES:
+                    step.hmget(self._key(line, place, part_id), "", camera)
+                answers = await step.execute()
+        which = _newest([cover for cover, _ in answers])
+        found = None if which is None else answers[which][1]
         return None if found is None or not camera else decode_camera(found)
 
     async def evidence_covers(self, line: str, part_ids: Sequence[str]) -> dict[str, Cover]:
@@ -104,9 +116,12 @@ class RedisEvidence:
                     for place in _PLACES:
                         step.hget(self._key(line, place, part_id), "")
                 answers = await step.execute()
-        pairs = zip(answers[::2], answers[1::2], strict=True)
-        found = {part_id: exhibit or value for part_id, (exhibit, value) in zip(part_ids, pairs, strict=True)}
-        return {part_id: decode_cover(value) for part_id, value in found.items() if value is not None}
+        found: dict[str, Cover] = {}
+        for part_id, exhibit, expiring in zip(part_ids, answers[::2], answers[1::2], strict=True):
+            which = _newest([exhibit, expiring])
+            if which is not None:
+                found[part_id] = decode_cover((exhibit, expiring)[which])
+        return found
 
     async def evidence_parts(self, line: str, *, newest: int) -> list[str]:
         """Read the room's order from its end; what expired meanwhile is left out."""
@@ -124,3 +139,11 @@ class RedisEvidence:
 
     def _key(self, line: str, *parts: str) -> str:
         raise NotImplementedError
+
+
+def _newest(covers: Sequence[bytes | None]) -> int | None:
+    """Return which of a part's covers is that of the part which had its name last; None where there is none."""
+    there = [place for place, cover in enumerate(covers) if cover is not None]
+    if len(there) < len(covers):
+        return there[0] if there else None
+    return max(there, key=lambda place: decode_cover(covers[place] or b"").decision.captured_at_ns)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
 from typing import Any, Final, TypeAlias
 
@@ -18,6 +19,8 @@ _BEGINNING: Final = "0-0"
 _NO_GROUP: Final = ("NOGROUP", "requires the key to exist")
 """What Redis says of a group that there is not, and fakeredis where there is no stream either."""
 _Raw: TypeAlias = tuple[str, dict[bytes, bytes]]
+_Entry: TypeAlias = tuple[bytes, dict[bytes, bytes]]
+_PIECE: Final = 200
 
 
 class RedisReaders:
@@ -29,15 +32,40 @@ class RedisReaders:
     async def decision_entries(
         self, line: str, *, after: str = "", before: str = "", most: int
     ) -> list[Entry[Decision]]:
-        """Read a range."""
-        stream = self._key(line, Feed.DECISIONS.value)
+        """Read a range, piece by piece: what shares the event loop has its turn in between."""
+        found: list[Entry[Decision]] = []
+        async for piece in self._pieces(line, after=after, before=before, most=most):
+            found += _readable(piece)
+        return found if after else found[::-1]
+
+    async def decisions(self, line: str, *, newest: int) -> list[Decision]:
+        """Return the newest decisions, read piece by piece."""
+        found: list[Decision] = []
+        async for piece in self._pieces(line, most=newest):
+            found += [_DECISION.decode(fields[b"decision"]) for _, fields in piece]
+        return found
+
+    async def newest_entry(self, line: str) -> str:
+        """Ask for the last entry's id."""
         with self._mapped():
-            if after:
-                found = await self._client.xrange(stream, min=f"({after}", count=most)
-            else:
-                found = await self._client.xrevrange(stream, max=f"({before}" if before else "+", count=most)
-                found.reverse()
-        return list(_readable(found))
+            found = await self._client.xrevrange(self._key(line, Feed.DECISIONS.value), count=1)
+        return found[0][0].decode() if found else ""
+
+    async def _pieces(self, line: str, *, after: str = "", before: str = "", most: int) -> AsyncIterator[list[_Entry]]:
+        """Yield entries behind `after`, else newest first those before `before`, or all; `most` altogether."""
+        stream, left, place = self._key(line, Feed.DECISIONS.value), most, after or before
+        while left > 0:
+            count = min(left, _PIECE)
+            with self._mapped():
+                if after:
+                    found = await self._client.xrange(stream, min=f"({place}", count=count)
+                else:
+                    found = await self._client.xrevrange(stream, max=f"({place}" if place else "+", count=count)
+            yield found
+            if len(found) < count:
+                return
+            left, place = left - count, found[-1][0].decode()
+            await asyncio.sleep(0)
 
     async def next_decisions(self, line: str, reader: Reader, *, most: int) -> list[Entry[Decision]]:
         """Return this reader's unfinished ones first."""
@@ -112,9 +140,9 @@ class RedisReaders:
         raise NotImplementedError
 
 
-def _readable(found: Iterable[tuple[bytes, dict[bytes, bytes]]]) -> Iterator[Entry[Decision]]:
+def _readable(found: Iterable[_Entry]) -> Iterator[Entry[Decision]]:
     for entry_id, fields in found:
-        with suppress(msgspec.MsgspecError):
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError):
             yield Entry(entry_id.decode(), _DECISION.decode(fields[b"decision"]))
 
 

@@ -37,6 +37,7 @@ from shared.store.reviews import RedisReviews
 
 _DECISION = msgspec.msgpack.Decoder(Decision)
 _TIMEOUT_S = 2.0
+_CONNECTIONS = 50
 _MOVED = -1
 _PIECE_BYTES = 1024 * 1024
 _FORBIDDEN = (
@@ -111,6 +112,7 @@ class RedisStore(
         self._shift_retention_s = settings.shift_retention_s
         self._address = address
         self._sweeps = sweeps
+        self._unreadable: set[str] = set()
         self._announce = client.register_script(scripts.ANNOUNCE)
         self._claim = client.register_script(scripts.CLAIM)
         self._settle = client.register_script(scripts.SETTLE)
@@ -118,7 +120,9 @@ class RedisStore(
         self._put_picture = client.register_script(room_scripts.PUT_PICTURE)
         self._put_evidence = client.register_script(room_scripts.PUT_EVIDENCE)
         self._put_case = client.register_script(room_scripts.PUT_CASE)
+        self._move_case = client.register_script(room_scripts.MOVE_CASE)
         self._drop_case = client.register_script(room_scripts.DROP_CASE)
+        self._handle_alert = client.register_script(scripts.HANDLE_ALERT)
         self._behind = client.register_script(scripts.BEHIND)
         self._keep = client.register_script(scripts.KEEP)
         self._extend = client.register_script(scripts.EXTEND)
@@ -137,14 +141,21 @@ class RedisStore(
         # times, which takes longer than any gate waits.
         retry = Retry(NoBackoff(), 1, supported_errors=(redis_errors.ConnectionError,))
         try:
-            client = redis.asyncio.Redis.from_url(
-                url, protocol=2, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S, retry=retry
+            # Its other pool refuses whoever comes when all of its 100 connections are taken; here they wait.
+            pool = redis.asyncio.BlockingConnectionPool.from_url(
+                url,
+                max_connections=_CONNECTIONS,
+                timeout=_TIMEOUT_S,
+                protocol=2,
+                socket_timeout=_TIMEOUT_S,
+                socket_connect_timeout=_TIMEOUT_S,
+                retry=retry,
             )
         except ValueError:
             raise ConfigError(
                 f"store address {redact_address(url)!r} cannot be read", "Write it as redis://HOST:PORT/DB."
             ) from None
-        return cls(client, settings, redact_address(url))
+        return cls(redis.asyncio.Redis.from_pool(pool), settings, redact_address(url))
 
     async def ping(self) -> None:
         """Return if Redis answers."""
@@ -249,12 +260,6 @@ class RedisStore(
             found: bytes | None = await self._client.get(self._payload(capture))
         return found
 
-    async def decisions(self, line: str, *, newest: int) -> list[Decision]:
-        """Return the newest decisions."""
-        with self._mapped():
-            entries = await self._client.xrevrange(self._key(line, "decisions"), count=newest)
-        return [_DECISION.decode(entry[b"decision"]) for _, entry in entries]
-
     async def set_state(self, line: str, fields: Mapping[str, str]) -> None:
         """Merge fields."""
         if not fields:
@@ -266,7 +271,7 @@ class RedisStore(
         """Return the fields."""
         with self._mapped():
             found = await self._client.hgetall(self._key(line, "state"))
-        return {name.decode(): value.decode() for name, value in found.items()}
+        return {name.decode(errors="replace"): value.decode(errors="replace") for name, value in found.items()}
 
     async def kept(self, name: str) -> bytes | None:
         """Return the value."""
@@ -285,7 +290,7 @@ class RedisStore(
         """Return the newest notes."""
         with self._mapped():
             entries = await self._client.xrevrange(self._prefixed("notes", name), count=newest)
-        return [entry[b"note"] for _, entry in entries]
+        return [entry[b"note"] for _, entry in entries if b"note" in entry]
 
     async def close(self) -> None:
         """Disconnect."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
-from shared.errors import ReviewFullError
+from shared.errors import ReviewFullError, StoreError
+from shared.evidence import stamp_of
 from shared.review import Case, Standing, Step, decode_case, decode_step, encode_case, encode_step
 from shared.store.base import Exhibit
 
 _MOVED: Final = -1
+_TAKEN: Final = -1
 _FULL: Final = -2
 _EXHIBITS: Final = {0: Exhibit.NONE, 1: Exhibit.KEPT, 2: Exhibit.NO_ROOM}
 
@@ -20,16 +22,17 @@ class RedisReviews:
     _client: Any
     _put_case: Any
     _drop_case: Any
+    _move_case: Any
     _picture_ttl_s: int
     _picture_bytes: int
     _review_bytes: int
     _review_cases: int
     _stream_length: int
 
-    async def review_case(self, line: str, part_id: str) -> Case | None:
+    async def review_case(self, line: str, name: str) -> Case | None:
         """Return the case."""
         with self._mapped():
-            found = await self._client.hget(self._key(line, "review"), part_id)
+            found = await self._client.hget(self._key(line, "review"), name)
         return None if found is None else decode_case(found)
 
     async def review_cases(self, line: str) -> list[Case]:
@@ -40,16 +43,18 @@ class RedisReviews:
 
     async def put_case(self, case: Case, *, instead_of: Case | None) -> Exhibit | None:
         """Compare and set, note the step, and move the evidence, in one script."""
-        line, part_id = case.line, case.part_id
+        line, name = case.line, case.name
         keys = [
             self._key(line, "review"),
             self._key(line, "review_steps"),
-            self._key(line, "evidence", part_id),
-            self._key(line, "exhibit", part_id),
-            *(self._key(line, name) for name in ("pictures", "picture_bytes", "exhibits", "exhibit_bytes", "counters")),
+            self._key(line, "evidence", name),
+            self._key(line, "exhibit", name),
+            *(self._key(line, room) for room in ("pictures", "picture_bytes", "exhibits", "exhibit_bytes")),
+            self._key(line, "counters"),
+            self._key(line, "review_awaits"),
         ]
         args: list[bytes | int | str] = [
-            part_id,
+            name,
             encode_case(case),
             b"" if instead_of is None else encode_case(instead_of),
             encode_step(case.steps[-1]),
@@ -60,6 +65,7 @@ class RedisReviews:
             self._key(line, ""),
             self._picture_ttl_s,
             self._picture_bytes,
+            stamp_of(case.decision),
         ]
         with self._mapped():
             done = int(await self._put_case(keys=keys, args=args))
@@ -73,8 +79,24 @@ class RedisReviews:
     async def drop_case(self, case: Case) -> bool:
         """Compare and delete."""
         with self._mapped():
-            keys = [self._key(case.line, "review")]
-            return bool(await self._drop_case(keys=keys, args=[case.part_id, encode_case(case)]))
+            keys = [self._key(case.line, "review"), self._key(case.line, "review_awaits")]
+            return bool(await self._drop_case(keys=keys, args=[case.name, encode_case(case)]))
+
+    async def move_case(self, case: Case, *, instead_of: Case) -> bool:
+        """Compare and set, and let the exhibit have its name, in one script."""
+        line, before, name = case.line, instead_of.name, case.name
+        keys = [
+            self._key(line, "review"),
+            self._key(line, "exhibit", before),
+            self._key(line, "exhibit", name),
+            *(self._key(line, room) for room in ("exhibits", "exhibit_bytes", "review_awaits")),
+        ]
+        args = [before, name, encode_case(instead_of), encode_case(case), stamp_of(case.decision)]
+        with self._mapped():
+            done = int(await self._move_case(keys=keys, args=args))
+        if done == _TAKEN:
+            raise StoreError(f"line {line!r} has a case of a part {name!r} already", "Export and dismiss that one.")
+        return bool(done)
 
     async def review_steps(self, line: str, *, newest: int) -> list[Step]:
         """Return the newest steps."""

@@ -111,6 +111,21 @@ if ARGV[3] ~= '0' then redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', 
 return 1
 """
 
+# KEYS: handling, deeds stream.  ARGV: field, deed, '1' if it counts from now on or '0' if it ends what it is about,
+# stream length, then fields that count no more, each with the value that it had.
+HANDLE_ALERT = """
+if ARGV[3] == '1' then
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+else
+  redis.call('HDEL', KEYS[1], ARGV[1])
+end
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], '*', 'deed', ARGV[2])
+for index = 5, #ARGV, 2 do
+  if redis.call('HGET', KEYS[1], ARGV[index]) == ARGV[index + 1] then redis.call('HDEL', KEYS[1], ARGV[index]) end
+end
+return 1
+"""
+
 # KEYS: stream.  ARGV: an entry's id.  Returns how many entries stand behind it.  What XINFO calls lag is wrong for good
 # once entries were trimmed that a group had not read.
 BEHIND = """

@@ -146,11 +146,23 @@ async def test_decisions_are_told_once_they_are_settled(rig: Rig) -> None:
     assert await rig.other.decided(LINE, []) == {}
 
 
-async def test_a_decision_that_cannot_be_read_is_told(rig: Rig) -> None:
-    """With an error of ours, which the asker survives."""
+async def test_a_decision_that_cannot_be_read_costs_no_other(rig: Rig) -> None:
+    """It is left out, as one that is not there."""
     await rig.client.hset(f"{rig.prefix}:line:{LINE}:part:p1", mapping={"settled": "1", "claim": b"\xc1"})
-    with pytest.raises(StoreError, match="cannot be read"):
-        await rig.store.decided(LINE, ["p1"])
+    await rig.store.settle(decision("p2"), latency_ms=None)
+    assert await rig.store.decided(LINE, ["p1", "p2"]) == {"p2": decision("p2")}
+
+
+async def test_what_is_kept_of_a_camera_is_replaced_only_where_it_may_be(rig: Rig) -> None:
+    """What expires and what a review keeps alike; a camera of which nothing is there yet is written."""
+    store = await roomy(rig)
+    for _ in range(2):
+        assert await store.put_evidence(decision(), Why.REJECTED, "top", evidence(picture=b"good"), instead=False)
+        assert await store.put_evidence(decision(), Why.REJECTED, "top", evidence(picture=b"worse"), instead=False)
+        assert await store.camera_evidence(LINE, "p1", "top") == evidence(picture=b"good")
+        await ReviewDesk(store, LINE, ManualClock()).say("p1", Said.OVERKILL, who="anna", why="dust")
+    assert await store.put_evidence(decision(), Why.REJECTED, "side", evidence(picture=b"new"), instead=False)
+    assert await store.camera_evidence(LINE, "p1", "side") == evidence(picture=b"new")
 
 
 async def test_cameras_of_one_part_may_come_at_once(rig: Rig) -> None:

@@ -65,3 +65,15 @@ def test_pictures_are_kept_as_the_model_keeps_them(store_url: str, steps: list[t
             await rig.close()
 
     asyncio.run(play())
+
+
+async def test_a_room_that_lost_its_order_takes_pictures_all_the_same(rig: Rig) -> None:
+    """Redis lets go of keys where it is short of memory: sizes of what nobody can name any more are no room taken."""
+    for number in range(3):
+        await rig.store.put_picture(LINE, f"p{number}", "top", bytes(100))
+    await rig.client.delete(f"{rig.prefix}:line:{LINE}:pictures")
+    for number in range(3, 8):
+        await rig.store.put_picture(LINE, f"p{number}", "top", bytes(100))
+        assert await rig.other.picture(LINE, f"p{number}", "top") == bytes(100)
+    sizes = await rig.client.hgetall(f"{rig.prefix}:line:{LINE}:picture_bytes")
+    assert sizes == {b"": b"300", b"picture:p5:top": b"100", b"picture:p6:top": b"100", b"picture:p7:top": b"100"}

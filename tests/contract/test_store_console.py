@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
+import pytest
+
+from shared.alerts import Severity, StandingAlert
 from shared.domain import Outcome, PartAnnouncement
+from shared.store import alerts, readers
 from shared.store.redis import RedisStore
 from tests.contract.test_store import decision
 from tests.stores import LINE, Rig
@@ -94,3 +100,43 @@ async def gone(rig: Rig) -> None:
     """Return once nothing is held: a server's own clock ends it, which nobody turns."""
     while await rig.other.held("session") is not None:  # noqa: ASYNC110 - it is Redis that waits
         await asyncio.sleep(0)
+
+
+async def test_much_is_read_piece_by_piece(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No answer of the store is larger than a piece, in any direction, and nothing is lost or read twice."""
+    monkeypatch.setattr(readers, "_PIECE", 3)
+    monkeypatch.setattr(alerts, "_PIECE", 3)
+    names = [f"p{index:02d}" for index in range(10)]
+    await settle(rig.store, *names)
+    sizes = []
+    for command in ("xrange", "xrevrange"):
+        plain = getattr(rig.store._client, command)
+
+        async def counted(*args: object, plain: Callable[..., Awaitable[list[Any]]] = plain, **said: object) -> Any:  # noqa: ANN401 - whatever Redis answers
+            found = await plain(*args, **said)
+            sizes.append(len(found))
+            return found
+
+        monkeypatch.setattr(rig.store._client, command, counted)
+    whole = await rig.store.decision_entries(LINE, most=100)
+    assert [entry.value.part_id for entry in whole] == names
+    for most in (1, 3, 4, 6, 100):
+        assert await rig.store.decision_entries(LINE, most=most) == whole[-most:]
+        assert await rig.store.decision_entries(LINE, after=whole[1].id, most=most) == whole[2 : 2 + most]
+        assert await rig.store.decision_entries(LINE, before=whole[8].id, most=most) == whole[max(0, 8 - most) : 8]
+        assert [one.part_id for one in await rig.store.decisions(LINE, newest=most)] == names[::-1][:most]
+    assert max(sizes) == 3
+    assert await rig.store.newest_entry(LINE) == whole[-1].id
+    assert await rig.store.newest_entry("other") == ""
+
+
+async def test_a_large_board_is_read_piece_by_piece(rig: Rig) -> None:
+    """All of it, each alert once."""
+    expected = set()
+    for index in range(700):
+        alert = StandingAlert(LINE, "CAMERA_OFFLINE", f"c{index:03d}", Severity.CRITICAL, "x" * 80, 1, 1)
+        await rig.store.put_alert(alert, told=None)
+        expected.add(alert.key)
+    pieces = await rig.client.hscan(f"{rig.prefix}:line:{LINE}:board", 0, count=200)
+    assert len(pieces[1]) < len(expected)
+    assert set(await rig.other.standing_alerts(LINE)) == expected

@@ -13,6 +13,8 @@ from shared.alerts import Severity
 from shared.domain import Outcome
 from shared.policy import LinePolicy
 from shared.policy_keeper import PolicyKeeper
+from shared.review import Said, Standing
+from shared.review_desk import ReviewDesk
 from tests.browsing import LIVE, THEMES, Served, Theme, visiting
 from tests.consoles import LINE
 
@@ -22,6 +24,10 @@ PAGES = {
     "wall": "/",
     "alerts": "/alerts?over=yes",
     "part": f"/lines/{LINE}/part?part_id=part-5",
+    "part without evidence": f"/lines/{LINE}/part?part_id=part-6",
+    "review": "/review",
+    "trends": f"/lines/{LINE}/trends",
+    "choice of trends": "/trends",
     "policies": "/policy",
     "policy": f"/lines/{LINE}/policy",
     "admin": "/admin",
@@ -40,7 +46,14 @@ async def eventful(served: Served) -> None:
     await hall.runs(halted="5 rejects in a row")
     for index in range(120):
         outcome = Outcome.REJECT if index % 10 == 5 else Outcome.DEFAULT_REJECT if index % 33 == 9 else Outcome.PASS
-        await hall.settle(f"part-{index}", outcome, score=0.5 + index % 10 / 2)
+        place = (0.9, 0.1) if outcome is Outcome.REJECT else None
+        done = await hall.settle(f"part-{index}", outcome, score=0.5 + index % 10 / 2, place=place)
+        if index in {5, 15}:
+            await hall.keeps(done)
+    desk = ReviewDesk(hall.store, LINE, hall.at)
+    for part_id in ("part-5", "part-15"):
+        await desk.say(part_id, Said.OVERKILL, who="anna", why="dust or fibre")
+    await desk.settle("part-15", Standing.GOOD, who="eve", why="seen under the lens")
     await hall.stands()
     await hall.stands("CAMERA_OFFLINE", "side", severity=Severity.WARNING, text="camera side: no picture")
     await hall.stands("CAMERA_ONLINE", "top", severity=Severity.INFO, text="camera top: pictures again")
@@ -71,9 +84,12 @@ async def test_axe_finds_no_serious_fault_on_any_page(chromium: Path, theme: The
         found: list[str] = []
         for where, path in PAGES.items():
             await page.goto(path)
-            if where in {"wall", "alerts"}:
+            if where in {"wall", "alerts", "review"}:
                 await expect(page.locator(LIVE)).to_be_visible()
             found += await faults(page, where)
+        await page.goto(PAGES["part"])
+        await page.keyboard.press("o")
+        found += await faults(page, "why")
         await page.goto("/alerts")
         await page.keyboard.press("?")
         found += await faults(page, "keys")

@@ -247,13 +247,13 @@ async def test_the_keyboard_alone_will_do(chromium: Path) -> None:
         await go(page, "w", "/")
         await expect(page.locator(LIVE)).to_be_visible()
         await keys.press("n")
-        await expect(page.get_by_role("heading", name="Part part-25")).to_be_visible()
+        await shows_part(page, "part-25")
         await keys.press("ArrowRight")
-        await expect(page.get_by_role("heading", name="Part part-26")).to_be_visible()
+        await shows_part(page, "part-26")
         await keys.press("Shift+ArrowLeft")
-        await expect(page.get_by_role("heading", name="Part part-25")).to_be_visible()
+        await shows_part(page, "part-25")
         await keys.press("Shift+ArrowLeft")
-        await expect(page.get_by_role("heading", name="Part part-15")).to_be_visible()
+        await shows_part(page, "part-15")
         await page.goto(f"/lines/{LINE}/policy")
         await tab_to(page, "reject_at")
         await keys.press("Control+a")
@@ -276,7 +276,7 @@ async def test_a_ribbon_is_walked_by_arrows(chromium: Path) -> None:
         await page.keyboard.press("ArrowLeft")
         await expect(page.locator(".dot:focus")).to_have_attribute("title", re.compile("^part-28:"))
         await page.keyboard.press("Enter")
-        await expect(page.get_by_role("heading", name="Part part-28")).to_be_visible()
+        await shows_part(page, "part-28")
 
 
 async def go(page: Page, letter: str, path: str) -> None:
@@ -284,6 +284,12 @@ async def go(page: Page, letter: str, path: str) -> None:
     await page.keyboard.press("g")
     await page.keyboard.press(letter)
     await page.wait_for_url(re.compile(re.escape(path) + "$"))
+
+
+async def shows_part(page: Page, part_id: str) -> None:
+    """Wait until a part's page is there, and hears keys."""
+    await expect(page.get_by_role("heading", name=f"Part {part_id}", exact=True)).to_be_visible()
+    await page.wait_for_load_state("domcontentloaded")
 
 
 async def tab_to(page: Page, name: str) -> None:

@@ -2,50 +2,102 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from playwright.async_api import Page, expect
 
+from detector.evidence.making import heat_pixels, png, scale_of
 from detector.overlay import overlay_jpeg
 from ingest.rendering.conveyor import GOOD, Conveyor, ConveyorSettings
 from shared.alerts import Deed, Severity, What
-from shared.domain import AnomalyMap, Outcome, Region
+from shared.clock import NS_PER_S
+from shared.domain import AnomalyMap, Decision, Outcome, Region
+from shared.evidence import CameraEvidence, Golden, Why
+from shared.review import Said, Standing
+from shared.review_desk import ReviewDesk
 from tests.browsing import LIVE, Served, Theme, visiting
-from tests.consoles import LINE, OTHER, console_settings
+from tests.consoles import CAMERAS, LINE, OTHER, console_settings, decision
+from tests.exhibits import encoded, seen
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+EARLIER = 1_500
 SHOTS: tuple[tuple[str, str, Theme], ...] = (
     ("wall-light", "/", "light"),
     ("wall-dark", "/", "dark"),
     ("alerts", "/alerts", "light"),
     ("part", f"/lines/{LINE}/part?part_id=part-1076", "dark"),
+    ("part-light", f"/lines/{LINE}/part?part_id=part-1076", "light"),
+    ("review", "/review", "light"),
+    ("trends", f"/lines/{LINE}/trends", "dark"),
     ("policy", f"/lines/{LINE}/policy", "light"),
 )
 
 
-def overlay(conveyor: Conveyor, number: int) -> bytes:
-    """Return a part's picture with its defect as a detector would show it."""
+def inspected(conveyor: Conveyor, decided: Decision, camera: str) -> CameraEvidence:
+    """Return a part with its defect as a detector would keep it."""
+    number = int(decided.part_id.removeprefix("part-"))
     part = conveyor.render(number, "scratch" if number % 2 else "stain")
-    heat = cv2.GaussianBlur(part.mask.astype(np.float32) / 255, (0, 0), 6)
-    x_px, y_px, width_px, height_px = cv2.boundingRect(part.mask)
-    region = Region(x_px, y_px, width_px, height_px, int((part.mask > 0).sum()), float(heat.max()))
-    return overlay_jpeg(part.pixels, AnomalyMap(heat / heat.max()), (region,), low=0.15, high=1.0)
+    blurred = cv2.GaussianBlur(part.mask.astype(np.float32) / 255, (0, 0), 9)
+    small = cv2.resize(blurred / blurred.max(), (64, 48), interpolation=cv2.INTER_AREA)
+    heat: NDArray[np.float32] = np.asarray(small, dtype=np.float32)
+    scale = scale_of(0.3)
+    x_px, y_px, rect_width_px, rect_height_px = cv2.boundingRect(part.mask)
+    area_px = int((part.mask > 0).sum())
+    region = Region(x_px, y_px, rect_width_px, rect_height_px, area_px, float(heat.max()))
+    evidence = seen(decided, camera, regions=(region,))
+    height_px, width_px = part.pixels.shape[:2]
+    overlay = overlay_jpeg(part.pixels, AnomalyMap(heat), evidence.verdict.regions, low=0.3, high=1.0)
+    good = cv2.resize(conveyor.render(number + 500, GOOD).pixels, (384, 288), interpolation=cv2.INTER_AREA)
+    return replace(
+        evidence,
+        width_px=width_px,
+        height_px=height_px,
+        picture=encoded(part.pixels[..., ::-1], ".jpg"),
+        heat_map=png(heat_pixels(heat, scale)),
+        scale=scale,
+        peak=float(heat.max()),
+        overlay=overlay,
+        golden=Golden("good-0417.png", 0.182, encoded(np.asarray(good, dtype=np.uint8)[..., ::-1], ".jpg")),
+    )
 
 
 async def a_shift(served: Served) -> None:
     """Let two lines run, one of them in trouble."""
     hall, conveyor = served.hall, Conveyor(ConveyorSettings())
     assert conveyor.label_of(1) in {GOOD, *ConveyorSettings().defects}
+    now_ns = hall.at.utc_ns()
+    shift_s = (now_ns - hall.settings.lines[0].shift_times().at(now_ns).start_ns) / NS_PER_S
+    span_s = max(60, min(4 * 3_600, shift_s) - 60)
+    for index in range(EARLIER):
+        # In the third quarter a lamp ages.
+        rejected = index % (9 if EARLIER // 2 < index < 5 * EARLIER // 8 else 40) == 4
+        score = 2.6 if rejected else float(-np.log10((index * 37 % 100 + 1) / 101))
+        await hall.settle(
+            f"early-{index}",
+            Outcome.REJECT if rejected else Outcome.PASS,
+            score=score,
+            place=(index % 3 / 3 + 0.1, index % 2 / 2 + 0.2) if rejected else None,
+            ago_s=60 + span_s * (EARLIER - index) / EARLIER,
+        )
     for index in range(1_000, 1_100):
         rejected, defaulted = index % 19 == 12, index in {1_031, 1_032}
         outcome = Outcome.REJECT if rejected else Outcome.DEFAULT_REJECT if defaulted else Outcome.PASS
+        score = 2.1 + index % 7 / 3 if rejected else float(-np.log10((index * 37 % 100 + 1) / 101))
+        place = (0.2 + index % 3 * 0.3, 0.3) if rejected else None
+        done = decision(f"part-{index}", outcome, at_ns=hall.at.utc_ns(), score=score)
         if rejected:
-            hall.jpeg = overlay(conveyor, index)
-        await hall.settle(f"part-{index}", outcome, score=2.1 + index % 7 / 3 if rejected else 0.3 + index % 11 / 10)
+            kept = {camera: inspected(conveyor, done, camera) for camera in CAMERAS}
+            hall.jpeg = kept[CAMERAS[0]].overlay
+        done = await hall.settle(f"part-{index}", outcome, score=score, place=place)
+        if rejected:
+            for camera, evidence in kept.items():
+                await hall.store.put_evidence(done, Why.REJECTED, camera, evidence)
         if index < 1_060:
             await hall.settle(f"part-{index}", line=OTHER)
     gate = await hall.stands(line=OTHER)
@@ -56,6 +108,11 @@ async def a_shift(served: Served) -> None:
     )
     deed = Deed(What.ACKNOWLEDGED, gate.key, "bert", "fitter called", hall.at.utc_ns(), first_ns=gate.first_ns)
     await hall.store.handle_alert(OTHER, deed)
+    desk = ReviewDesk(hall.store, LINE, hall.at)
+    for part_id, who, why in (("part-1038", "anna", "dust or fibre"), ("part-1057", "bert", "within tolerance")):
+        await desk.say(part_id, Said.OVERKILL, who=who, why=why)
+    await desk.say("part-1061", Said.ESCAPE, who="anna", why="found later on", cameras=["top"])
+    await desk.settle("part-1038", Standing.GOOD, who="eve", why="seen under the lens")
 
 
 async def test_the_pages_as_the_documentation_shows_them(
@@ -92,6 +149,9 @@ async def prepare(page: Page, name: str) -> None:
     if name == "policy":
         await page.get_by_label("reject_at").fill("2.8")
         await expect(page.locator("#preview")).to_contain_text("would come out otherwise")
+    if name.startswith("part"):
+        await expect(page.locator("canvas.heat[data-shown]")).to_have_count(2)
     loaded = "[...document.images].every((one) => one.complete && one.naturalWidth > 0)"
     await page.wait_for_function(loaded)
-    assert await page.evaluate("document.images.length") == (2 if name.startswith("wall") or name == "part" else 0)
+    wanted = {"wall-light": 2, "wall-dark": 2, "part": 4, "part-light": 4}
+    assert await page.evaluate("document.images.length") == wanted.get(name, 0)

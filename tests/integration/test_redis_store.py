@@ -123,6 +123,14 @@ async def test_the_same_store_works_after_a_restart(store: RedisStore, server: R
 
 
 @pytest.mark.redis
+async def test_a_crowd_waits_its_turn(store: RedisStore) -> None:
+    """Hundreds of steps at once, as after an outage, take turns on a bounded number of connections."""
+    before = (await store.counters("crowd")).late_verdicts
+    await asyncio.gather(*(store.count("crowd", late_verdicts=1) for _ in range(500)))
+    assert (await store.counters("crowd")).late_verdicts == before + 500
+
+
+@pytest.mark.redis
 async def test_a_restart_in_between_is_not_noticed(store: RedisStore, server: RedisServer) -> None:
     """Connections that a restart has cut are renewed without an error."""
     await asyncio.gather(*(store.ping() for _ in range(5)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
 from alerting.plc_sim.gate_log import GateAction
 from shared.domain import Outcome
@@ -69,6 +70,20 @@ async def test_recording_goes_on_where_it_was_interrupted(operation: str) -> Non
         assert {found.part_id for found in await plant.published()} == {"p1"}
         await plant.assert_balanced()
         await plant.stop()
+
+
+async def test_pictures_that_the_store_takes_not_hold_up_no_part() -> None:
+    """The part is settled and told; that its picture is lost stands in the log."""
+    async with running(Plant()) as plant:
+        plant.store.refuses.add("put_picture")
+        await plant.announce("p1")
+        with capture_logs() as told:
+            await plant.say("p1", BAD, overlay=b"jpeg")
+            await plant.run(2)
+        assert {found.part_id for found in await plant.published()} == {"p1"}
+        assert len(await plant.store.alerts(LINE, newest=10)) == 1
+        assert [one["camera"] for one in told if one["event"] == "picture.lost"] == ["camera"]
+        await plant.assert_balanced()
 
 
 async def test_decisions_wait_for_a_bus_that_is_away() -> None:

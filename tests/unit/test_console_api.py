@@ -42,7 +42,8 @@ class Program:
         await opened.runs()
         await opened.stands()
         for index in range(5):
-            await opened.settle(f"p{index}", Outcome.REJECT if index == 3 else Outcome.PASS, score=3.0)
+            done = await opened.settle(f"p{index}", Outcome.REJECT if index == 3 else Outcome.PASS, score=3.0)
+            await opened.keeps(done)
         return opened, await opened.program(*EVERYTHING)
 
     async def _get(self, path: str) -> httpx.Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from alerting.console.rights import Permission
 from alerting.console.shield import MOST_BYTES
@@ -11,11 +12,13 @@ from shared.domain import Outcome
 from tests.consoles import LINE, OTHER, hall, sign_in
 
 SCRIPT = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
-READ = [f"/api/v1/lines/{LINE}/parts", f"/api/v1/lines/{LINE}/policy", f"/lines/{LINE}/policy"]
 WRITE = [
     ("operator", f"/api/v1/lines/{LINE}/alerts/acknowledge", {"key": "GATE_LOST", "reason": "seen"}),
     ("operator", f"/api/v1/lines/{LINE}/alerts/shelve", {"key": "GATE_LOST", "reason": "seen", "minutes": 5}),
     ("operator", f"/api/v1/lines/{LINE}/resume", {"reason": "mended"}),
+    ("operator", f"/api/v1/lines/{LINE}/review/say", {"part_id": "p", "said": "overkill", "reason": "dust"}),
+    ("operator", f"/api/v1/lines/{LINE}/review/take-back", {"part_id": "p", "step": "1"}),
+    ("engineer", f"/api/v1/lines/{LINE}/review/confirm", {"part_id": "p", "standing": "good", "reason": "seen"}),
     ("engineer", f"/api/v1/lines/{LINE}/policy/preview", {"changes": ["reject_at=3"]}),
     ("engineer", f"/api/v1/lines/{LINE}/policy", {"changes": ["reject_at=3"], "version": 0, "reason": "x"}),
     ("engineer", f"/api/v1/lines/{LINE}/policy/undo", {"version": 1, "reason": "x"}),
@@ -23,7 +26,13 @@ WRITE = [
     ("admin", "/api/v1/tokens", {"owner": "anna", "scopes": ["users"], "what_for": "x"}),
 ]
 BELOW = {"operator": "viewer", "engineer": "operator", "admin": "engineer"}
-SCOPE = {"operator": Permission.ALERTS, "engineer": Permission.POLICY, "admin": Permission.USERS}
+
+
+def scope_for(role: str, path: str) -> Permission:
+    """Return the scope that a call needs."""
+    if "/review/" in path:
+        return Permission.CONFIRM if path.endswith("confirm") else Permission.REVIEW
+    return {"operator": Permission.ALERTS, "engineer": Permission.POLICY, "admin": Permission.USERS}[role]
 
 
 @pytest.mark.parametrize(("role", "path", "body"), WRITE, ids=[path for _, path, _ in WRITE])
@@ -44,10 +53,10 @@ async def test_a_token_of_another_scope_is_refused(role: str, path: str, body: d
     """Though its owner may do everything; and one of the scope whose owner may not."""
     async with hall() as opened:
         await opened.stands()
-        rest = [scope for scope in Permission if scope is not SCOPE[role]]
+        rest = [scope for scope in Permission if scope is not scope_for(role, path)]
         robot = await opened.program(*rest)
         assert (await robot.post(path, json=body)).status_code == 403
-        weak = await opened.program(SCOPE[role], roles=BELOW[role], name="weak")
+        weak = await opened.program(scope_for(role, path), roles=BELOW[role], name="weak")
         assert (await weak.post(path, json=body)).status_code == 403
 
 
@@ -182,6 +191,34 @@ async def test_pictures_are_had_by_those_who_may_alone() -> None:
         assert answer.headers["content-type"] == "image/jpeg"
         other = await opened.signed_in(f"{OTHER}=admin", "bert")
         assert (await other.get(path, params=query)).status_code == 404
+
+
+async def test_a_value_that_is_nested_too_deeply_is_refused() -> None:
+    """It is no error of the server."""
+    async with hall() as opened:
+        browser = await opened.signed_in()
+        wish = {"changes": ["masks=" + "[" * 1_500]}
+        answer = await browser.post(f"/api/v1/lines/{LINE}/policy/preview", json=wish)
+        assert (answer.status_code, "nested too deeply" in answer.json()["error"]) == (422, True)
+
+
+async def test_an_error_of_the_server_keeps_others_out_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told without what went wrong, which stands in the log."""
+    async with hall() as opened:
+        browser = await opened.signed_in()
+
+        async def fail(*_: object) -> None:
+            raise RuntimeError("secret")
+
+        monkeypatch.setattr(opened.context.audit, "newest", fail)
+        with capture_logs() as told:
+            for path in ("/api/v1/audit", "/admin"):
+                answer = await browser.get(path)
+                assert answer.status_code == 500
+                assert "default-src 'none'" in answer.headers["content-security-policy"]
+                assert answer.headers["cache-control"] == "no-store"
+                assert "secret" not in answer.text
+        assert [one["path"] for one in told if one["event"] == "console.error"] == ["/api/v1/audit", "/admin"]
 
 
 async def test_bodies_that_are_too_large_are_not_read() -> None:

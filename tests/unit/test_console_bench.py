@@ -9,7 +9,9 @@ import pytest
 import tomli_w
 
 from deploy.alerting_load import Load
-from deploy.console_bench import ConsoleFigures, _plain, _with_console
+from deploy.console_bench import ConsoleFigures
+from deploy.console_day import HOURS, DayFigures, Hour
+from deploy.console_process import plain, with_console
 from shared.settings import load
 
 FIGURES = ConsoleFigures(
@@ -49,11 +51,28 @@ def test_figures_are_not_sound_where_one_was_not(worse: dict[str, float]) -> Non
 
 def test_its_console_is_given_the_lines_and_the_store(tmp_path: Path) -> None:
     """Written as TOML, and read back as any settings are."""
-    settings = _with_console(Load(3, 30, 10.0), "redis://127.0.0.1:1/0")
+    settings = with_console(Load(3, 30, 10.0), "redis://127.0.0.1:1/0")
     path = tmp_path / "line.toml"
-    path.write_text(tomli_w.dumps(_plain(settings)))
+    path.write_text(tomli_w.dumps(plain(settings)))
     read = load(path)
     assert read.store == settings.store
     assert read.console == settings.console
     assert [line.name for line in read.lines] == ["line-1", "line-2", "line-3"]
     assert [line.policy for line in read.lines] == [line.policy for line in settings.lines]
+
+
+@pytest.mark.parametrize("what", ["console_mib", "page_mib", "nodes", "listeners"])
+def test_a_day_is_not_sound_where_something_grows_by_the_hour(what: str) -> None:
+    """A hundredth an hour is a sixth more from where all that is kept is full to the end."""
+    even = [Hour(98.0, 2.0, 1_000, 40)] * HOURS
+    assert DayFigures(8, 1_000, 60.0, tuple(even)).sound
+    growing = [replace(hour, **{what: getattr(hour, what) * (1 + 0.01 * n)}) for n, hour in enumerate(even)]
+    figures = DayFigures(8, 1_000, 60.0, tuple(growing))
+    assert not figures.sound
+    assert [name for name, growth in figures.growth.items() if growth > 0.01] == [what]
+
+
+def test_a_day_in_which_what_is_kept_fills_up_at_first_is_sound() -> None:
+    """Caches are none the worse for being filled."""
+    filling = [Hour(60.0 + 5 * min(n, 5), 2.0, 1_000, 40) for n in range(HOURS)]
+    assert DayFigures(8, 1_000, 60.0, tuple(filling)).sound

@@ -13,6 +13,8 @@ from alerting.console import hub as hub_module
 from alerting.console.hub import GATHER_S
 from alerting.console.rights import Permission
 from shared.domain import Decision, Outcome
+from shared.review import Said
+from shared.review_desk import ReviewDesk
 from shared.store.base import Entry
 from tests.consoles import LINE, OTHER, Hall, console_settings, hall
 
@@ -327,3 +329,27 @@ async def test_the_rate_is_what_was_settled_lately(opened: Hall) -> None:
             await go(opened, 0.1)
         rate = opened.context.hub.lines[LINE].rate_per_min()
         assert rate == pytest.approx(600, rel=0.12)
+
+
+async def test_a_word_on_a_part_is_news_to_who_follows_the_review() -> None:
+    """It changes what a page compares, once; a step that nobody can read takes no page along."""
+    async with hall() as opened:
+        await opened.settle("p1", Outcome.REJECT)
+        hub = opened.context.hub
+        await hub.look()
+        before = hub.lines[LINE].said
+        desk = ReviewDesk(opened.store, LINE, opened.clock)
+        await desk.say("p1", Said.OVERKILL, who="anna", why="dust")
+        await opened.clock.advance(1)
+        await hub.look()
+        after = hub.lines[LINE].said
+        assert before != after
+        key = f"{opened.settings.store.key_prefix}:line:{LINE}:review_steps"
+        await opened.store._client.xadd(key, {"step": b"\xc1 nothing of ours"})
+        await opened.clock.advance(1)
+        await opened.settle("p2")
+        await hub.look()
+        assert hub.lines[LINE].ribbon[-1].value.part_id == "p2"
+        stream = hub.stream(lambda line: line == LINE)
+        assert b"review_revision" in await anext(stream)
+        await stream.aclose()

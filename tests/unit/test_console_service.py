@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import ssl
-from collections.abc import AsyncIterator
+import stat
+import sys
+from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -119,8 +122,11 @@ async def test_a_console_that_fails_takes_no_gate_along() -> None:
     assert "cannot listen" in failed["error"]
 
 
-async def test_the_first_password_is_printed_once_and_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
-    """To standard error alone; a second start on the same store prints none."""
+async def test_the_first_password_is_written_to_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once; a second start on the same store writes none."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     opened = Hall(console_settings(port=0), SystemClock())
     async with served(opened):
         await until_printed(capsys, "one-time password")
@@ -128,14 +134,54 @@ async def test_the_first_password_is_printed_once_and_not_logged(capsys: pytest.
     assert await again.desk.first_password() is None
 
 
-async def test_it_starts_while_the_store_is_away(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_first_password_is_in_no_log(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where standard error is none's screen, it is in a file for its owner alone, which goes with the console."""
+    opened = Hall(console_settings(port=0), SystemClock())
+    with capture_logs() as told:
+        async with served(opened) as service:
+            (path,) = await until_told(told, 1)
+            password = path.read_text(encoding="utf-8").strip()
+            assert stat.S_IMODE(path.stat().st_mode) == stat.S_IRUSR | stat.S_IWUSR
+            async with httpx.AsyncClient(base_url=service.url) as browser:
+                assert (await sign_in(browser, "admin", password)).headers["location"] == "/password"
+    assert not path.exists()
+    printed = capsys.readouterr()
+    assert password not in printed.out + printed.err + str(told)
+
+
+async def test_it_starts_while_the_store_is_away() -> None:
     """It says so, and makes the first user once it is back."""
     opened = Hall(console_settings(port=0), SystemClock())
     opened.store.away = True
-    async with served(opened) as service, httpx.AsyncClient(base_url=service.url) as browser:
-        assert (await browser.get("/sign-in")).status_code == 200
-        opened.store.away = False
-        await until_printed(capsys, "one-time password")
+    with capture_logs() as told:
+        async with served(opened) as service, httpx.AsyncClient(base_url=service.url) as browser:
+            assert (await browser.get("/sign-in")).status_code == 200
+            assert not [one for one in told if one["event"] == "console.first_user"]
+            opened.store.away = False
+            await until_told(told, 1)
+
+
+async def test_a_store_that_was_emptied_is_given_a_first_user_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The console that runs does so, with another password."""
+    monkeypatch.setattr("alerting.console.service._FIRST_S", 0.01)
+    opened = Hall(console_settings(port=0), SystemClock())
+    with capture_logs() as told:
+        async with served(opened) as service, httpx.AsyncClient(base_url=service.url) as browser:
+            (first,) = await until_told(told, 1)
+            before = first.read_text(encoding="utf-8").strip()
+            await opened.store._client.flushall()
+            _, second = await until_told(told, 2)
+            assert not first.exists()
+            assert (await sign_in(browser, "admin", before)).status_code == 401
+            assert (await sign_in(browser, "admin", second.read_text(encoding="utf-8").strip())).status_code == 303
+
+
+async def until_told(told: list[MutableMapping[str, Any]], count: int) -> list[Path]:
+    """Return the files that the log names, once there are so many."""
+    async with asyncio.timeout(30):
+        while len(found := [one for one in told if one["event"] == "console.first_user"]) < count:
+            await SystemClock().sleep(0.01)
+    return [Path(one["one_time_password_in"]) for one in found]
 
 
 async def until_printed(capsys: pytest.CaptureFixture[str], words: str) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+
 import httpx
 import pytest
 
-from alerting.console.login_guard import FREE
+from alerting.console.login_guard import FREE, FREE_ADDRESS
 from alerting.console.passwords import fingerprint
 from alerting.console.rights import ALL_LINES, Role
 from shared.errors import ConfigError
@@ -166,7 +169,7 @@ async def test_a_wrong_name_and_a_wrong_password_are_told_alike() -> None:
 
 
 async def test_a_one_time_link_signs_in_once() -> None:
-    """The second to use it is refused, and guesses of links wait like those of passwords."""
+    """The second to use it is refused."""
     async with hall() as opened:
         await opened.context.desk.add_guest("demo", {ALL_LINES: Role.ENGINEER}, why="the demo")
         key = await opened.context.sessions.sign_in_link("demo", ttl_s=600)
@@ -211,3 +214,126 @@ async def test_who_did_what_to_users_is_in_the_audit() -> None:
         assert (changed["old"], changed["new"]) == ("viewer", "line-1=operator")
         assert [entry["number"] for entry in entries] == sorted((e["number"] for e in entries), reverse=True)
         assert made["one_time_password"] not in str(entries)
+
+
+async def test_a_one_time_password_is_good_once() -> None:
+    """Not for the second who has it, nor for two at the same time; what it let in may change it all the same."""
+    async with hall() as opened:
+        password = await opened.context.desk.add_user("anna", {ALL_LINES: Role.VIEWER}, by="test")
+        browsers = [opened.browser(f"10.0.0.{index}") for index in range(3)]
+        first = await asyncio.gather(*(sign_in(browser, "anna", password) for browser in browsers))
+        assert sorted(answer.status_code for answer in first) == [303, 401, 401]
+        late = await sign_in(opened.browser("10.0.0.9"), "anna", password)
+        assert (late.status_code, "used already" in late.text) == (401, True)
+        (let_in,) = (browser for browser, done in zip(browsers, first, strict=True) if done.status_code == 303)
+        form = {"csrf": csrf_of((await let_in.get("/password")).text), "old": password}
+        answer = await let_in.post("/password", data=form | {"new": PASSWORD, "again": PASSWORD})
+        assert answer.headers["location"] == "/"
+        for address in ("10.0.1.1", "10.0.1.2"):
+            assert (await sign_in(opened.browser(address), "anna", PASSWORD)).status_code == 303
+
+
+async def test_a_one_time_password_ends() -> None:
+    """After the time of the settings; a password of one's own does not."""
+    async with hall(console_settings(one_time_h=2)) as opened:
+        await opened.add_user("bert", "viewer")
+        password = await opened.context.desk.add_user("anna", {ALL_LINES: Role.VIEWER}, by="test")
+        renewed = await opened.context.desk.add_user("cleo", {ALL_LINES: Role.VIEWER}, by="test")
+        await opened.clock.advance(2 * 3_600)
+        assert (await sign_in(opened.browser(), "anna", password)).status_code == 401
+        assert (await sign_in(opened.browser(), "cleo", renewed)).status_code == 401
+        assert (await sign_in(opened.browser(), "bert", PASSWORD)).status_code == 303
+        renewed = await opened.context.desk.reset_password("cleo", by="test")
+        assert (await sign_in(opened.browser(), "cleo", renewed)).status_code == 303
+
+
+async def test_who_has_a_password_is_no_guest() -> None:
+    """A demo on a plant's store takes nobody's name, and lets nobody in who is kept out."""
+    async with hall() as opened:
+        await opened.add_user("boss", "admin")
+        with pytest.raises(ConfigError, match="is no guest"):
+            await opened.context.desk.add_guest("boss", {ALL_LINES: Role.VIEWER}, why="the demo")
+        await opened.context.desk.add_guest("demo", {ALL_LINES: Role.VIEWER}, why="the demo")
+        await opened.context.desk.set_disabled("demo", disabled=True, by="boss")
+        await opened.context.desk.add_guest("demo", {ALL_LINES: Role.ENGINEER}, why="the demo")
+        guest = (await opened.context.desk.accounts()).user("demo")
+        assert (guest.disabled, guest.roles) == (True, {ALL_LINES: Role.ENGINEER})
+
+
+async def test_what_was_signed_in_for_a_removed_user_is_nothing_for_the_next_of_that_name() -> None:
+    """Neither a session nor a link, though nobody used them since."""
+    async with hall() as opened:
+        old = await opened.signed_in("viewer", "anna")
+        key = await opened.context.sessions.sign_in_link("anna", ttl_s=60)
+        await opened.add_user("boss", "admin")
+        await opened.context.desk.remove_user("anna", by="boss")
+        await opened.add_user("anna", "admin")
+        assert (await old.get("/api/v1/me")).status_code == 401
+        assert (await opened.browser().get("/link", params={"key": key})).status_code == 401
+
+
+async def test_nobody_is_kept_out_by_others_guesses() -> None:
+    """Neither by guesses from elsewhere, nor in a browser that they signed in with, by those from the same address."""
+    async with hall() as opened:
+        await opened.add_user("anna", "viewer")
+        known = opened.browser("10.0.0.5")
+        assert (await sign_in(known, "anna", PASSWORD)).status_code == 303
+        for address in ("10.6.6.6", "10.0.0.5"):
+            guesser = opened.browser(address)
+            answers = [(await sign_in(guesser, "anna", "guess")).status_code for _ in range(FREE + 2)]
+            assert answers == [401] * FREE + [429] * 2
+        assert (await sign_in(opened.browser("10.0.0.7"), "anna", PASSWORD)).status_code == 303
+        assert (await sign_in(known, "anna", PASSWORD)).status_code == 303
+        assert (await sign_in(opened.browser("10.0.0.5"), "anna", PASSWORD)).status_code == 429
+
+
+async def test_a_known_browser_is_known_for_its_own_user_alone() -> None:
+    """And guesses with it wait: whoever took it along has four."""
+    async with hall() as opened:
+        await opened.add_user("anna", "viewer")
+        await opened.add_user("bert", "viewer")
+        browser = opened.browser()
+        assert (await sign_in(browser, "anna", PASSWORD)).status_code == 303
+        for name in ("anna", "bert"):
+            answers = [(await sign_in(browser, name, "guess")).status_code for _ in range(FREE + 1)]
+            assert answers == [401] * FREE + [429]
+        elsewhere = opened.browser("10.0.0.9")
+        assert (await sign_in(elsewhere, "anna", PASSWORD)).status_code == 303
+
+
+async def test_wrong_links_keep_nobody_out() -> None:
+    """Any site's page can make a browser ask for them; and a good one is good after any number."""
+    async with hall() as opened:
+        await opened.add_user("anna", "viewer")
+        key = await opened.context.sessions.sign_in_link("anna", ttl_s=600)
+        browser = opened.browser()
+        for _ in range(2 * FREE_ADDRESS):
+            assert (await browser.get("/link", params={"key": "guess"})).status_code == 401
+        assert (await sign_in(browser, "anna", PASSWORD)).status_code == 303
+        assert (await opened.browser().get("/link", params={"key": key})).status_code == 303
+
+
+async def test_sign_ins_push_no_deed_out() -> None:
+    """They are told in the same list, and kept in another."""
+    async with hall() as opened:
+        await opened.add_user("anna", "admin")
+        for _ in range(3):
+            await opened.clock.advance(1)
+            await sign_in(opened.browser(), "anna", PASSWORD)
+        found = await opened.context.audit.newest(2)
+        assert [entry.what for entry in found] == ["signed in from 10.0.0.1"] * 2 + ["password changed", "user created"]
+        assert [json.loads(note)["what"] for note in await opened.store.notes("console-audit", newest=9)] == [
+            "password changed",
+            "user created",
+        ]
+
+
+async def test_a_store_that_takes_no_writes_shows_its_pages() -> None:
+    """That somebody was here cannot be noted then: their session ends by its earlier use."""
+    async with hall(console_settings(idle_min=10)) as opened:
+        browser = await opened.signed_in("viewer")
+        opened.store.refuses.add("hold")
+        await opened.clock.advance(5 * 60)
+        assert (await browser.get("/")).status_code == 200
+        await opened.clock.advance(5 * 60 + 1)
+        assert (await browser.get("/api/v1/me")).status_code == 401

@@ -164,11 +164,15 @@ async def test_a_line_that_is_halted_stays_so_wherever_its_process_dies(halts: d
     assert await swept(await points(course, only=HALTING), course) == []
 
 
+BESIDE: Final = {"plc_sim", "console", "trends"}
+"""What neither decides nor signals, as the import contracts have it."""
+
+
 def used(port: type, *names: str) -> set[str]:
     """Return the methods of a port that the service calls, by its source."""
     root = Path(alerting.__file__).parent
     files = [*root.rglob("*.py"), root.parent / "shared/bus/intake.py", root.parent / "shared/policy_keeper.py"]
-    text = "\n".join(file.read_text() for file in files if "plc_sim" not in file.parts)
+    text = "\n".join(file.read_text() for file in files if not BESIDE & set(file.parts))
     methods = {name for name in dir(port) if not name.startswith("_") and callable(getattr(port, name))}
     return {f"{names[0]}.{name}" for name in methods if re.search(rf"\b_?({'|'.join(names)})\.{name}\(", text)}
 
@@ -177,6 +181,7 @@ NO_EFFECT: Final = {"subscription.assignment", "subscription.on_handover", "subs
 ELSEWHERE: Final = {
     "signals.last_accepted": "a gate that another wrote to: test_alerting_gates",
     "bus.ensure_topics": "the composition root's",
+    "store.handle_alert": "what an operator does, by a command or a page: test_alert_commands, test_console_pages",
     "store.ping": "a store that was away: test_open_gate, test_alerting_recovery",
     "bus.subscribe": "who hears of decisions beside the gate: test_alerting_role, test_webhook",
 }

@@ -13,15 +13,21 @@ from detector.evidence import keeper
 from detector.evidence.shelf import Held
 from detector.model.base import Inspection
 from shared.clock import ManualClock
-from shared.domain import CameraFinding, Capture, Decision, Outcome, Picture, Verdict, VerdictStatus
+from shared.domain import CameraFinding, Capture, Decision, NotInspected, Outcome, Picture, Verdict, VerdictStatus
 from shared.evidence import CameraEvidence, PartEvidence, Thresholds, Why
 from shared.policy import LinePolicy
 from shared.policy_keeper import PolicyKeeper
 from shared.settings import from_dict
 from shared.store.redis import RedisStore, RedisStoreSettings
 from shared.wire import encode
+from tests.at_once import AtOnce
 from tests.detector_bench import Bench, HeldModel, SteadyModel, bench
-from tests.lines import CAMERA, LINE, decided, eventually
+from tests.lines import CAMERA, LINE, decided, eventually, inspected
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "ThreadPoolExecutor", AtOnce)
 
 
 class ModelWithoutMap(SteadyModel):
@@ -237,6 +243,19 @@ async def test_frames_wait_within_their_bytes_and_their_time() -> None:
         assert missed("undecided") == undecided + 1
 
 
+async def test_frames_without_a_payload_take_room_too() -> None:
+    """What came too late is let go, and still is told of: its records are not without bound."""
+    pushed = missed("no_room")
+    async with bench(keeps=True, evidence={"shelf_mib": 1}) as line:
+        holder = keeper.EvidenceKeeper(line.settings, store=line.store, clock=line.clock)
+        for _ in range(600):
+            capture = line.capture()
+            verdict = Verdict(capture, VerdictStatus.NOT_INSPECTED, NotInspected.EXPIRED)
+            message, _ = line.frame(capture)
+            holder.offer(Held(message, b"", verdict, line.model, None, b"", holder.until_ns(capture.decide_by_ns)))
+        assert missed("no_room") == pushed + 600 - 512
+
+
 async def test_a_detector_that_stops_waits_for_the_decisions_that_are_about_to_come() -> None:
     """For a moment: the last parts of a shift have evidence, too."""
     model = HeldModel()
@@ -267,6 +286,36 @@ async def test_evidence_of_a_frame_that_is_answered_twice_is_there_once() -> Non
         assert again is not None
         assert isinstance(again.cameras[CAMERA], CameraEvidence)
         assert again.cameras.keys() == first.cameras.keys()
+
+
+async def test_a_frame_that_comes_again_too_late_takes_no_better_ones_place() -> None:
+    """What the part was decided by stays: its score and its map."""
+    async with bench(keeps=True) as line:
+        capture = await line.send()
+        await line.answers(1)
+        await settle(line, decision(capture, Outcome.REJECT))
+        first = await kept(line, capture)
+        await line.clock.advance(30.0)
+        await line.put(encode(*line.frame(capture)), capture)
+        await line.answers(1)
+        await asked(line)
+        assert first is not None
+        assert first.cameras[CAMERA].heat_map
+        assert await kept(line, capture) == first
+
+
+async def test_what_a_part_was_decided_by_takes_the_place_of_what_it_was_not() -> None:
+    """Whichever comes first."""
+    async with bench(keeps=True) as line:
+        capture = await line.send()
+        await line.answers(1)
+        decided_by = decision(capture, Outcome.REJECT)
+        other = replace(inspected(9.0, capture.part_id), capture=capture, raw_score=9.0)
+        await line.store.put_evidence(decided_by, Why.REJECTED, CAMERA, CameraEvidence(other, Thresholds(2.0)))
+        await settle(line, decided_by)
+        found = await kept(line, capture)
+        assert found is not None
+        assert found.cameras[CAMERA].verdict.raw_score == 0.4
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +18,9 @@ from shared.clock import ManualClock
 from shared.domain import CameraFinding, Outcome, VerdictStatus
 from shared.errors import ConfigError
 from shared.evidence import CameraEvidence, Thresholds, Why
-from shared.review import Said, Standing
+from shared.review import Case, Said, Standing, Step
 from shared.review_desk import ReviewDesk
-from shared.review_export import Exported, export_review
+from shared.review_export import Exported, export_review, measured_on
 from shared.store.redis import RedisStore, RedisStoreSettings
 from tests.lines import LINE, decided, inspected
 
@@ -92,6 +93,44 @@ async def test_the_sets_are_read_by_training_and_evaluation(hall: Hall, tmp_path
     assert done.sets["top"]["test/escape"] == 3
     assert {path.name for path in folder.iterdir()} == {"top", "side", "export.json"}
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["set"]
+
+
+def confirmed(*part_ids: str) -> list[Case]:
+    """Return cases that are confirmed as good."""
+    step = Step("", Standing.GOOD, None, "eve", "looked", 1)
+    return [Case(decided(part_id, Outcome.REJECT), (step,)) for part_id in part_ids]
+
+
+def apart(low: int, high: int) -> list[str]:
+    """Return names whose place among 10,000 lies between two."""
+    names = (f"p{number}" for number in range(1_000))
+    return [name for name in names if low <= zlib.crc32(name.encode()) % 10_000 < high]
+
+
+@pytest.mark.parametrize("shares", [(0.2, 0.2, 0.2), (0.5, 0.2, 0.0)])
+async def test_what_was_measured_on_is_never_trained_on(hall: Hall, tmp_path: Path, shares: tuple[float, ...]) -> None:
+    """Whatever comes between two exports, by name a better choice too, and whatever share they are asked for."""
+    measured: set[str] = set()
+    late, early = apart(2_000, 10_000)[:4], apart(0, 2_000)[:3]
+    for number, (share, names) in enumerate(zip(shares, (late[:2], late[2:], early), strict=True)):
+        for name in names:
+            await hall.part(name, Outcome.REJECT, Standing.GOOD)
+        done = await hall.export(tmp_path / str(number), share)
+        trained = {one.part_id for one in done.items if "/train/" in one.path}
+        assert not trained & measured
+        measured |= {one.part_id for one in done.items if "/test/" in one.path}
+        assert measured
+    assert {case.name for case in await hall.desk.cases() if case.measured} == measured
+
+
+def test_of_two_good_parts_one_is_measured_on_where_none_was_before() -> None:
+    """Of one alone none is, nor without a share; once one was, no other takes its place."""
+    names = apart(2_000, 10_000)[:3]
+    (first,) = measured_on(confirmed(*names), 0.2)
+    assert measured_on(confirmed(*names), 0.0) == measured_on(confirmed(names[0]), 0.2) == []
+    one = replace(confirmed(names[0])[0], measured=True)
+    assert measured_on([one, *confirmed(*names[1:])], 0.2) == [one]
+    assert first.name in names
 
 
 async def test_what_is_left_out_is_told(hall: Hall, tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ async def run_a_line(plant: Plant) -> None:
     for part_id in ("bad", "odd:one"):
         await plant.store.put_evidence(replace(rejected, part_id=part_id), Why.REJECTED, CAMERA, seen)
     await desk.say("bad", Said.OVERKILL, who="anna", why="dust")
+    await desk.say("silent", Said.AGREED, who="anna", why="nobody saw it")
     await plant.store.put_payload(CaptureId(LINE, CAMERA, 1, 1), b"pixels", ttl_s=9)
     (first, *_) = await plant.store.next_decisions(LINE, READER, most=10)
     await plant.store.finished(LINE, Feed.DECISIONS, READER, [first.id])
@@ -81,6 +82,8 @@ async def run_a_line(plant: Plant) -> None:
     await console.desk.add_guest("anna", roles_from("viewer"), why="tried")
     await console.sessions.begin((await console.desk.accounts()).user("anna"))
     await console.sessions.sign_in_link("anna", ttl_s=60)
+    await console.audit.note_sign_in("anna", "signed in", at_ns=1)
+    await console.store.hold("console-browser.f", b"anna", ttl_s=60)
     await plant.run(2)
     halt = LineHalt(LINE, halted=True, by="anna", at_ns=plant.clock.utc_ns(), why="tried")
     assert await keeper.halt(halt, instead_of=None)

@@ -12,11 +12,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from alerting.line_journal import LineJournal
-from alerting.trends.reading import read_journal, read_shift, read_topic
+from alerting.trends.reading import read_journal, read_shift, read_topic, seconds_of
 from alerting.trends.report import trends_of
 from deploy.cli import app
 from deploy.collecting import uncollected
-from deploy.trends_work import seconds_of
+from deploy.trends_work import LedgerHistory, has_ledger
 from shared.bus.memory import MemoryBus
 from shared.clock import NS_PER_MS, NS_PER_S, ManualClock, SystemClock
 from shared.domain import CameraFinding, Decision, Outcome, VerdictStatus
@@ -24,6 +24,8 @@ from shared.errors import ConfigError
 from shared.ledger.chain import LedgerRecord, decision_bytes, first_link, next_link
 from shared.ledger.journal import files_of
 from shared.ledger.message import to_message
+from shared.plan_keeper import PlanKeeper
+from shared.settings import from_dict
 from shared.store.redis import RedisStore, RedisStoreSettings
 from tests.lines import CAMERA, LINE, T0_NS, line_settings, topics_for
 
@@ -121,6 +123,55 @@ def test_the_journal_is_read_back_to_an_instant(tmp_path: Path) -> None:
     assert read_journal(tmp_path, LINE, since_ns=decisions[150].captured_at_ns).whole
     with pytest.raises(ConfigError, match="no journal of line 'other'"):
         read_journal(tmp_path, "other", since_ns=0)
+
+
+async def test_of_more_than_may_be_read_the_newest_are() -> None:
+    """And it says so; a console bounds what a question may cost."""
+    settings = line_settings()
+    bus = MemoryBus(ManualClock())
+    plan = await topics_for(settings, bus)
+    for record in records(shift_of(20)):
+        await bus.publish(settings.topics.decisions, to_message(record), key=b"k", partition=0)
+    read = await read_topic(bus, settings.topics, plan, LINE, since_ns=0, most=7)
+    assert (len(read.parts), read.whole) == (7, False)
+    assert read.parts.captured_ns[-1] == shift_of(20)[-1].captured_at_ns
+    await bus.close()
+
+
+async def test_a_console_reads_the_ledger_that_its_settings_name(tmp_path: Path) -> None:
+    """A journal with an embedded bus, the topic with another one, and neither where there is none."""
+    decisions = shift_of(30)
+    write_journal(tmp_path, decisions)
+    line = {"name": LINE, "cameras": [{"name": CAMERA}]}
+    embedded = from_dict({"alerting": {"journal": tmp_path}, "lines": [line]}, origin="the test")
+    assert has_ledger(embedded)
+    assert not has_ledger(from_dict({"lines": [line]}, origin="the test"))
+    bus, store = MemoryBus(ManualClock()), RedisStore.from_url("memory://", RedisStoreSettings())
+    read = await LedgerHistory(embedded, bus, store).read(LINE, since_ns=decisions[10].captured_at_ns, most=5)
+    assert (read.source, len(read.parts), read.whole) == ("journal", 5, False)
+    kafka = from_dict({"bus": {"url": "kafka://127.0.0.1:9092"}, "lines": [line]}, origin="the test")
+    assert has_ledger(kafka)
+    with pytest.raises(ConfigError, match="never ran on this bus"):
+        await LedgerHistory(kafka, bus, store).read(LINE, since_ns=0)
+    plan = await PlanKeeper(store, kafka.topics).grow(kafka.wanted)
+    await bus.ensure_topics(plan.partitions(kafka.topics))
+    for record in records(decisions):
+        await bus.publish(kafka.topics.decisions, to_message(record), key=b"k", partition=plan.of_line(LINE))
+    read = await LedgerHistory(kafka, bus, store).read(LINE, since_ns=0)
+    assert (read.source, len(read.parts), read.whole) == ("decisions topic", 30, True)
+    await bus.close()
+    await store.close()
+
+
+async def test_the_shift_is_read_in_pages() -> None:
+    """However many parts there are, and not beyond the shift's beginning."""
+    store = RedisStore.from_url("memory://", RedisStoreSettings())
+    (line,) = line_settings().lines
+    for number in range(2_500):
+        await store.settle(decision(number, at_ns=T0_NS + number * NS_PER_MS), latency_ms=None)
+    read = await read_shift(store, line, T0_NS)
+    assert (len(read.parts), read.whole) == (2_500, True)
+    await store.close()
 
 
 def test_a_hundred_thousand_decisions_take_a_moment(tmp_path: Path) -> None:

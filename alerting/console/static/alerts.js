@@ -1,6 +1,7 @@
 // The alert feed: it follows the lines, and takes acknowledgements and shelves.
 import { attempt, call, line as lineUrl } from "./api.js";
 import { follow } from "./live.js";
+import { renewedSoon, renewParts } from "./renewing.js";
 
 const PAUSE_MS = 1000;
 const LISTS = ["#alerts", "#detections tbody", "#deeds tbody"];
@@ -9,32 +10,8 @@ const dialog = document.getElementById("handle");
 const form = dialog.querySelector("form");
 let wish = null;
 
-// The server renders this page: what is new is taken from it as it stands there now, filters and all.
-async function renew() {
-  const answer = await fetch(location.href).catch(() => null);
-  if (!answer?.ok || answer.redirected) return;
-  const there = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const focused = document.activeElement?.closest(".alert")?.dataset.id;
-  for (const list of LISTS) document.querySelector(list).replaceChildren(...there.querySelector(list).children);
-  if (focused) document.querySelector(`.alert[data-id="${CSS.escape(focused)}"]`)?.focus();
-}
-
-let renewing = null;
-let again = false;
-function soon() {
-  if (renewing) {
-    again = true;
-    return;
-  }
-  renewing = setTimeout(async () => {
-    await renew();
-    renewing = null;
-    if (again) {
-      again = false;
-      soon();
-    }
-  }, PAUSE_MS);
-}
+const renew = () => renewParts(LISTS, ".alert");
+const soon = renewedSoon(renew, PAUSE_MS);
 
 follow({
   onSnapshot: soon,
@@ -81,7 +58,7 @@ document.addEventListener("click", (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
-  if (event.target.closest("input, select, textarea, dialog") || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("input, select, textarea, dialog[open]") || event.ctrlKey || event.metaKey || event.altKey) return;
   const alerts = [...document.querySelectorAll(".alert")];
   const here = event.target.closest(".alert");
   if (event.key === "ArrowDown" || event.key === "ArrowUp") {
@@ -92,6 +69,7 @@ document.addEventListener("keydown", (event) => {
     }
     return;
   }
+  if (event.key === "n") document.querySelector("#detections tbody a")?.click();
   if (!here || !here.querySelector("[data-do]")) return;
   if (event.key === "a") ask(here, "acknowledge");
   else if (event.key === "s") ask(here, "shelve");

@@ -15,7 +15,7 @@
   let going = false;
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.closest("input, textarea, select, dialog")) return;
+    if (event.target.closest("input, textarea, select, dialog[open]")) return;
     if (going) {
       going = false;
       const link = document.querySelector(`nav a[data-go="${CSS.escape(event.key)}"]`);

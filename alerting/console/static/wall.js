@@ -88,7 +88,7 @@ follow({
 });
 
 document.addEventListener("keydown", (event) => {
-  if (event.target.closest("input, dialog") || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("input, dialog[open]") || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "n") {
     const rejects = [...document.querySelectorAll('.dot[data-letter="R"], .dot[data-letter="D"]')];
     const order = (link) => link.dataset.entry.split("-").map(Number);

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 _VISIBLE_LEVELS = 6
 _HELD = 0.3
 _FEWEST_PIXELS = 4
+# What a mask may leave out of the visible change: its edges, which fade out over a few pixels, and a trace of the rest.
+_FADE_PX = 6
+_LEFT_OUT_SHARE = 0.3
+_LEFT_OUT_PIXELS = 40
 _LARGEST_SHARE = 0.6
 _TRIES = 10
 _MORE_THAN_ONE = (0.6, 0.3, 0.1)
@@ -41,14 +45,16 @@ def synthesise(canvas: Canvas, rng: np.random.Generator, names: Sequence[str] = 
     """Spoil a good picture by one to three of the named generators.
 
     The mask is what a generator touched and changed visibly, never less than a few pixels: a generator that left no
-    trace (a white spot on white) is drawn again. A picture that nothing can change comes back with an empty mask.
+    trace (a white spot on white), or far more of one than it owns up to (a thin veil), is drawn again. A picture that
+    nothing can change comes back with an empty mask.
     """
     _check(names)
     for _ in range(_TRIES):
         count = min(len(names), 1 + int(rng.choice(len(_MORE_THAN_ONE), p=_MORE_THAN_ONE)))
         chosen = [names[int(index)] for index in rng.choice(len(names), count, replace=False)]
         made = _apply(canvas, chosen, rng)
-        if _FEWEST_PIXELS <= made.mask.sum() <= _LARGEST_SHARE * made.mask.size:
+        marked = _FEWEST_PIXELS <= made.mask.sum() <= _LARGEST_SHARE * made.mask.size
+        if marked and _is_covered(canvas.picture, made):
             return made
     return Synthetic(canvas.picture, np.zeros(canvas.shape, dtype=np.bool_), ())
 
@@ -91,6 +97,14 @@ def _visible(before: NDArray[np.uint8], after: NDArray[np.uint8], touched: NDArr
     changed = (cv2.absdiff(before, after).max(axis=2) >= _VISIBLE_LEVELS) & touched
     closed = cv2.morphologyEx(changed.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
     return (closed > 0) & touched
+
+
+def _is_covered(before: NDArray[np.uint8], made: Synthetic) -> bool:
+    """Return whether nearly all that can be seen to have changed lies in the mask or about its edge."""
+    changed = cv2.absdiff(before, made.picture).max(axis=2) >= _VISIBLE_LEVELS
+    reach = np.ones((2 * _FADE_PX + 1, 2 * _FADE_PX + 1), np.uint8)
+    near = cv2.dilate(made.mask.astype(np.uint8), reach) > 0
+    return bool((changed & ~near).sum() <= _LEFT_OUT_SHARE * changed.sum() + _LEFT_OUT_PIXELS)
 
 
 def _check(names: Sequence[str]) -> None:
