@@ -52,9 +52,12 @@ def train_model(
     with needs_extra("detector"):
         from detector.model.artifact_files import refuse_to_lose
         from detector.model.calibration import MINIMUM_PICTURES
+        from detector.runtime.blas import limit_threads
         from detector.training.checkpoints import Checkpoints
         from detector.training.fit import train
     refuse_to_lose(out.absolute(), overwrite=overwrite)
+    # The cores are torch's: two pools of threads wait for each other (26 s against 22 for 80 pictures).
+    limit_threads(1)
     checkpoints = Checkpoints(out.absolute().parent / f".{out.name}.training")
     with progress_bar(console) as progress:
         trained = train(
