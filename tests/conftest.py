@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import pytest
 
+from deploy.collecting import set_aside
 from deploy.servers import helm_tools
 from deploy.servers.base import LoopbackServer
 from deploy.servers.gige import camera_available
@@ -28,6 +29,21 @@ ROOT = Path(__file__).parents[1]
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option that lets tests write the pictures that the documentation shows."""
     parser.addoption("--write-pictures", action="store_true", help="renew the pictures of pages in docs/images")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a file's tests in one worker, which sets up what they share once, and all software cameras in another.
+
+    Aravis' camera listens on the one port that GigE Vision has.
+    """
+    for item in items:
+        group = "gige" if item.get_closest_marker("gige") else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_collection_finish() -> None:
+    """Never look for cycles again in what was collected: hundreds of megabytes of modules, all of which stay."""
+    set_aside()
 
 
 @pytest.fixture(scope="session")

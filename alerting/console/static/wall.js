@@ -1,7 +1,10 @@
 // The wall: cards that follow their lines.
 import { follow } from "./live.js";
 
-const MOST = 100;
+// Parts fill rows and stay where they are, under a finger as for whoever paints them: a whole row goes when there are
+// too many, so that the last hundred are always there.
+const ROW = 50;
+const MOST = 3 * ROW;
 
 const card = (name) => document.querySelector(`.card[data-line="${CSS.escape(name)}"]`);
 
@@ -77,7 +80,8 @@ function update(found, anew) {
   const ribbon = root.querySelector(".ribbon");
   if (anew) ribbon.replaceChildren();
   ribbon.append(...found.parts.map((part) => dot(found.line, part, !anew)));
-  while (ribbon.children.length > MOST) ribbon.firstElementChild.remove();
+  const over = Math.ceil(Math.max(0, ribbon.children.length - MOST) / ROW) * ROW;
+  for (let gone = 0; gone < over; gone++) ribbon.firstElementChild.remove();
   reachable(ribbon);
   if (found.parts.length) root.dataset.newest = found.parts.at(-1).entry;
 }
