@@ -163,6 +163,13 @@ class Hub:
                 self._wanted.clear()
 
     async def _look(self) -> None:
+        try:
+            await self._look_at_each()
+        finally:
+            # Once for all lines: a browser that hears of each by itself draws its page for each.
+            self._ring()
+
+    async def _look_at_each(self) -> None:
         for name, follower in self._followers.items():
             try:
                 parts = await follower.parts()
@@ -214,6 +221,7 @@ class Hub:
 
     def _say_all(self, kind: str, value: dict[str, Any]) -> None:
         self._say(kind, "", value)
+        self._ring()
 
     def _say(self, kind: str, line: str, value: dict[str, Any]) -> None:
         self._number += 1
@@ -222,7 +230,6 @@ class Hub:
         self._bytes += len(message.event)
         while len(self._messages) > _MOST_MESSAGES or self._bytes > _MOST_BYTES:
             self._bytes -= len(self._messages.popleft().event)
-        self._ring()
 
     def _ring(self) -> None:
         self._news.set()
