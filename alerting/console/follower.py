@@ -25,7 +25,8 @@ _STATE_NS: Final = NS_PER_S // 2
 class LineFollower:
     """Follows a line's decisions, state, counters and alerts. All that it keeps is bounded."""
 
-    def __init__(self, line: LineSettings, store: Store, clock: Clock, *, history: int) -> None:
+    def __init__(self, line: LineSettings, store: Store, clock: Clock, *, history: int, turn: float = 0.0) -> None:
+        """Follow `line`; lines of different `turn`, 0 to 1, have their numbers read at different times."""
         self.line = line
         self.ribbon: deque[Entry[Decision]] = deque(maxlen=RIBBON)
         """The newest parts, oldest first."""
@@ -47,6 +48,7 @@ class LineFollower:
         self._counted: deque[tuple[int, int]] = deque()
         """When how many parts had been settled in this shift (monotonic ns), within the last minute."""
         self._looked_ns: int | None = None
+        self._ahead_ns = round(turn * _STATE_NS)
         self._placed_ns = 0
 
     async def parts(self) -> list[Entry[Decision]]:
@@ -101,11 +103,14 @@ class LineFollower:
         newest = await self._store.newest_entry(self.line.name)
         return not newest or _order(newest) < _order(self._place)
 
-    async def rest(self) -> None:
-        """Read state, counters, alerts and the newest word on a part again, if the last look is half a second old."""
+    async def rest(self) -> bool:
+        """Read state, counters, alerts and the newest word on a part again, if the last look is half a second old.
+
+        Return whether it was.
+        """
         now_ns = self._clock.monotonic_ns()
         if self._looked_ns is not None and now_ns - self._looked_ns < _STATE_NS:
-            return
+            return False
         name, store = self.line.name, self._store
         shift = self.line.shift_times().at(self._clock.utc_ns()).name
         self.state = await store.state(name)
@@ -119,7 +124,8 @@ class LineFollower:
         self._counted.append((now_ns, self.of_shift.settled))
         while now_ns - self._counted[0][0] > _RATE_S * NS_PER_S:
             self._counted.popleft()
-        self._looked_ns = now_ns
+        self._looked_ns = now_ns if self._looked_ns is not None else now_ns - self._ahead_ns
+        return True
 
     async def _newest_word(self) -> str:
         """Return what names it; a step that cannot be read, as of a newer version, is like none."""

@@ -49,7 +49,11 @@ class Hub:
     """Follows lines while somebody looks on."""
 
     def __init__(self, lines: tuple[LineSettings, ...], store: Store, clock: Clock, *, history: int) -> None:
-        self._followers = {line.name: LineFollower(line, store, clock, history=history) for line in lines}
+        # Numbers of all lines at once would have a browser draw its whole page at once.
+        self._followers = {
+            line.name: LineFollower(line, store, clock, history=history, turn=index / len(lines))
+            for index, line in enumerate(lines)
+        }
         self._store = store
         self._clock = clock
         # Numbers of another process, or of this one before a restart, are not this one's.
@@ -173,10 +177,10 @@ class Hub:
         for name, follower in self._followers.items():
             try:
                 parts = await follower.parts()
-                await follower.rest()
+                rested = await follower.rest()
                 if follower.began_anew:
                     self._begin_anew()
-                self._tell(follower, [asdict(dot(entry)) for entry in parts[-RIBBON:]])
+                self._tell(follower, [asdict(dot(entry)) for entry in parts[-RIBBON:]], numbers=rested)
             except StoreError:
                 raise
             except Exception as error:  # noqa: BLE001 - of one line: other lines' pages go on, and of it what is known stays
@@ -209,8 +213,13 @@ class Hub:
     def _stale(self) -> bool:
         return self._looked_ns is None or self._clock.monotonic_ns() - self._looked_ns > _FRESH_NS
 
-    def _tell(self, follower: LineFollower, parts: list[dict[str, Any]]) -> None:
+    def _tell(self, follower: LineFollower, parts: list[dict[str, Any]], *, numbers: bool) -> None:
+        """Tell parts at once, and the numbers about them as often as they are read: nobody reads faster."""
         name = follower.line.name
+        if not numbers:
+            if parts:
+                self._say("line", name, {"line": name, "card": {}, "parts": parts})
+            return
         card = self._card(follower)
         before = self._told.get(name, {})
         changed = {key: value for key, value in card.items() if before.get(key) != value}
