@@ -39,7 +39,7 @@ async def test_a_quiet_line_is_kept_alive_while_others_are_busy(opened: Hall) ->
 
 async def test_a_browser_that_was_slow_is_told_in_pieces(opened: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each no larger than a bound, and together all that came."""
-    monkeypatch.setattr(hub_module, "_MOST_CHUNK", 2_000)
+    monkeypatch.setattr(hub_module, "_MOST_CHUNK", 1_000)
     hub = opened.context.hub
     slow = hub.stream(lambda _: True)
     await anext(slow)
@@ -53,7 +53,7 @@ async def test_a_browser_that_was_slow_is_told_in_pieces(opened: Hall, monkeypat
         shown += [part["part_id"] for _, kind, value in events_in(chunks[-1]) for part in value.get("parts", [])]
     assert shown == [f"p{index}" for index in range(20)]
     assert len(chunks) > 2
-    assert max(len(chunk) for chunk in chunks) <= 2_000
+    assert max(len(chunk) for chunk in chunks) <= 1_000
     await slow.aclose()
 
 

@@ -7,7 +7,7 @@ from tests.lines import LINE, T0_NS, decide_by, one_line
 
 PASS, REJECT, DEFAULT = Outcome.PASS, Outcome.REJECT, Outcome.DEFAULT_REJECT
 PASSING, FIRING = GateMode.PASS_ASSERTED, GateMode.REJECT_ASSERTED
-REFUSALS = [None, *(set(Delivery) - {Delivery.ACCEPTED, Delivery.DUPLICATE})]
+REFUSALS = [None, *(one for one in Delivery if one not in {Delivery.ACCEPTED, Delivery.DUPLICATE})]
 
 
 def decision(outcome: Outcome) -> Decision:
