@@ -20,7 +20,7 @@ demo: $(VENV)/.run
 test: $(VENV)/.dev
 	bash deploy/install-servers.sh
 	$(MAKE) --no-print-directory $(VENV)/.gige
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(TESTS)
+	$(BIN)/python -m pytest $(TESTS)
 
 # Planted bugs that a campaign must catch, processes killed and taken over one by one, then the campaign of 20 minutes
 # with three seeds: 80 minutes in all.

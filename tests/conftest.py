@@ -31,16 +31,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-pictures", action="store_true", help="renew the pictures of pages in docs/images")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests in one worker, which sets up what they share once, and all software cameras in another.
-
-    Aravis' camera listens on the one port that GigE Vision has.
-    """
-    for item in items:
-        group = "gige" if item.get_closest_marker("gige") else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 def pytest_collection_finish() -> None:
     """Never look for cycles again in what was collected: hundreds of megabytes of modules, all of which stay."""
     set_aside()

@@ -99,7 +99,7 @@ def test_the_shelf_holds_what_fits_and_gives_each_frame_once(steps: list[tuple[o
 
 def test_no_part_waits_for_ever_to_be_asked_about() -> None:
     """However few are asked about at a time."""
-    shelf = Shelf(max_bytes=100)
+    shelf = Shelf(max_bytes=100_000)
     for number in range(7):
         shelf.put(held(f"p{number}", "left", 1, 0))
     asked = [part for _ in range(4) for part in shelf.waiting(2)["line-1"]]

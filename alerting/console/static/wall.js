@@ -78,7 +78,8 @@ function update(found, anew) {
     showPicture(shown, found.line, camera.picture_part);
   }
   const ribbon = root.querySelector(".ribbon");
-  if (anew) ribbon.replaceChildren();
+  // Of more than a hundred parts at once the first are left out: what was there before does not join them.
+  if (anew || found.parts.length >= 2 * ROW) ribbon.replaceChildren();
   ribbon.append(...found.parts.map((part) => dot(found.line, part, !anew)));
   const over = Math.ceil(Math.max(0, ribbon.children.length - MOST) / ROW) * ROW;
   for (let gone = 0; gone < over; gone++) ribbon.firstElementChild.remove();
