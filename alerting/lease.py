@@ -120,6 +120,9 @@ class LeaseKeeper:
                     self._log.warning("store.away", error=str(error))
                     return Tenure(self._clock, token=0)
                 self._log.debug("lease.unknown", error=str(error))
+                if seen is not None and seen[0] is None:
+                    # Somebody may have taken it, and the store have been emptied again, while nobody here looked.
+                    seen = None
             await wait_event(self._clock, stop, self._lease_ns / NS_PER_S / _LOOKS)
         return None
 

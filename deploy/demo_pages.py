@@ -31,10 +31,11 @@ def demo_console(port: int | None) -> dict[str, object]:
 async def demo_pages(settings: Settings, adapters: Adapters, console: Console) -> AsyncIterator[None]:
     """Serve the pages while the block runs, and print where they are.
 
-    The link works once and signs in a guest who may do all but change users, and who has no password.
+    The link works once and signs in a guest who may do all but change users, and who has no password. Nobody else does:
+    there is no admin, of whose password one would have to read.
     """
     context = context_for(settings, adapters)
-    service, stop = ConsoleService(context), asyncio.Event()
+    service, stop = ConsoleService(context, makes_admin=False), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         serving = tasks.create_task(BesideGates(service).run(stop))
         started = tasks.create_task(service.started.wait())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from typing import Final
 
@@ -20,9 +20,12 @@ WIDTH: Final = 760
 HEIGHT: Final = 260
 LEFT: Final = 66
 RIGHT: Final = 744
+END: Final = 640
+"""Where time ends in a chart: beyond it stand the names of its curves."""
 TOP: Final = 16
 BOTTOM: Final = 216
 MOST_BARS: Final = 12
+_NAMES_APART: Final = 18.0
 _ROW: Final = 34
 _BAR_LEFT: Final = 250
 _BAR_RIGHT: Final = 690
@@ -52,11 +55,10 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A line through a chart: its kind, such as `limit`, its path, and a name at its end."""
+    """A line through a chart: its kind, such as `limit`, its path, its name, and how high that stands."""
 
     kind: str
     path: str
-    x: float
     y: float
     name: str
 
@@ -125,7 +127,7 @@ def rate_chart(chart: PChart, group_s: float, zone: tzinfo = UTC) -> TimeChart:
     )
     half = _half(place_x)
     curves = tuple(
-        Curve("limit", _steps(place_x, ys, half), RIGHT, ys[-1], name)
+        Curve("limit", _steps(place_x, ys, half), ys[-1], name)
         for name, ys in (
             ("upper limit", [place_y(one.upper) for one in points]),
             ("lower limit", [place_y(one.lower) for one in points]),
@@ -133,8 +135,9 @@ def rate_chart(chart: PChart, group_s: float, zone: tzinfo = UTC) -> TimeChart:
         if ys and (name == "upper limit" or any(one.lower > 0 for one in points))
     )
     centre = place_y(chart.centre)
-    mean = Curve("centre", f"M{LEFT} {centre}H{RIGHT}", RIGHT, centre, f"mean {100 * chart.centre:.1f} %")
-    return TimeChart(marks, (*curves, mean), _times(starts_ns, place_x, group_s, zone), _shares(top), _polyline(marks))
+    mean = Curve("centre", f"M{LEFT} {centre}H{END}", centre, f"mean {100 * chart.centre:.1f} %")
+    times = _times(starts_ns, place_x, group_s, zone)
+    return TimeChart(marks, _named_apart((*curves, mean)), times, _shares(top), _polyline(marks))
 
 
 def latency_chart(groups: Sequence[Group], group_s: float, allowed_ms: float, zone: tzinfo = UTC) -> TimeChart:
@@ -153,7 +156,7 @@ def latency_chart(groups: Sequence[Group], group_s: float, allowed_ms: float, zo
         if one.p99_ms is not None
     )
     at = place_y(allowed_ms)
-    allowed = Curve("limit", f"M{LEFT} {at}H{RIGHT}", RIGHT, at, f"allowed: {allowed_ms:.0f} ms")
+    allowed = Curve("limit", f"M{LEFT} {at}H{END}", at, f"allowed {allowed_ms:.0f} ms")
     ys = tuple(Tick(place_y(top * step / _Y_TICKS), f"{top * step / _Y_TICKS:g}") for step in range(_Y_TICKS + 1))
     return TimeChart(marks, (allowed,), _times(starts_ns, place_x, group_s, zone), ys, _polyline(marks))
 
@@ -221,8 +224,17 @@ def _xs(starts_ns: Sequence[int], group_s: float) -> list[float]:
     if not starts_ns:
         return []
     groups = (starts_ns[-1] - starts_ns[0]) / NS_PER_S / group_s + 1
-    step = (RIGHT - LEFT) / groups
+    step = (END - LEFT) / groups
     return [round(LEFT + step * ((at_ns - starts_ns[0]) / NS_PER_S / group_s + 0.5), 1) for at_ns in starts_ns]
+
+
+def _named_apart(curves: Sequence[Curve]) -> tuple[Curve, ...]:
+    """Return curves, the highest first, whose names do not lie on each other."""
+    placed: list[Curve] = []
+    for curve in sorted(curves, key=lambda one: one.y):
+        lowest = placed[-1].y + _NAMES_APART if placed else curve.y
+        placed.append(replace(curve, y=max(curve.y, lowest)))
+    return tuple(placed)
 
 
 def _half(xs: Sequence[float]) -> float:

@@ -26,8 +26,10 @@ class ConsoleService:
 
     name = "console"
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, *, makes_admin: bool = True) -> None:
+        """Serve `context`; with `makes_admin` there is a first admin, whose one-time password is told."""
         self._context = context
+        self._makes_admin = makes_admin
         self.started = asyncio.Event()
         self._password_file: Path | None = None
         self.port = context.console.port
@@ -108,7 +110,7 @@ class ConsoleService:
 
     async def _first_user(self) -> None:
         """Make the first user where there is none, however long the store is away, and again where it was emptied."""
-        while True:
+        while self._makes_admin:
             with suppress(StoreError):
                 password = await self._context.desk.first_password()
                 if password is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from alerting.lease import LeaseKeeper, Tenure
@@ -55,6 +55,7 @@ EVENTS: Final = st.one_of(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(EVENTS, max_size=25))
+@example([("emptied", 0), ("away", 0), ("wait", 38), ("emptied", 0)])
 def test_never_two_have_one_line(events: list[tuple[str, int]]) -> None:
     """And somebody has it again within two leases once all can reach the store, by a token above all before."""
     asyncio.run(_played(events))

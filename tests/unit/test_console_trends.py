@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -173,7 +174,9 @@ def test_a_point_outside_of_its_limits_is_drawn_otherwise() -> None:
     assert odd[0].y == min(mark.y for mark in chart.marks)
     (upper,) = (curve for curve in chart.curves if curve.name == "upper limit")
     assert odd[0].y < upper.y < chart.marks[0].y
-    assert all(charts.LEFT <= mark.x <= charts.RIGHT for mark in chart.marks)
+    assert all(charts.LEFT <= mark.x <= charts.END for mark in chart.marks)
+    heights = [curve.y for curve in chart.curves]
+    assert all(below - above >= 16 for above, below in pairwise(heights)), "names lie on each other"
     assert chart.xs[0].text == "22:13:20"
 
 
