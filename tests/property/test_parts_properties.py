@@ -97,6 +97,7 @@ async def _play(script: list[tuple[Any, ...]]) -> None:
     await plant.start()
     announced: set[str] = set()
     said: dict[tuple[str, str], list[float | None]] = {}
+    killed_unclaimed = False
     for event in script:
         match event:
             case ("announce", part_id):
@@ -110,6 +111,7 @@ async def _play(script: list[tuple[Any, ...]]) -> None:
             case ("store", away):
                 plant.store.away = away
             case _:
+                killed_unclaimed = killed_unclaimed or plant.store.away
                 await plant.kill()
                 await plant.start()
     plant.store.away = False
@@ -127,5 +129,8 @@ async def _play(script: list[tuple[Any, ...]]) -> None:
                 assert 0.5 in said.get((part_id, camera), [])
         assert (action is GateAction.PASSED) == (outcomes[part_id] is Outcome.PASS)
     await plant.assert_balanced()
-    assert plant.plc.counters().conflicting == plant.plc.counters().late == 0
+    assert plant.plc.counters().late == 0
+    # While the store is away rejects are signalled without a claim, of which who comes after a kill knows nothing: the
+    # gate refuses another word on the part, and the ledger has what the gate did, as above.
+    assert plant.plc.counters().conflicting == 0 or killed_unclaimed
     await plant.store.close()
