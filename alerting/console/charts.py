@@ -156,7 +156,7 @@ def latency_chart(groups: Sequence[Group], group_s: float, allowed_ms: float, zo
         if one.p99_ms is not None
     )
     at = place_y(allowed_ms)
-    allowed = Curve("limit", f"M{LEFT} {at}H{END}", at, f"allowed {allowed_ms:.0f} ms")
+    allowed = Curve("limit", f"M{LEFT} {at}H{END}", at, f"{allowed_ms:.0f} ms")
     ys = tuple(Tick(place_y(top * step / _Y_TICKS), f"{top * step / _Y_TICKS:g}") for step in range(_Y_TICKS + 1))
     return TimeChart(marks, (allowed,), _times(starts_ns, place_x, group_s, zone), ys, _polyline(marks))
 
