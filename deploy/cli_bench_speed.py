@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Protocol
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
-from deploy.chart import check_picture, draw
+from deploy.chart import Drawable, check_picture, draw
 from deploy.cli_options import UNSOUND, JsonOut, PictureOut, check_writable, set_log_level, write_json
 from shared.wire import Encoding
 
@@ -52,12 +53,7 @@ def bench_model_speed(
             engines=engine or (),
             on_progress=step_bars(progress),
         )
-    for table in figures.tables():
-        console.print(table)
-    write_json(json_out, figures.to_json())
-    draw(figures, picture_out)
-    if not figures.sound:
-        raise typer.Exit(UNSOUND)
+    _tell(figures, console, json_out, picture_out)
 
 
 def bench_whole_pipeline(
@@ -93,12 +89,7 @@ def bench_whole_pipeline(
     console = Console()
     with progress_bar(console) as progress:
         figures = asyncio.run(bench_pipeline(model, plan, step_bars(progress)))
-    for table in figures.tables():
-        console.print(table)
-    write_json(json_out, figures.to_json())
-    draw(figures, picture_out)
-    if not figures.sound:
-        raise typer.Exit(UNSOUND)
+    _tell(figures, console, json_out, picture_out)
 
 
 def bench_beside_peers(
@@ -137,12 +128,7 @@ def bench_beside_peers(
             engines=engine or (),
             on_progress=step_bars(progress),
         )
-    for table in figures.tables():
-        console.print(table)
-    write_json(json_out, figures.to_json())
-    draw(figures, picture_out)
-    if not figures.sound:
-        raise typer.Exit(UNSOUND)
+    _tell(figures, console, json_out, picture_out)
 
 
 def bench_payload_ways(
@@ -167,3 +153,22 @@ def bench_payload_ways(
     Console().print(figures.table())
     write_json(json_out, figures.to_json())
     draw(figures, picture_out)
+
+
+class _Figures(Drawable, Protocol):
+    """What a benchmark of speed found."""
+
+    @property
+    def sound(self) -> bool: ...
+    def tables(self) -> list[Table]: ...
+    def to_json(self) -> dict[str, Any]: ...
+
+
+def _tell(figures: _Figures, console: Console, json_out: Path | None, picture_out: Path | None) -> None:
+    """Show, write and draw what was found; end with 1 where a bound was missed."""
+    for table in figures.tables():
+        console.print(table)
+    write_json(json_out, figures.to_json())
+    draw(figures, picture_out)
+    if not figures.sound:
+        raise typer.Exit(UNSOUND)

@@ -18,7 +18,7 @@ import numpy as np
 from detector.runtime.base import OPENVINO, OPENVINO_BF16, OPENVINO_INT8, Seen
 from detector.runtime.checks import check_canvas, finite
 from detector.runtime.lanes import Lanes
-from detector.runtime.openvino_silent import openvino, ops
+from detector.runtime.openvino_silent import openvino, ops, the_core
 from shared.errors import EngineError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class OpenvinoEngine:
         """Open the graph in `folder`; EngineError if it cannot be, or if this processor lacks what `name` needs."""
         self.name = name
         self.lanes = Lanes(threads)
-        self._core = openvino.Core()
+        self._core = the_core()
         _check_processor(self._core, name)
         self._precision = "bf16" if name == OPENVINO_BF16 else "f32"
         try:

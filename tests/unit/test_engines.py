@@ -370,3 +370,22 @@ print(sent, [name for name in sys.modules if name.startswith("openvino_telemetry
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, text=True)
     assert done.stdout.strip() == "['openvino.tools.ovc.telemetry_stub', False] []", done.stderr
+
+
+def test_a_signal_is_heard_after_engines_that_are_gone(exported_model: Path) -> None:
+    """In a fresh process, since what it guards against would end this one: the stack for signals outlives engines."""
+    code = f"""
+import faulthandler, gc, os, signal
+from pathlib import Path
+from detector.runtime.making import load_with
+faulthandler.enable()
+first, second = (load_with(Path({str(exported_model)!r}), engine="openvino") for _ in range(2))
+del first
+gc.collect()
+del second
+gc.collect()
+signal.signal(signal.SIGTERM, lambda *_: print("heard"))
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
