@@ -70,6 +70,7 @@ class Contender:
             Span(View, "relative", "map"),
             Span(View, "compare", "map"),
             Span(patch_model, "combine", "map"),
+            Span(patch_model, "smoothed", "map"),
             Span(patch_model, "sized", "map"),
             Span(patch_model, "fuse", "map"),
             Span(patch_model, "image_score", "score"),

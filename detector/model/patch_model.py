@@ -12,7 +12,7 @@ from detector.model.base import Inspection
 from detector.model.crops import blend_back, find_windows, frame_of, look_again
 from detector.model.fusion import Maps, fuse, in_units_of_the_map, sized
 from detector.model.lens import Levels, Size, check_picture, in_levels
-from detector.model.scoring import combine, find_regions, highest_place, image_score
+from detector.model.scoring import combine, find_regions, highest_place, image_score, smoothed
 from shared.domain import AnomalyMap, Effort, Picture
 from shared.errors import ConfigError
 from shared.evidence import Golden
@@ -167,6 +167,9 @@ class PatchModel:
             logits = [sized(head.logits(seen[0], differences, relative), map_size) for head in heads]
         others = zip(self.product.views[1:], seen[1:], strict=False)
         grids = [relative, *(view.relative(one) for view, one in others)] if 0 in asked else []
+        if asked == (0,):
+            smooth = smoothed(grids, map_size, self.settings.blur_sigma_px)
+            return Maps(smooth, smooth)
         maps = [combine(grids, map_size), *logits] if grids else logits
         return fuse(maps, [self.product.scales[index] for index in asked], self.settings)
 

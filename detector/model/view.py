@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from detector.runtime.base import Seen
 
 # A picture's score is of its highest few places: so many patches are searched for again where a search is not exact.
-_SEARCHED_AGAIN = 64
+_SEARCHED_AGAIN = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)

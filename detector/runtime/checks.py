@@ -17,10 +17,11 @@ _COLOUR_DIMENSIONS = 3
 def finite(patches: NDArray[np.float32], engine: str) -> NDArray[np.float32]:
     """Return the patches (rows, columns, D); EngineError if one of them is no number.
 
-    A comparison with what is no number is false, so that a part could pass for good by it. A sum is no number if one of
-    its terms is none, and reads every value once.
+    A comparison with what is no number is false, so that a part could pass for good by it. The sum of their squares is
+    none if one of them is none.
     """
-    if not np.isfinite(patches.sum(dtype=np.float32)):
+    flat = patches.reshape(-1)
+    if not np.isfinite(flat @ flat):
         raise EngineError(
             f"the engine {engine} gave patches that are no numbers",
             'Set detector.engine = "torch", and export the model again.',

@@ -54,17 +54,14 @@ class OpenvinoEngine:
         self.lanes = Lanes(threads)
         self._core = the_core()
         _check_processor(self._core, name)
-        self._precision = "bf16" if name == OPENVINO_BF16 else "f32"
+        precision = "bf16" if name == OPENVINO_BF16 else "f32"
         try:
-            self._model = self._core.read_model(folder / GRAPH)
-            self._graph = self._compiled(self._model)
+            model = self._core.read_model(folder / GRAPH)
+            self._graphs = _Graphs(self._core, model, precision=precision, lanes=self.lanes)
         except RuntimeError as error:
             raise EngineError(
                 f"OpenVINO cannot open the graph in {folder}: {_first_line(error)}", "Export the model again."
             ) from error
-        self._seen_sizes: dict[tuple[int, ...], int] = {}
-        self._sized: OrderedDict[tuple[int, ...], _Graph] = OrderedDict()
-        self._lock = threading.Lock()
 
     def see(self, canvases: Sequence[NDArray[np.float32]]) -> list[Seen]:
         """Return what the tower sees of each; see the port."""
@@ -72,17 +69,49 @@ class OpenvinoEngine:
 
     def search(self, rows: NDArray[np.float32]) -> OpenvinoSearch:
         """Return the search by int8, which is about exact."""
-        return OpenvinoSearch(self._compiled(_search_graph(rows)), self.lanes)
+        return OpenvinoSearch(_Graphs(self._core, _search_graph(rows), precision="f32", lanes=self.lanes))
 
     def _see(self, canvas: NDArray[np.float32]) -> Seen:
         check_canvas(canvas)
-        with self._graph_for(canvas.shape).request(alone=not self.lanes.inside) as request:
-            try:
-                outputs = request.infer({0: canvas[None]}, share_inputs=True)
-            except RuntimeError as error:
-                raise EngineError(f"OpenVINO failed on a canvas of {canvas.shape}: {_first_line(error)}") from error
-            *levels, patches = (outputs[index] for index in range(len(outputs)))
+        try:
+            *levels, patches = self._graphs.infer(canvas[None])
+        except RuntimeError as error:
+            raise EngineError(f"OpenVINO failed on a canvas of {canvas.shape}: {_first_line(error)}") from error
         return Seen(tuple(level[0] for level in levels), finite(patches[0], self.name))
+
+
+class OpenvinoSearch:
+    """The search in one bank."""
+
+    exact = False
+
+    def __init__(self, graphs: _Graphs) -> None:
+        self._graphs = graphs
+
+    def __call__(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the highest cosine, (n,) float32, of each of the patches (n, D), right to about 0.003."""
+        (found,) = self._graphs.infer(patches)
+        return found
+
+
+class _Graphs:
+    """A model compiled for inputs of any size, and again for each size that comes often."""
+
+    def __init__(self, core: openvino.Core, model: openvino.Model, *, precision: str, lanes: Lanes) -> None:
+        self._core = core
+        self._model = model
+        self._precision = precision
+        self._lanes = lanes
+        self._any_size = self._compiled(model)
+        self._seen_sizes: dict[tuple[int, ...], int] = {}
+        self._sized: OrderedDict[tuple[int, ...], _Graph] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def infer(self, values: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Return the model's outputs, float32; the caller's lane says on how many threads."""
+        with self._graph_for(values.shape).request(alone=not self._lanes.inside) as request:
+            outputs = request.infer({0: values}, share_inputs=True)
+            return [outputs[index] for index in range(len(outputs))]
 
     def _graph_for(self, shape: tuple[int, ...]) -> _Graph:
         with self._lock:
@@ -91,9 +120,9 @@ class OpenvinoEngine:
                 return self._sized[shape]
             self._seen_sizes[shape] = self._seen_sizes.get(shape, 0) + 1
             if self._seen_sizes[shape] < _OFTEN:
-                return self._graph
+                return self._any_size
             model = self._model.clone()
-            model.reshape([1, *shape])
+            model.reshape(list(shape))
             self._sized[shape] = self._compiled(model)
             if len(self._sized) > _SIZES_KEPT:
                 gone, _ = self._sized.popitem(last=False)
@@ -101,23 +130,7 @@ class OpenvinoEngine:
             return self._sized[shape]
 
     def _compiled(self, model: openvino.Model) -> _Graph:
-        return _Graph(self._core, model, precision=self._precision, threads=self.lanes.count)
-
-
-class OpenvinoSearch:
-    """The search in one bank."""
-
-    exact = False
-
-    def __init__(self, graph: _Graph, lanes: Lanes) -> None:
-        self._graph = graph
-        self._lanes = lanes
-
-    def __call__(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the highest cosine, (n,) float32, of each of the patches (n, D), right to about 0.003."""
-        with self._graph.request(alone=not self._lanes.inside) as request:
-            found: NDArray[np.float32] = request.infer({0: patches}, share_inputs=True)[0]
-        return found
+        return _Graph(self._core, model, precision=self._precision, threads=self._lanes.count)
 
 
 class _Graph:

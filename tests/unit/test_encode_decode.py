@@ -81,6 +81,16 @@ def test_every_truncation_is_refused(encoding: Encoding, shape: tuple[int, ...])
             decode_frame(message(encoding, shape), payload[:length])
 
 
+def test_a_jpeg_that_lacks_a_piece_is_refused() -> None:
+    """Its end is there, and OpenCV would have filled the hole with grey."""
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    payload = encode_pixels(noise, Encoding.JPEG, jpeg_quality=95)
+    holed = payload[: len(payload) // 2] + payload[len(payload) * 3 // 4 :]
+    assert cv2.imdecode(np.frombuffer(holed, np.uint8), cv2.IMREAD_COLOR) is not None
+    with pytest.raises(PictureError, match="refused"):
+        decode_frame(message(Encoding.JPEG, noise.shape), holed)
+
+
 @pytest.mark.parametrize("encoding", list(Encoding))
 @pytest.mark.parametrize("claimed", [(24, 41, 3), (40, 24, 3), (23, 40, 3), (0, 40, 3), (-24, -40, 3), (1 << 40,) * 2])
 def test_a_picture_of_another_size_is_refused(encoding: Encoding, claimed: tuple[int, ...]) -> None:

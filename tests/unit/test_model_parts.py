@@ -9,6 +9,8 @@ from typing import cast
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from detector.model.backbone.tower import build_tower
@@ -18,7 +20,7 @@ from detector.model.expected import expected_distances, leave_one_out, on_one_gr
 from detector.model.features import patch_features
 from detector.model.lens import Size
 from detector.model.profiles import LITE
-from detector.model.scoring import combine, find_regions, image_score
+from detector.model.scoring import blurred, combine, find_regions, image_score, smoothed
 from detector.training.coreset import choose_rows
 from shared.errors import ModelCorruptError, ModelMissingError
 
@@ -163,6 +165,37 @@ def test_the_map_is_the_mean_of_the_views_whatever_their_grids() -> None:
     assert np.allclose(combine([coarse, fine], Size(64, 96)), 2.0, atol=1e-5)
     silent = np.zeros((8, 8), dtype=np.float32)
     assert np.allclose(combine([coarse, silent], Size(64, 96)), 1.0, atol=1e-5)
+
+
+@pytest.mark.parametrize("sigma_px", [1.0, 2.0, 3.0, 4.0])
+@pytest.mark.parametrize(
+    ("grids", "size"),
+    [([(28, 36)], (224, 288)), ([(5, 3), (10, 6)], (80, 48)), ([(1, 1)], (16, 16)), ([(40, 40)], (16, 16))],
+)
+def test_to_enlarge_and_blur_at_once_is_to_do_both(
+    grids: list[tuple[int, int]], size: tuple[int, int], sigma_px: float
+) -> None:
+    """Views of any grids, maps larger and smaller than they: the same map."""
+    rng = np.random.default_rng(0)
+    views = [rng.random(grid, dtype=np.float32) for grid in grids]
+    both = blurred(combine(views, Size(*size)), sigma_px)
+    assert np.allclose(smoothed(views, Size(*size), sigma_px), both, atol=2e-6)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(1e-4, 1.0), st.tuples(st.integers(1, 90), st.integers(1, 90)))
+def test_the_image_score_is_found_without_sorting(seed: int, share: float, shape: tuple[int, int]) -> None:
+    """Ties and all: the mean of as many as the share asks for."""
+    values = np.random.default_rng(seed).integers(0, 50, shape).astype(np.float32)
+    count = max(1, round(share * values.size))
+    assert image_score(values, share) == pytest.approx(np.sort(values, axis=None)[-count:].mean(dtype=np.float64))
+
+
+def test_an_image_score_of_no_numbers_is_none() -> None:
+    """A map with a hole in it must not pass for its rest."""
+    values = np.zeros((64, 64), dtype=np.float32)
+    values[20, 20] = np.nan
+    assert np.isnan(image_score(values, 0.001))
 
 
 def test_the_image_score_is_the_mean_of_the_highest_pixels() -> None:
