@@ -300,7 +300,8 @@ class Camera:
         try:
             # Whatever goes by reference is limited by the store alone, and what does not is small enough.
             limit_bytes = bus.max_message_bytes if bus.claim_check_bytes is None else MOST_BYTES
-            check_fits(pixels, self._camera.encoding_of(pixels), limit_bytes=limit_bytes)
+            encoding = self._camera.encoding_of(pixels, raw_up_to=bus.raw_bytes)
+            check_fits(pixels, encoding, limit_bytes=limit_bytes)
         except ConfigError as error:
             raise ConfigError(f"camera {self._camera.name!r}: {error}") from None
 

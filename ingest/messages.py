@@ -27,6 +27,7 @@ class Messages:
     def __init__(self, settings: Settings, plan: PartitionPlan, clock: Clock) -> None:
         self._topics = settings.topics
         self._by_reference_from = settings.bus.claim_check_bytes
+        self._raw_up_to = settings.bus.raw_bytes
         self._plan = plan
         self._clock = clock
 
@@ -65,7 +66,7 @@ class Messages:
     def frame(self, camera: CameraSettings, capture: Capture, pixels: Picture) -> Packed:
         """Return the frame as it goes; PictureError for pixels that cannot be encoded."""
         stamps = {"exposed": capture.captured_at_ns, "published": self._clock.utc_ns()}
-        encoding = camera.encoding_of(pixels)
+        encoding = camera.encoding_of(pixels, raw_up_to=self._raw_up_to)
         payload = encode_pixels(pixels, encoding, jpeg_quality=camera.jpeg_quality)
         message = FrameMessage(
             capture=capture,

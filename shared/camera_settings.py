@@ -132,7 +132,7 @@ class CameraSettings(Section):
     exposed: the camera's where it is plausible (`auto`), or always the `camera`'s or that of the `receipt`.
     A recording, and a film without `rate_hz`, is played at its own pace, `speed` times as fast. `stall_ms` without a
     picture is a lost camera.
-    `encoding` `auto` is JPEG for 8 bits and PNG, which keeps them all, for 16.
+    `encoding` `auto` is JPEG for 8 bits and PNG, which keeps them all, for 16; raw on a bus inside this process.
     The camera sees a part `offset_ms` of time, and `offset_counts` of the encoder, after the line's first camera.
     `limits` is the file that `linewarden cameras calibrate` wrote: pictures outside of it are not inspected.
     """
@@ -160,8 +160,10 @@ class CameraSettings(Section):
     rtsp: RtspSettings = RtspSettings()
     geometry: GeometrySettings = GeometrySettings()
 
-    def encoding_of(self, picture: Picture) -> Encoding:
-        """Return how a picture of this camera travels."""
+    def encoding_of(self, picture: Picture, *, raw_up_to: int = 0) -> Encoding:
+        """Return how a picture of this camera travels; of at most `raw_up_to` bytes it may as well go as it is."""
         if self.encoding != "auto":
             return self.encoding
+        if picture.nbytes <= raw_up_to:
+            return Encoding.RAW
         return Encoding.JPEG if picture.dtype == np.uint8 else Encoding.PNG

@@ -77,6 +77,11 @@ class BusSettings(Section):
         """Return whether the bus lives in this process."""
         return self.url.get_secret_value() == "memory://"
 
+    @property
+    def raw_bytes(self) -> int:
+        """Return up to how many bytes a picture goes as it is: to encode it would cost more than to pass it on."""
+        return (self.max_message_bytes - HEADER_BYTES) * 100 // 101 if self.embedded else 0
+
 
 class StoreSettings(Section):
     """Where live state is kept, and how long.

@@ -12,9 +12,8 @@ from typing import Any, Final
 
 from shared.errors import ConfigError, ModelCorruptError, ModelMissingError
 
-FORMAT_VERSION: Final = 6
-READABLE: Final = (5, 6)
-"""A model of the format 5 keeps no training pictures: nothing golden can be shown beside a part."""
+FORMAT_VERSION: Final = 7
+"""Models of the formats before 7 were trained on pictures that were shrunk in another way."""
 TENSORS: Final = "model.safetensors"
 NUMBERS: Final = "model.toml"
 CARD: Final = "README.md"
@@ -119,8 +118,8 @@ def _read_numbers(folder: Path) -> dict[str, Any]:
 
 def _refuse_other_formats(folder: Path, numbers: dict[str, Any]) -> None:
     version = numbers.get("format_version")
-    if version not in READABLE:
+    if version != FORMAT_VERSION:
         raise ModelCorruptError(
-            f"the model in {folder} has the format {version}, this program reads {' and '.join(map(str, READABLE))}",
+            f"the model in {folder} has the format {version}, this program reads {FORMAT_VERSION}",
             "Update the program, or train the model again with this one.",
         )

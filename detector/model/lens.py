@@ -28,6 +28,8 @@ _CHANNELS = 3
 _MEAN_OF_CHANNELS = np.full((1, _CHANNELS), 1 / _CHANNELS, dtype=np.float32)
 # A picture far larger than the training ones is shrunk to this many times their area: time and memory stay bounded.
 _LARGEST_AREA = 4.0
+# Interpolation at places r pixels apart gives each pixel 2 - r at least of the 1 / r that is its due: here .85 of .87.
+_LITTLE_LEFT = 1.15
 # Shade is what changes over an eighth of the picture.
 _SHADE_SHARE = 1 / 8
 _DARKEST_SHADE = 10.0
@@ -95,9 +97,23 @@ class Lens:
     def _sized(self, picture: Levels) -> Levels:
         """Return the picture at its size in the tower's eyes; what is grey stays so."""
         content = self.content(Size(picture.shape[0], picture.shape[1]))
-        shrinks = picture.shape[0] >= content.height_px
-        target = (content.width_px, content.height_px)
-        return in_their_type(cv2.resize(picture, target, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR))
+        return _resized(picture, content)
+
+
+def _resized(picture: Levels, to: Size) -> Levels:
+    """Return a picture at another size, each pixel with its due share in what is smaller.
+
+    Halves are means of whole pixels, for which OpenCV takes a tenth of the time that other areas take it. Where little
+    is left to shrink, interpolation gives every pixel nine tenths of its share and more; where more is left, it would
+    nearly skip some: a line of one pixel could vanish.
+    """
+    small = picture
+    while small.shape[0] >= 2 * to.height_px and small.shape[1] >= 2 * to.width_px:
+        half = (small.shape[1] // 2, small.shape[0] // 2)
+        small = in_their_type(cv2.resize(small, half, interpolation=cv2.INTER_AREA))
+    left = max(small.shape[0] / to.height_px, small.shape[1] / to.width_px)
+    way = cv2.INTER_AREA if left > _LITTLE_LEFT else cv2.INTER_LINEAR
+    return in_their_type(cv2.resize(small, (to.width_px, to.height_px), interpolation=way))
 
 
 def in_three(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -27,7 +27,7 @@ class Product:
     `scales` are of the bank's map and of each head's. `map_lens` says how large a picture's map is, `region_level` from
     which map value on a pixel belongs to a region. `crops` is the second look, where there is one. `lesser` are the
     same product as less of the model sees it, each with a calibration of its own; none where that would save nothing.
-    `gallery` holds training pictures to show, which models of the format 5 do not have.
+    `gallery` holds training pictures to show.
     """
 
     name: str

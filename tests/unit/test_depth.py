@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydantic import SecretStr
 
 from detector.decode import decode_frame
 from detector.model.lens import Lens, Size, in_levels
@@ -19,6 +20,7 @@ from shared.camera_settings import CameraSettings
 from shared.depth import in_eight_bits
 from shared.domain import AnomalyMap
 from shared.errors import ConfigError, PictureError
+from shared.settings import BusSettings
 from shared.wire import Encoding, FrameMessage
 from tests.lines import capture
 
@@ -59,6 +61,19 @@ def test_without_a_setting_each_depth_has_its_encoding() -> None:
     assert auto.encoding_of(np.zeros((2, 2), np.uint8)) is Encoding.JPEG
     assert auto.encoding_of(np.zeros((2, 2), np.uint16)) is Encoding.PNG
     assert raw.encoding_of(np.zeros((2, 2), np.uint16)) is Encoding.RAW
+
+
+def test_inside_a_process_what_fits_a_message_goes_raw() -> None:
+    """Nothing is gained by encoding it; a setting is kept, and another bus has pictures encoded."""
+    auto, jpeg = CameraSettings(), CameraSettings(encoding=Encoding.JPEG)
+    embedded = BusSettings(max_message_bytes=64 * 1024).raw_bytes
+    check_fits(np.zeros((1, embedded), np.uint8), Encoding.RAW, limit_bytes=64 * 1024)
+    assert auto.encoding_of(np.zeros((47, 1024), np.uint8), raw_up_to=embedded) is Encoding.RAW
+    assert auto.encoding_of(np.zeros((23, 1024), np.uint16), raw_up_to=embedded) is Encoding.RAW
+    assert auto.encoding_of(np.zeros((48, 1024), np.uint8), raw_up_to=embedded) is Encoding.JPEG
+    assert auto.encoding_of(np.zeros((24, 1024), np.uint16), raw_up_to=embedded) is Encoding.PNG
+    assert jpeg.encoding_of(np.zeros((2, 2), np.uint8), raw_up_to=embedded) is Encoding.JPEG
+    assert BusSettings(url=SecretStr("kafka://127.0.0.1:9092")).raw_bytes == 0
 
 
 @pytest.mark.parametrize("encoding", [Encoding.PNG, Encoding.RAW])

@@ -68,7 +68,7 @@ async def test_a_cut_picture_takes_no_neighbour_with_it() -> None:
         for good in (before, after):
             assert verdicts[good.part_id].status is VerdictStatus.INSPECTED
         (letter,) = await line.letters(1)
-        assert "cut" in letter.error
+        assert "Premature end" in letter.error
         assert letter.place == "detector"
 
 

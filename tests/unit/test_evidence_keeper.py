@@ -184,7 +184,7 @@ async def test_a_picture_that_could_not_be_decoded_is_kept_as_a_note() -> None:
         assert found is not None
         seen = found.cameras[CAMERA]
         assert (seen.picture, seen.heat_map) == (b"", b"")
-        assert any("cut" in note for note in seen.notes)
+        assert any("Premature end" in note for note in seen.notes)
 
 
 async def test_a_store_that_is_away_delays_evidence_and_no_verdict() -> None:

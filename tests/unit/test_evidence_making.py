@@ -159,7 +159,7 @@ def test_a_cut_and_a_missing_picture_are_told() -> None:
     frame = held()
     cut = make_evidence(replace(frame, payload=frame.payload[:-9]), LIMITS, picture_bytes=ROOMY)
     gone = make_evidence(replace(frame, payload=b""), LIMITS, picture_bytes=ROOMY)
-    for made, says in ((cut, "cut"), (gone, "never reached")):
+    for made, says in ((cut, "Premature end"), (gone, "never reached")):
         assert made.picture == b""
         assert decoded(made.heat_map).shape == (8, 8)
         assert any(says in note for note in made.notes)

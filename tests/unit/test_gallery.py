@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
 
 from detector.model import artifact
 from detector.model.bank import Bank
@@ -136,27 +133,3 @@ def test_a_trained_model_shows_a_good_part_beside_a_spoilt_one(model_folder: Pat
     assert shown is not None
     assert shown.shape == (72, 96, 3)
     assert known.distance <= spoilt.distance
-
-
-def test_a_model_of_before_shows_none_and_judges_the_same(model_folder: Path, tmp_path: Path) -> None:
-    """The format 5 had no gallery: such a model is read, and gives the same scores."""
-    older = tmp_path / "older"
-    older.mkdir()
-    for name in ("README.md", "model.safetensors", "model.toml"):
-        (older / name).write_bytes((model_folder / name).read_bytes())
-    numbers = (older / "model.toml").read_text(encoding="utf-8").replace("format_version = 6", "format_version = 5")
-    numbers = re.sub(r"\[products\.gallery\]\n(?:.*\n)*?(?=\n|\Z)", "", numbers)
-    assert "gallery" not in numbers
-    (older / "model.toml").write_text(numbers, encoding="utf-8")
-    tensors = load_file(older / "model.safetensors")
-    kept = {name: tensor for name, tensor in tensors.items() if not name.startswith(("golden.", "source."))}
-    assert len(kept) < len(tensors)
-    save_file(kept, older / "model.safetensors")
-    names = ("README.md", "model.safetensors", "model.toml")
-    sums = (f"{hashlib.sha256((older / name).read_bytes()).hexdigest()}  {name}\n" for name in names)
-    (older / "checksums.txt").write_text("".join(sums))
-    before, now = artifact.load(older), artifact.load(model_folder)
-    picture = plate(101, hole=True)
-    ((was,), (found,)) = before.inspect([picture]), now.inspect([picture])
-    assert was.golden is None
-    assert (was.raw_score, was.score, was.regions) == (found.raw_score, found.score, found.regions)

@@ -149,12 +149,12 @@ def test_a_newer_format_with_other_files_is_called_newer(trained: TrainedModel, 
     folder = tmp_path / "model"
     trained.save(folder)
     numbers = folder / "model.toml"
-    numbers.write_text(numbers.read_text().replace("format_version = 6", "format_version = 7", 1))
+    numbers.write_text(numbers.read_text().replace("format_version = 7", "format_version = 8", 1))
     (folder / "more.bin").write_bytes(b"new")
     resign(folder)
     with (folder / "checksums.txt").open("a") as sums:
         sums.write(f"{'0' * 64}  more.bin\n")
-    with pytest.raises(ModelCorruptError, match=r"format 7.*Update the program"):
+    with pytest.raises(ModelCorruptError, match=r"format 8.*Update the program"):
         artifact.load(folder)
 
 
@@ -177,7 +177,7 @@ def test_a_folder_without_a_model_says_how_to_make_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("format_version = 6", "format_version = 7", "format 7"),
+        ("format_version = 7", "format_version = 8", "format 8"),
         ("region_level", "region_lewel", "region_level"),
         ("blur_sigma_px", "blur", "blur"),
         ("[settings]", "[settings", "cannot be read"),

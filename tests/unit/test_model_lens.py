@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detector.model.lens import Lens, Size, check_picture, lens_for, lenses_for, level
+from detector.model.lens import Lens, Size, check_picture, in_levels, lens_for, lenses_for, level
 from detector.model.profiles import LITE, LITE_PYRAMID, profile_named
 from shared.errors import ConfigError, PictureError
 
@@ -45,6 +45,32 @@ def test_a_square_lens_makes_squares() -> None:
     lens = Lens(224, 16, 1.0, level_light=False, square=True)
     assert lens.content(Size(480, 640)) == Size(224, 224)
     assert lens.shrink(np.zeros((48, 96), dtype=np.uint8)).shape == (224, 224, 3)
+
+
+@pytest.mark.parametrize(("height", "width"), [(512, 512), (480, 640), (1000, 777), (2048, 300), (257, 255), (64, 64)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_picture_is_shrunk_without_losing_what_is_thin(height: int, width: int, dtype: type) -> None:
+    """Every line of one pixel leaves a trace wherever it lies, and a plane stays one: no pixel is skipped."""
+    lens = Lens(256, 16, 256 / np.sqrt(height * width), level_light=False)
+    full = np.iinfo(dtype).max
+    size = lens.content(Size(height, width))
+    for row in range(0, height, 7):
+        picture = np.zeros((height, width, 3), dtype=dtype)
+        picture[row] = full
+        small = lens.shrink(in_levels(picture))
+        assert small.shape == (size.height_px, size.width_px, 3)
+        spread = np.asarray(small, dtype=np.float64).sum() / small.size * height / 255
+        assert 0.9 < spread < 1.2
+    plane = lens.shrink(in_levels(np.full((height, width, 3), full, dtype=dtype)))
+    assert np.allclose(plane, 255.0, atol=1e-3)
+
+
+def test_halves_are_means_of_whole_pixels() -> None:
+    """Of a picture twice as large each pixel is the mean of four."""
+    picture = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    small = Lens(64, 16, 0.5, level_light=False).shrink(picture)
+    mean = picture.reshape(32, 2, 48, 2, 3).mean(axis=(1, 3))
+    assert np.abs(np.asarray(small, dtype=np.float64) - mean).max() <= 0.75
 
 
 def test_the_pixels_are_normalised_as_the_checkpoint_wants() -> None:
