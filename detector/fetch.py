@@ -8,9 +8,10 @@ bytes that may wait for the engine at most, so that frames which need no fetchin
 from __future__ import annotations
 
 import asyncio
-import zlib
 from collections import Counter, deque
 from typing import Final, Generic, Protocol, TypeVar
+
+from isal.isal_zlib import crc32
 
 from shared.clock import NS_PER_S, Clock
 from shared.errors import PictureError, StoreError
@@ -130,7 +131,7 @@ async def fetch(
         if payload is None:
             raise PictureError(f"payload of {capture} is not in the store: it expired, was evicted or never came")
         # In a thread, since a large one takes as long as a small frame takes the engine.
-        checksum = await asyncio.to_thread(zlib.crc32, payload)
+        checksum = await asyncio.to_thread(crc32, payload)
         if PayloadReference(len(payload), checksum) != message.reference:
             raise PictureError(f"payload of {capture} is not the one that was sent (size or checksum)")
         return payload

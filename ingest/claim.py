@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
+
+from isal.isal_zlib import crc32
 
 from shared.bus.base import Publication
 from shared.clock import NS_PER_S, Clock
@@ -54,7 +55,7 @@ def pack(
     """
     if by_reference_from is None or len(payload) < by_reference_from:
         return Packed(publication(encode(message, payload)))
-    reference = PayloadReference(len(payload), zlib.crc32(payload))
+    reference = PayloadReference(len(payload), crc32(payload))
     return Packed(publication(encode(replace(message, reference=reference))), payload)
 
 

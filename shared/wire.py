@@ -15,12 +15,12 @@ offset  size  what
 from __future__ import annotations
 
 import struct
-import zlib
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
 import msgspec
+from isal.isal_zlib import crc32
 
 from shared.domain import CameraReport, Capture, Decision, PartAnnouncement, Verdict
 from shared.errors import UnsupportedVersionError, WireError
@@ -114,7 +114,7 @@ def encode(message: Message, payload: bytes | memoryview = b"") -> bytes:
 def framed(kind: type[Message], header: bytes, payload: bytes | memoryview = b"") -> bytes:
     """Return a message of `kind` whose header is encoded already."""
     prefix = _PREFIX.pack(MAGIC, MAJOR, MINOR, _SCHEMA_IDS[kind], len(header))
-    checksum = zlib.crc32(payload, zlib.crc32(header, zlib.crc32(prefix)))
+    checksum = crc32(payload, crc32(header, crc32(prefix)))
     return b"".join((prefix, _CHECKSUM.pack(checksum), header, payload))
 
 
@@ -158,7 +158,7 @@ def opened(kind: type[Message], data: bytes | memoryview) -> tuple[memoryview, m
     if schema_id != _SCHEMA_IDS[kind]:
         raise WireError(f"a message has schema {schema_id}, expected {_SCHEMA_IDS[kind]} ({kind.__name__})")
     body = view[_BODY_AT:]
-    checksum = zlib.crc32(body, zlib.crc32(view[: _PREFIX.size]))
+    checksum = crc32(body, crc32(view[: _PREFIX.size]))
     if header_length > len(body) or _CHECKSUM.unpack_from(view, _PREFIX.size) != (checksum,):
         raise WireError("a message was cut or changed on its way (checksum)")
     return body[:header_length], body[header_length:]

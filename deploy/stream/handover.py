@@ -6,7 +6,6 @@ import asyncio
 import tempfile
 import time
 import uuid
-import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field, replace
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from isal.isal_zlib import crc32
 from rich.table import Table
 
 from deploy.chart import Bar, Chart, Panel
@@ -117,7 +117,7 @@ class _Ways:
             value = encode(message, payload)
         else:
             await store.put_payload(capture.id, payload, ttl_s=_TTL_S)
-            value = encode(replace(message, reference=PayloadReference(len(payload), zlib.crc32(payload))))
+            value = encode(replace(message, reference=PayloadReference(len(payload), crc32(payload))))
         await self.bus.publish(_TOPIC, value, key=None, partition=0)
         taken, came = decode(FrameMessage, await self._next())
         if taken.reference is not None and store is not None:

@@ -5,6 +5,7 @@ import pytest
 
 from detector.model.lens import Lens, Size, check_picture, in_levels, lens_for, lenses_for, level
 from detector.model.profiles import LITE, LITE_PYRAMID, profile_named
+from shared.domain import Picture
 from shared.errors import ConfigError, PictureError
 
 PLAIN = Lens(side_px=64, multiple_px=16, magnification=1.0, level_light=False)
@@ -48,21 +49,22 @@ def test_a_square_lens_makes_squares() -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(512, 512), (480, 640), (1000, 777), (2048, 300), (257, 255), (64, 64)])
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_a_picture_is_shrunk_without_losing_what_is_thin(height: int, width: int, dtype: type) -> None:
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_picture_is_shrunk_without_losing_what_is_thin(height: int, width: int, deep: bool) -> None:
     """Every line of one pixel leaves a trace wherever it lies, and a plane stays one: no pixel is skipped."""
     lens = Lens(256, 16, 256 / np.sqrt(height * width), level_light=False)
-    full = np.iinfo(dtype).max
+    plane: Picture = (
+        np.full((height, width, 3), 65_535, np.uint16) if deep else np.full((height, width, 3), 255, np.uint8)
+    )
     size = lens.content(Size(height, width))
     for row in range(0, height, 7):
-        picture = np.zeros((height, width, 3), dtype=dtype)
-        picture[row] = full
+        picture = plane.copy()
+        picture[:row] = picture[row + 1 :] = 0
         small = lens.shrink(in_levels(picture))
         assert small.shape == (size.height_px, size.width_px, 3)
         spread = np.asarray(small, dtype=np.float64).sum() / small.size * height / 255
         assert 0.9 < spread < 1.2
-    plane = lens.shrink(in_levels(np.full((height, width, 3), full, dtype=dtype)))
-    assert np.allclose(plane, 255.0, atol=1e-3)
+    assert np.allclose(lens.shrink(in_levels(plane)), 255.0, atol=1e-3)
 
 
 def test_halves_are_means_of_whole_pixels() -> None:
