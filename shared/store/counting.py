@@ -42,7 +42,7 @@ def shift_of(shifts: Mapping[str, Shifts], line: str, captured_at_ns: int) -> st
     return shifts.get(line, _DAYS).at(captured_at_ns).name
 
 
-def line_counters(counts: Mapping[str, int], latency: Mapping[int, int]) -> LineCounters:
+def line_counters(counts: Mapping[str, int | bytes], latency: Mapping[int, int]) -> LineCounters:
     """Return what was counted; those never touched are zero, and those of a newer version are left out."""
-    known = {name: count for name, count in counts.items() if name in _KNOWN}
+    known = {name: int(count) for name, count in counts.items() if name in _KNOWN}
     return LineCounters(**known, latency_buckets=latency)

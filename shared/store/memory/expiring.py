@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from itertools import count
+from math import inf
 from typing import Any, Final, Generic, TypeVar
 
 from shared.clock import NS_PER_S, Clock
@@ -123,10 +124,11 @@ class Expiring(Generic[K, V]):
         self._tell(kept.value)
 
     def left_s(self, key: K) -> float | None:
-        """Return how long a value is still kept; None where there is none."""
+        """Return how long a value is still kept, inf for one without an end; None where there is none."""
         kept = self._kept.get(key)
-        left_ns = 0 if kept is None else kept.ends_ns - self._ends.now_ns
-        return left_ns / NS_PER_S if left_ns > 0 else None
+        if kept is None or kept.ends_ns <= self._ends.now_ns:
+            return None
+        return inf if kept.ends_ns == _NEVER_NS else (kept.ends_ns - self._ends.now_ns) / NS_PER_S
 
     def newest_first(self) -> Iterator[K]:
         """Yield the keys, that which was put last first."""

@@ -61,5 +61,4 @@ def _keyed(shift: str) -> str:
 
 
 def _counters(counts: Mapping[bytes, bytes], latency: Mapping[int, int]) -> LineCounters:
-    known = {name.decode(): int(value) for name, value in counts.items() if not name.startswith(_LATENCY.encode())}
-    return line_counters(known, latency)
+    return line_counters({name.decode(): value for name, value in counts.items()}, latency)

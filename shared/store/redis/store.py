@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import redis.asyncio
@@ -101,7 +101,7 @@ class RedisStore(
         self._move_lease = client.register_script(scripts.LEASE)
 
     @classmethod
-    def from_url(cls, url: str, settings: StoreSettings) -> RedisStore:
+    def from_url(cls, url: str, settings: StoreSettings) -> Self:
         """Connect lazily to `redis://` or `rediss://`."""
         if not url.startswith(("redis://", "rediss://", "unix://")):
             raise ConfigError(f"store address {redact_address(url)!r} is not redis://HOST:PORT/DB or memory://")
