@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC
 from math import inf
@@ -268,6 +270,21 @@ class Rig:
         await self.inside.close()
         for store in (self.store, self.other):
             await store.close()
+
+
+@asynccontextmanager
+async def turns() -> AsyncIterator[list[None]]:
+    """Count the turns that others on the event loop have meanwhile."""
+    taken: list[None] = []
+
+    async def take() -> None:
+        while True:
+            taken.append(None)
+            await asyncio.sleep(0)
+
+    others = asyncio.create_task(take())
+    yield taken
+    others.cancel()
 
 
 async def tell(store: Store, alert: Alert) -> None:
