@@ -56,6 +56,8 @@ class Recorder:
             settlement = await settled.get()
             await self.record(settlement)
             settled.task_done()
+            # Neither a queue that holds more nor an embedded store and bus give the gate its turn.
+            await self._clock.sleep(0)
 
     async def record(self, settlement: Settlement) -> None:
         """Record one part; every step may be repeated without a second effect."""

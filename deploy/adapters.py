@@ -14,7 +14,8 @@ from shared.partition_plan import PartitionPlan
 from shared.plan_keeper import KnownPlan, PlanKeeper
 from shared.settings import Settings
 from shared.store.base import PayloadStore, Store
-from shared.store.redis import RedisStore, RedisStoreSettings
+from shared.store.memory import MemoryData, MemoryStore
+from shared.store.settings import StoreSettings
 from shared.store.shared_memory import SharedMemoryPayloads
 
 _MIB: Final = 1024 * 1024
@@ -43,7 +44,7 @@ async def adapters_for(
     """
     clock = clock or SystemClock()
     bus = make_bus(settings, clock)
-    store = make_store(settings)
+    store = make_store(settings, clock=clock)
     payloads = make_payloads(settings, store, clock)
     try:
         keeper = PlanKeeper(store, settings.topics)
@@ -89,15 +90,16 @@ def make_payloads(settings: Settings, store: Store, clock: Clock) -> PayloadStor
         return store
     url = own.get_secret_value()
     if not url.startswith(_SHARED_MEMORY):
-        return make_store(settings, url)
+        return make_store(settings, url, clock=clock)
     payloads = SharedMemoryPayloads.from_url(url, key_prefix=settings.store.key_prefix, clock=clock)
     payloads.prepare()
     return payloads
 
 
-def make_store(settings: Settings, url: str | None = None) -> Store:
-    """Return the store adapter for `url`, by default `store.url`."""
-    kept = RedisStoreSettings(
+def make_store(settings: Settings, url: str | None = None, *, clock: Clock | None = None) -> Store:
+    """Return the store adapter for `url`, by default `store.url`; an embedded one lets things end by `clock`."""
+    url = url or settings.store.url.get_secret_value()
+    kept = StoreSettings(
         key_prefix=settings.store.key_prefix,
         part_retention_s=settings.store.retention_s,
         picture_ttl_s=settings.store.pictures_s,
@@ -107,4 +109,9 @@ def make_store(settings: Settings, url: str | None = None) -> Store:
         shift_retention_s=settings.store.shift_days * 86_400,
         shifts={line.name: line.shift_times() for line in settings.lines},
     )
-    return RedisStore.from_url(url or settings.store.url.get_secret_value(), kept)
+    if url == "memory://":
+        return MemoryStore(kept, MemoryData(clock or SystemClock()))
+    # As with Kafka: what serves Redis is loaded only where it is used.
+    from shared.store.redis import RedisStore
+
+    return RedisStore.from_url(url, kept)

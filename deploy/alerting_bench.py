@@ -35,7 +35,7 @@ async def _hour(load: Load, clock: FastClock) -> Hour:
     memory: list[float] = []
     process = psutil.Process()
     settings = load.settings(_EMBEDDED)
-    store = make_store(settings)
+    store = make_store(settings, clock=clock)
     began_s, began_ns = time.process_time(), clock.monotonic_ns()
     ran = await run_load(
         load, settings, clock=clock, store=store, watch=lambda: memory.append(process.memory_info().rss / _MIB)

@@ -114,7 +114,7 @@ async def served(
     """
     record = GateRecord()
     watched = WatchedSignals(signals, record)
-    bus, store = MemoryBus(clock), make_store(settings)
+    bus, store = MemoryBus(clock), make_store(settings, clock=clock)
     plan = PartitionPlan().grown(settings.wanted)
     await bus.ensure_topics(plan.partitions(settings.topics))
     decisions = await bus.subscribe([settings.topics.decisions], group="bench", member="bench")

@@ -81,11 +81,13 @@ def decision(
 class Hall:
     """A console, its store, and what happens on its lines; on a clock turned by hand, unless there is another."""
 
-    def __init__(self, settings: Settings | None = None, clock: Clock | None = None) -> None:
-        self.clock = ManualClock()
+    def __init__(
+        self, settings: Settings | None = None, clock: Clock | None = None, store: CuttableStore | None = None
+    ) -> None:
+        self.clock = clock if isinstance(clock, ManualClock) else ManualClock()
         self.at = clock or self.clock
         self.settings = settings or console_settings()
-        self.store = CuttableStore.embedded()
+        self.store = store or CuttableStore.embedded(self.at)
         self.context = make_context(self.settings, store=self.store, clock=self.at)
         self.app = make_app(self.context)
         self.jpeg = grey_jpeg()
@@ -145,7 +147,7 @@ class Hall:
 
     async def forgets(self, part_id: str, *, line: str = LINE) -> None:
         """Let the record of a part expire, so that its number may come again."""
-        await self.store._client.delete(self.store._part(line, part_id))
+        self.store.data.line(line).parts.pop(part_id)
 
     async def keeps(self, decided: Decision, why: Why = Why.REJECTED, *, notes: Sequence[str] = ()) -> None:
         """Let evidence of a part be kept, of all its cameras."""

@@ -125,7 +125,7 @@ class Played:
             if course.halts is not None and step == POLICY_STEP:
                 await self._change_policy(course.halts)
             if course.emptied and step == EMPTIED_STEP:
-                await plant.store._client.flushall()
+                plant.store.data.clear()
             await production(plant, at)
             await plant.run(STEP_S)
         for stop in self._stops:

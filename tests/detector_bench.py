@@ -135,7 +135,7 @@ class Bench:
         self.topics = self.settings.topics
         self.memory = MemoryBus(self.clock, MemoryBusLimits(message_bytes=64 * 1024))
         self.bus = CuttableBus(self.memory)
-        self.store = CuttableStore.embedded()
+        self.store = CuttableStore.embedded(self.clock)
         self.payloads: PayloadStore = self.store
         self.model = model
         self.verdicts: list[Verdict] = []

@@ -135,7 +135,7 @@ class Hall:
         self.clock = ManualClock()
         self.settings: Settings = line_settings(cameras=names or (CAMERA,), partitions=partitions, encoding=encoding)
         self.bus = OrderedBus(self.clock)
-        self.store = CuttableStore.embedded()
+        self.store = CuttableStore.embedded(self.clock)
         self.sources: dict[str, Reel] = {}
         self.seen: list[tuple[str, int]] = []
         self.eye: PhotoEye = MemoryPhotoEye(lambda part, at_ns: self.seen.append((part, at_ns)))

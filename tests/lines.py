@@ -154,9 +154,10 @@ class Plant:
         journal: Path | None = None,
         standby: bool = False,
         heartbeat_timeout_ms: float = 600_000,
+        clock: ManualClock | None = None,
     ) -> None:
         self._journal = journal
-        self.clock = ManualClock()
+        self.clock = clock or ManualClock()
         self.settings = line_settings(cameras=cameras, gate=mode)
         if standby:
             shared = self.settings.alerting.model_copy(update={"standby": True})
@@ -164,7 +165,7 @@ class Plant:
         self.topics = self.settings.topics
         self.cameras = tuple(cameras)
         self.bus = CuttableBus(MemoryBus(self.clock))
-        self.store = CuttableStore.embedded()
+        self.store = CuttableStore.embedded(self.clock)
         self.plc = GateSimulator(mode, self.clock, heartbeat_timeout_ms=heartbeat_timeout_ms)
         self.signals = signals(self.plc)
         self._captured_ns: dict[str, int] = {}
@@ -208,7 +209,7 @@ class Plant:
 
     async def kill(self) -> None:
         """End the service as a crash would: nothing is finished, committed or closed in order."""
-        # Again and again: fakeredis swallows a cancellation that meets a command on its way.
+        # Again and again: `asyncio.wait_for` swallows a cancellation that meets what it waited for.
         while self._serving is not None and not self._serving.done():
             for task in asyncio.all_tasks() - {asyncio.current_task()}:
                 task.cancel()

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
-
-import redis.asyncio
 
 from shared.alerts import StandingAlert
 from shared.bus.base import Bus, Record, Subscription, TopicPartition
+from shared.clock import Clock, SystemClock
 from shared.domain import CaptureId, Decision, PartAnnouncement
 from shared.envelope import Headers
 from shared.errors import BusUnavailableError, StoreUnavailableError
 from shared.evidence import CameraEvidence, Why
 from shared.ledger.chain import LedgerRecord, Link
 from shared.store.base import Alert, Entry, LeaseRecord, PartRecord
-from shared.store.redis import RedisStore, RedisStoreSettings
+from shared.store.memory import MemoryData, MemoryStore
+from shared.store.settings import StoreSettings
 
 
 class CuttableBus:
@@ -101,13 +102,11 @@ class _CuttableSubscription:
         await self._inner.close()
 
 
-class CuttableStore(RedisStore):
+class CuttableStore(MemoryStore):
     """The embedded store behind a network that can be cut, whole or for single operations."""
 
-    def __init__(
-        self, client: redis.asyncio.Redis, settings: RedisStoreSettings, address: str, *, sweeps: bool = False
-    ) -> None:
-        super().__init__(client, settings, address, sweeps=sweeps)
+    def __init__(self, settings: StoreSettings, data: MemoryData) -> None:
+        super().__init__(settings, data)
         self.away = False
         self.fails_once: set[str] = set()
         """Names of operations whose next call fails."""
@@ -117,13 +116,17 @@ class CuttableStore(RedisStore):
         """How often somebody met the cut."""
 
     @classmethod
-    def embedded(cls) -> CuttableStore:
-        """Return a store in this process's memory."""
-        store = cls.from_url("memory://", RedisStoreSettings())
-        assert isinstance(store, cls)
-        return store
+    def embedded(cls, clock: Clock | None = None) -> CuttableStore:
+        """Return a store in this process's memory, in which things end by `clock`."""
+        return cls(StoreSettings(), MemoryData(clock or SystemClock()))
 
-    def _check(self, operation: str) -> None:
+    def other_way(self) -> CuttableStore:
+        """Return another way to the same data, over a network of its own."""
+        return CuttableStore(self._settings, self.data)
+
+    async def _reach(self, operation: str) -> None:
+        # Whatever else runs has its turn meanwhile, as with a network between.
+        await asyncio.sleep(0)
         if self.away or operation in self.fails_once or operation in self.refuses:
             self.fails_once.discard(operation)
             self.refused += 1
@@ -131,41 +134,41 @@ class CuttableStore(RedisStore):
 
     async def announce(self, part: PartAnnouncement) -> PartRecord:
         """Count a part."""
-        self._check("announce")
+        await self._reach("announce")
         return await super().announce(part)
 
     async def decided(self, line: str, part_ids: Sequence[str]) -> dict[str, Decision]:
         """Return decisions."""
-        self._check("decided")
+        await self._reach("decided")
         return await super().decided(line, part_ids)
 
     async def put_evidence(
         self, decision: Decision, why: Why, camera: str, evidence: CameraEvidence, *, instead: bool = True
     ) -> bool:
         """Keep evidence."""
-        self._check("put_evidence")
+        await self._reach("put_evidence")
         return await super().put_evidence(decision, why, camera, evidence, instead=instead)
 
     async def claim(self, decision: Decision, *, token: int | None = None) -> Decision:
         """Fix a decision."""
-        self._check("claim")
+        await self._reach("claim")
         return await super().claim(decision, token=token)
 
     async def lease(self, line: str) -> LeaseRecord | None:
         """Return how a lease stands."""
-        self._check("lease")
+        await self._reach("lease")
         return await super().lease(line)
 
     async def move_lease(self, line: str, to: LeaseRecord, *, instead_of: LeaseRecord | None) -> bool:
         """Move a lease."""
-        self._check("move_lease")
+        await self._reach("move_lease")
         moved = await super().move_lease(line, to, instead_of=instead_of)
-        self._check("move_lease answer")
+        await self._reach("move_lease answer")
         return moved
 
     async def restore(self, records: Sequence[LedgerRecord], *, token: int | None = None) -> int:
         """Take lost parts in."""
-        self._check("restore")
+        await self._reach("restore")
         return await super().restore(records, token=token)
 
     async def settle(
@@ -179,92 +182,92 @@ class CuttableStore(RedisStore):
         token: int | None = None,
     ) -> bool:
         """Record a decision."""
-        self._check("settle")
+        await self._reach("settle")
         done = await super().settle(
             decision, latency_ms=latency_ms, unconfirmed=unconfirmed, link=link, instead_of=instead_of, token=token
         )
-        self._check("settle answer")
+        await self._reach("settle answer")
         return done
 
     async def ledger_head(self, line: str) -> LedgerRecord | None:
         """Return the newest record of a chain."""
-        self._check("ledger_head")
+        await self._reach("ledger_head")
         return await super().ledger_head(line)
 
     async def ledger_record(self, line: str, part_id: str) -> LedgerRecord | None:
         """Return what a part was settled as."""
-        self._check("ledger_record")
+        await self._reach("ledger_record")
         return await super().ledger_record(line, part_id)
 
     async def published(self, line: str, part_id: str) -> None:
         """Mark a decision as published."""
-        self._check("published")
+        await self._reach("published")
         await super().published(line, part_id)
 
     async def count(self, line: str, **increments: int) -> None:
         """Add to counters."""
-        self._check("count")
+        await self._reach("count")
         await super().count(line, **increments)
 
     async def put_picture(self, line: str, part_id: str, camera: str, jpeg: bytes) -> None:
         """Keep a picture."""
-        self._check("put_picture")
+        await self._reach("put_picture")
         await super().put_picture(line, part_id, camera, jpeg)
 
     async def put_payload(self, capture: CaptureId, payload: bytes, *, ttl_s: int) -> None:
         """Keep a payload."""
-        self._check("put_payload")
+        await self._reach("put_payload")
         await super().put_payload(capture, payload, ttl_s=ttl_s)
 
     async def payload(self, capture: CaptureId) -> bytes | None:
         """Return a payload."""
-        self._check("payload")
+        await self._reach("payload")
         return await super().payload(capture)
 
     async def put_alert(self, standing: StandingAlert, *, told: Alert | None) -> None:
         """Write an alert."""
-        self._check("alert")
+        await self._reach("alert")
         await super().put_alert(standing, told=told)
 
     async def ping(self) -> None:
         """Ask whether it answers."""
-        self._check("ping")
+        await self._reach("ping")
         await super().ping()
 
     async def kept(self, name: str) -> bytes | None:
         """Return what all lines share."""
-        self._check("kept")
-        self._check(f"kept {name}")
+        await self._reach("kept")
+        await self._reach(f"kept {name}")
         return await super().kept(name)
 
     async def keep(self, name: str, value: bytes, *, instead_of: bytes | None, noted: bool = False) -> bool:
         """Compare and set."""
-        self._check("keep")
+        await self._reach("keep")
         return await super().keep(name, value, instead_of=instead_of, noted=noted)
 
     async def notes(self, name: str, *, newest: int) -> list[bytes]:
         """Return what was noted."""
-        self._check("notes")
+        await self._reach("notes")
         return await super().notes(name, newest=newest)
 
     async def set_state(self, line: str, fields: Mapping[str, str]) -> None:
         """Merge fields."""
-        self._check("set_state")
+        await self._reach("set_state")
         await super().set_state(line, fields)
 
     async def decision_entries(
         self, line: str, *, after: str = "", before: str = "", most: int
     ) -> list[Entry[Decision]]:
         """Return decisions."""
-        self._check("decision_entries")
+        await self._reach("decision_entries")
         return await super().decision_entries(line, after=after, before=before, most=most)
 
     async def hold(self, name: str, value: bytes, *, ttl_s: int, again: bool = False) -> bool:
         """Hold a value."""
-        self._check("hold")
+        await self._reach("hold")
         return await super().hold(name, value, ttl_s=ttl_s, again=again)
 
     async def held(self, name: str) -> bytes | None:
         """Return what is held."""
-        self._check("held")
+        await self._reach("held")
         return await super().held(name)

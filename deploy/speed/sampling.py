@@ -24,7 +24,6 @@ _OWNERS: Final = (
     ("shared.bus", "bus"),
     ("aiokafka", "bus"),
     ("shared.store", "store"),
-    ("fakeredis", "store"),
     ("redis", "store"),
     ("shared.wire", "messages"),
     ("shared.metrics", "metrics"),

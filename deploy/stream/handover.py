@@ -29,7 +29,8 @@ from shared.domain import Capture, CaptureId
 from shared.errors import ServerError
 from shared.log import get_logger
 from shared.store.base import PayloadStore
-from shared.store.redis import RedisStore, RedisStoreSettings
+from shared.store.redis import RedisStore
+from shared.store.settings import StoreSettings
 from shared.store.shared_memory import SharedMemoryPayloads
 from shared.wire import Encoding, FrameMessage, PayloadReference, decode, encode
 
@@ -185,7 +186,7 @@ async def _ready(stack: AsyncExitStack, kafka: KafkaServer, redis: RedisServer) 
     await bus.ensure_topics({_TOPIC: 1})
     ears = await bus.subscribe([_TOPIC], group="taker", member="taker")
     later(ears.close)
-    through = RedisStore.from_url(redis.url, RedisStoreSettings())
+    through = RedisStore.from_url(redis.url, StoreSettings())
     later(through.close)
     memory = SharedMemoryPayloads.from_url(f"shm:///bench-{uuid.uuid4().hex[:12]}", key_prefix="bench", clock=clock)
     memory.prepare()

@@ -240,6 +240,8 @@ class MemoryBus:
 
     async def _poll(self, subscription: MemorySubscription, max_records: int, timeout_s: float) -> list[Record]:
         deadline_ns = self._clock.monotonic_ns() + round(timeout_s * 1e9)
+        # Where much waits, a reader that awaits nothing else would keep the event loop from all others.
+        await asyncio.sleep(0)
         while True:
             self._check_open()
             arrived = self._arrived

@@ -1,1 +1,1 @@
-"""The live store: one port, and its Redis adapter, which also serves the embedded in-process store."""
+"""The live store: one port, with an adapter for Redis and one inside this process."""

@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from shared.store.redis import RedisStore
-from tests.stores import Rig
+from tests.stores import AnyStore, InRedis, Rig
 
 
 @pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
@@ -28,6 +27,15 @@ async def rig(store_url: str) -> AsyncIterator[Rig]:
 
 
 @pytest.fixture
-def store(rig: Rig) -> RedisStore:
+async def inside(redis_url: str) -> AsyncIterator[tuple[Rig, InRedis]]:
+    """Connect to Redis, for what its keys alone can show."""
+    rig = Rig(redis_url)
+    assert isinstance(rig.inside, InRedis)
+    yield rig, rig.inside
+    await rig.close()
+
+
+@pytest.fixture
+def store(rig: Rig) -> AnyStore:
     """Give the first of the two stores."""
     return rig.store

@@ -14,11 +14,12 @@ from shared.evidence import Why, decode_cover
 from shared.review import Case, Said, Standing, settled, with_word
 from shared.store.base import Exhibit
 from tests.contract.test_evidence_store import decision, evidence
-from tests.stores import LINE, Rig
+from tests.stores import FOR_GOOD, LINE, Rig, change
 
 ROOM_BYTES = 4_000
 REVIEW_BYTES = 3_000
-parts = st.sampled_from(["p1", "p2", "p3", "a:b"])
+PARTS = ("p1", "p2", "p3", "a:b")
+parts = st.sampled_from(PARTS)
 cameras = st.sampled_from(["left", "right"])
 puts = st.tuples(st.just("evidence"), parts, cameras, st.integers(0, 3_500))
 newer = st.tuples(st.just("newer"), parts, cameras, st.integers(0, 3_500))
@@ -37,16 +38,11 @@ class Hall:
 
     def __init__(self, rig: Rig) -> None:
         self.rig = rig
-        self.client: Any = rig.client
+        self.inside = rig.inside
         self.cases: dict[str, Case] = {}
         self.words = 0
         self.again: set[str] = set()
-        for store in (rig.store, rig.other):
-            store._picture_bytes, store._review_bytes = ROOM_BYTES, REVIEW_BYTES
-
-    def key(self, *words: str) -> str:
-        """Return a key of the line."""
-        return ":".join((self.rig.prefix, "line", LINE, *words))
+        change(rig.store, rig.other, picture_bytes=ROOM_BYTES, review_bytes=REVIEW_BYTES)
 
     async def play(self, step: tuple[Any, ...]) -> None:
         """Do one thing, and hold what it says against what is there."""
@@ -71,7 +67,7 @@ class Hall:
                 camera, size = more
                 await self.rig.store.put_picture(LINE, part_id, camera, bytes(size))
             case "expire":
-                await self.client.delete(self.key("evidence", part_id))
+                await self.inside.forget("evidence", part_id)
             case "say":
                 self.words += 1
                 # Each of another person: none is a repetition.
@@ -92,12 +88,12 @@ class Hall:
 
     async def settle(self, part_id: str, case: Case) -> None:
         """Let a case stand."""
-        covers = [await self.client.hget(self.key(place, part_id), "") for place in ("evidence", "exhibit")]
+        covers = [(await self.inside.thing(place, part_id)).get("") for place in ("evidence", "exhibit")]
         there = decision(part_id) in [decode_cover(cover).decision for cover in covers if cover]
         exhibit = await self.rig.store.put_case(case, instead_of=self.cases.get(part_id))
         assert exhibit is not None
         self.cases[part_id] = case
-        kept = await self.client.exists(self.key("exhibit", part_id))
+        kept = await self.inside.thing("exhibit", part_id)
         assert (exhibit is Exhibit.KEPT) == bool(kept)
         if case.standing is Standing.DISMISSED:
             assert exhibit is Exhibit.NONE
@@ -106,36 +102,34 @@ class Hall:
 
     async def check(self) -> None:
         """Hold both rooms against what lies in them."""
-        sizes = await self.sizes("picture_bytes")
-        order = {name.decode() for name in await self.client.zrange(self.key("pictures"), 0, -1)}
-        assert order == sizes.keys()
+        sizes = await self.inside.sizes("pictures")
         assert sum(sizes.values()) <= ROOM_BYTES
-        lying = {name: size for name, size in sizes.items() if await self.client.exists(self.key(name))}
-        for name, size in lying.items():
-            assert await self.length(self.key(name)) == size, name
-        exhibits = await self.sizes("exhibit_bytes")
+        lying = set()
+        for name, size in sizes.items():
+            there = await self.length(*name.split(":", 1))
+            if there is not None:
+                assert there == size, name
+                lying.add(name)
+        exhibits = await self.inside.sizes("exhibits")
         assert exhibits.keys() == set(await self.rig.store.exhibits(LINE))
         for part_id, size in exhibits.items():
-            assert await self.length(self.key("exhibit", part_id)) == size
-            assert await self.client.ttl(self.key("exhibit", part_id)) == -1
-            cover = await self.client.hget(self.key("exhibit", part_id), "")
+            assert await self.length("exhibit", part_id) == size
+            assert await self.inside.ttl_s("exhibit", part_id) == FOR_GOOD
+            cover = (await self.inside.thing("exhibit", part_id))[""]
             assert decode_cover(cover).decision == decision(part_id), "another part's evidence is kept on"
-        async for raw in self.client.scan_iter(match=self.key("evidence", "*")):
-            assert raw.decode().removeprefix(self.key("")) in lying
-            assert await self.client.ttl(raw) > 0
+        for part_id in PARTS:
+            if await self.inside.thing("evidence", part_id):
+                assert f"evidence:{part_id}" in lying
+                assert await self.inside.ttl_s("evidence", part_id) > 0
 
-    async def sizes(self, name: str) -> dict[str, int]:
-        """Return the sizes that a room says; their sum is the one that it says."""
-        found = {key.decode(): int(size) for key, size in (await self.client.hgetall(self.key(name))).items()}
-        total = found.pop("", 0)
-        assert total == sum(found.values())
-        return found
-
-    async def length(self, key: str) -> int:
-        """Return how many bytes a picture or a part's evidence has."""
-        if await self.client.type(key) == b"string":
-            return int(await self.client.strlen(key))
-        return sum(len(value) for value in (await self.client.hgetall(key)).values())
+    async def length(self, kind: str, name: str) -> int | None:
+        """Return how many bytes a picture or a part's evidence has; None where it is gone."""
+        if kind == "picture":
+            part_id, _, camera = name.rpartition(":")
+            picture = await self.rig.other.picture(LINE, part_id, camera)
+            return None if picture is None else len(picture)
+        found = await self.inside.thing(kind, name)
+        return sum(map(len, found.values())) if found else None
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -13,9 +13,8 @@ from shared.errors import StoreError
 from shared.evidence import CameraEvidence, Cover, Golden, HeatScale, PartEvidence, Thresholds, Why
 from shared.review import Said
 from shared.review_desk import ReviewDesk
-from shared.store.redis import RedisStore
 from tests.lines import decided, inspected
-from tests.stores import LINE, PICTURE_BYTES, PICTURE_TTL_S, Rig
+from tests.stores import LINE, PICTURE_BYTES, PICTURE_TTL_S, AnyStore, InRedis, Rig, change
 
 
 def decision(part_id: str = "p1", outcome: Outcome = Outcome.REJECT) -> Decision:
@@ -41,9 +40,9 @@ def evidence(part_id: str = "p1", *, picture: bytes = b"") -> CameraEvidence:
     )
 
 
-async def roomy(rig: Rig) -> RedisStore:
+async def roomy(rig: Rig) -> AnyStore:
     """Return a store whose pictures have room."""
-    rig.store._picture_bytes = 100_000
+    change(rig.store, picture_bytes=100_000)
     return rig.store
 
 
@@ -77,30 +76,36 @@ async def test_covers_and_single_cameras_are_read_alone(rig: Rig) -> None:
 async def test_putting_it_again_changes_nothing(rig: Rig) -> None:
     """The same frame may be answered twice: it is counted once in its room, and another picture replaces it."""
     store = await roomy(rig)
-    sizes = f"{rig.prefix}:line:{LINE}:picture_bytes"
     for picture in (b"first", b"first", b"second one"):
         assert await store.put_evidence(decision(), Why.REJECTED, "top", evidence(picture=picture))
-        held = await rig.client.hgetall(f"{rig.prefix}:line:{LINE}:evidence:p1")
-        counted = await rig.client.hget(sizes, "")
-        assert counted is not None
-        assert int(counted) == sum(len(value) for value in held.values())
+        held = await rig.inside.thing("evidence", "p1")
+        assert await rig.inside.sizes("pictures") == {"evidence:p1": sum(map(len, held.values()))}
     found = await store.evidence(LINE, "p1")
     assert found is not None
     assert found.cameras["top"].picture == b"second one"
 
 
 async def test_it_expires_as_pictures_do(rig: Rig) -> None:
-    """With the order that it stands in."""
+    """Whatever its part's name."""
     store = await roomy(rig)
     await store.put_evidence(decision("a:b"), Why.SAMPLED, "top", evidence("a:b"))
-    for key in (("evidence", "a:b"), ("pictures",), ("picture_bytes",)):
-        assert 0 < await rig.ttl_s(*key) <= PICTURE_TTL_S
+    assert 0 < await rig.inside.ttl_s("evidence", "a:b") <= PICTURE_TTL_S
+
+
+@pytest.mark.redis
+async def test_the_order_of_evidence_expires_with_it(inside: tuple[Rig, InRedis]) -> None:
+    """On Redis, where order and sizes are keys of their own."""
+    rig, redis = inside
+    store = await roomy(rig)
+    await store.put_evidence(decision("a:b"), Why.SAMPLED, "top", evidence("a:b"))
+    for key in ("pictures", "picture_bytes"):
+        assert 0 < await redis.ttl_s(key) <= PICTURE_TTL_S
 
 
 async def test_pictures_and_evidence_share_one_room(rig: Rig) -> None:
     """The oldest go first, whichever they are, and are counted; what never fits is refused and takes no other's."""
     store = rig.store
-    store._picture_bytes = 3_000
+    change(store, picture_bytes=3_000)
     await store.put_picture(LINE, "p0", "top", bytes(1_000))
     await store.put_evidence(decision("p1"), Why.REJECTED, "top", evidence("p1", picture=bytes(800)))
     await store.put_picture(LINE, "p2", "top", bytes(1_000))
@@ -118,7 +123,7 @@ async def test_pictures_and_evidence_share_one_room(rig: Rig) -> None:
 async def test_a_camera_that_does_not_fit_leaves_the_others_of_its_part(rig: Rig) -> None:
     """The part keeps what it had."""
     store = rig.store
-    store._picture_bytes = 2_500
+    change(store, picture_bytes=2_500)
     assert await store.put_evidence(decision(), Why.REJECTED, "left", evidence(picture=bytes(500)))
     assert not await store.put_evidence(decision(), Why.REJECTED, "right", evidence(picture=bytes(2_000)))
     found = await store.evidence(LINE, "p1")
@@ -132,7 +137,7 @@ async def test_the_newest_are_listed_first(rig: Rig) -> None:
     for part_id in ("p1", "p2", "a:b", "p4"):
         await store.put_picture(LINE, part_id, "top", b"x")
         await store.put_evidence(decision(part_id), Why.REJECTED, "top", evidence(part_id))
-    await rig.client.delete(f"{rig.prefix}:line:{LINE}:evidence:p2")
+    await rig.inside.forget("evidence", "p2")
     assert await store.evidence_parts(LINE, newest=10) == ["p4", "a:b", "p1"]
     assert await store.evidence_parts(LINE, newest=1) == ["p4"]
     assert await store.evidence_parts("other", newest=10) == []
@@ -148,7 +153,7 @@ async def test_decisions_are_told_once_they_are_settled(rig: Rig) -> None:
 
 async def test_a_decision_that_cannot_be_read_costs_no_other(rig: Rig) -> None:
     """It is left out, as one that is not there."""
-    await rig.client.hset(f"{rig.prefix}:line:{LINE}:part:p1", mapping={"settled": "1", "claim": b"\xc1"})
+    await rig.inside.damage("part", "p1", b"\xc1")
     await rig.store.settle(decision("p2"), latency_ms=None)
     assert await rig.store.decided(LINE, ["p1", "p2"]) == {"p2": decision("p2")}
 
@@ -167,7 +172,7 @@ async def test_what_is_kept_of_a_camera_is_replaced_only_where_it_may_be(rig: Ri
 
 async def test_cameras_of_one_part_may_come_at_once(rig: Rig) -> None:
     """From two detectors: both are there."""
-    (await roomy(rig))._picture_bytes = rig.other._picture_bytes = 100_000
+    change(rig.store, rig.other, picture_bytes=100_000)
     await asyncio.gather(
         rig.store.put_evidence(decision(), Why.REJECTED, "left", evidence()),
         rig.other.put_evidence(decision(), Why.REJECTED, "right", evidence()),
@@ -180,7 +185,7 @@ async def test_cameras_of_one_part_may_come_at_once(rig: Rig) -> None:
 @pytest.mark.parametrize("broken", [b"", b"\xc1", b"\x81\xa3why\xa8rejected"])
 async def test_what_cannot_be_read_is_said(rig: Rig, broken: bytes) -> None:
     """With an error of ours."""
-    await rig.client.hset(f"{rig.prefix}:line:{LINE}:evidence:p1", mapping={"": broken})
+    await rig.inside.damage("evidence", "p1", broken)
     with pytest.raises(StoreError, match="cannot be read"):
         await rig.store.evidence(LINE, "p1")
 

@@ -14,8 +14,8 @@ from shared.review import Said, Standing, set_aside, settled
 from shared.review_export import ReviewFolder, export_review
 from shared.store.base import Exhibit
 from tests.contract.test_evidence_store import decision, evidence
-from tests.contract.test_review_store import case, desk, room_of
-from tests.stores import LINE, PICTURE_TTL_S, Rig
+from tests.contract.test_review_store import case, desk
+from tests.stores import FOR_GOOD, LINE, PICTURE_TTL_S, Rig, change
 
 LATER_NS = 86_400 * 10**9
 
@@ -28,8 +28,8 @@ def later(part_id: str = "p1", outcome: Outcome = Outcome.REJECT) -> Decision:
 
 async def seen(rig: Rig, decided: Decision, camera: str, picture: bytes) -> None:
     """Let a part be decided and its evidence come; what is known of an older part of its number has expired."""
-    rig.store._picture_bytes = rig.other._picture_bytes = 100_000
-    await rig.client.delete(f"{rig.prefix}:line:{LINE}:part:{decided.part_id}")
+    change(rig.store, rig.other, picture_bytes=100_000)
+    await rig.inside.forget("part", decided.part_id)
     await rig.store.settle(decided, latency_ms=None)
     await rig.store.put_evidence(decided, Why.REJECTED, camera, evidence(decided.part_id, picture=picture))
 
@@ -52,12 +52,10 @@ async def test_a_newer_parts_evidence_never_lies_in_an_older_ones_exhibit(rig: R
     await seen(rig, later(), "side", b"crack")
     assert await pictures(rig, "p1") == {"side": b"crack"}
     assert await rig.other.camera_evidence(LINE, "p1", "top") is None
-    assert 0 < await rig.ttl_s("evidence", "p1") <= PICTURE_TTL_S
-    exhibit = await rig.client.hgetall(f"{rig.prefix}:line:{LINE}:exhibit:p1")
-    assert set(exhibit) == {b"", b"top"}
-    names, said, counted = await room_of(rig, "exhibits", "exhibit_bytes")
-    assert (names, said) == ({"p1"}, counted)
-    assert counted == sum(len(value) for value in exhibit.values())
+    assert 0 < await rig.inside.ttl_s("evidence", "p1") <= PICTURE_TTL_S
+    exhibit = await rig.inside.thing("exhibit", "p1")
+    assert set(exhibit) == {"", "top"}
+    assert await rig.inside.sizes("exhibits") == {"p1": sum(map(len, exhibit.values()))}
 
 
 async def test_what_expires_of_an_older_part_makes_way(rig: Rig) -> None:
@@ -65,9 +63,8 @@ async def test_what_expires_of_an_older_part_makes_way(rig: Rig) -> None:
     await seen(rig, decision(), "top", b"old")
     await seen(rig, later(), "side", b"new")
     assert await pictures(rig, "p1") == {"side": b"new"}
-    names, said, counted = await room_of(rig, "pictures", "picture_bytes")
-    assert (names, said) == ({"evidence:p1"}, counted)
-    assert counted == sum(len(value) for value in (await rig.client.hgetall(_evidence(rig))).values())
+    held = await rig.inside.thing("evidence", "p1")
+    assert await rig.inside.sizes("pictures") == {"evidence:p1": sum(map(len, held.values()))}
 
 
 async def test_each_part_of_a_number_has_its_own_case(rig: Rig) -> None:
@@ -88,9 +85,8 @@ async def test_each_part_of_a_number_has_its_own_case(rig: Rig) -> None:
     dismissed = await desk(rig).settle(aside.name, Standing.DISMISSED, who="eve", why="seen")
     assert dismissed.exhibit is Exhibit.NONE
     assert await pictures(rig, "p1") == {"top": b"new"}
-    for rooms in (("pictures", "picture_bytes"), ("exhibits", "exhibit_bytes")):
-        _, said, counted = await room_of(rig, *rooms)
-        assert said == counted
+    await rig.inside.sizes("pictures")
+    await rig.inside.sizes("exhibits")
 
 
 async def test_a_case_is_not_settled_by_who_looked_at_a_newer_part(rig: Rig) -> None:
@@ -127,18 +123,17 @@ async def test_evidence_of_another_part_is_left_out_of_an_export(rig: Rig, tmp_p
 
 async def test_evidence_that_comes_after_the_word_is_kept_on(rig: Rig) -> None:
     """From its first camera on, and once there is room for it; not that of a case that was dismissed meanwhile."""
-    rig.store._picture_bytes = 100_000
+    change(rig.store, picture_bytes=100_000)
     assert await rig.store.put_case(case(), instead_of=None) is Exhibit.NONE
-    rig.store._review_bytes = 10
+    change(rig.store, review_bytes=10)
     await seen(rig, decision(), "top", b"first")
     assert await rig.store.exhibits(LINE) == []
-    rig.store._review_bytes = 100_000
+    change(rig.store, review_bytes=100_000)
     await seen(rig, decision(), "side", b"second")
-    assert await rig.ttl_s("exhibit", "p1") == -1
+    assert await rig.inside.ttl_s("exhibit", "p1") == FOR_GOOD
     assert await pictures(rig, "p1") == {"side": b"second", "top": b"first"}
-    names, said, counted = await room_of(rig, "exhibits", "exhibit_bytes")
-    assert (names, said) == ({"p1"}, counted)
-    assert await room_of(rig, "pictures", "picture_bytes") == (set(), 0, 0)
+    assert (await rig.inside.sizes("exhibits")).keys() == {"p1"}
+    assert await rig.inside.sizes("pictures") == {}
     gone = settled(case("p2"), Standing.DISMISSED, who="eve", why="seen", at_ns=2)
     await rig.store.put_case(case("p2"), instead_of=None)
     await rig.store.put_case(gone, instead_of=case("p2"))
@@ -159,9 +154,8 @@ async def test_a_dismissed_older_case_takes_no_newer_parts_evidence(rig: Rig) ->
     gone = settled(case(), Standing.DISMISSED, who="eve", why="seen", at_ns=2)
     assert await rig.store.put_case(gone, instead_of=case()) is Exhibit.NONE
     assert await pictures(rig, "p1") == {"top": b"new"}
-    for rooms in (("pictures", "picture_bytes"), ("exhibits", "exhibit_bytes")):
-        _, said, counted = await room_of(rig, *rooms)
-        assert said == counted
+    await rig.inside.sizes("pictures")
+    await rig.inside.sizes("exhibits")
 
 
 async def test_a_case_moves_only_where_nobody_else_is(rig: Rig) -> None:
@@ -173,7 +167,3 @@ async def test_a_case_moves_only_where_nobody_else_is(rig: Rig) -> None:
     assert not await rig.store.move_case(set_aside(case("p1")), instead_of=case("p1", at_ns=9))
     assert await rig.store.move_case(replace(case("p1"), measured=True), instead_of=case("p1"))
     assert {one.measured for one in await rig.other.review_cases(LINE)} == {True, False}
-
-
-def _evidence(rig: Rig) -> str:
-    return f"{rig.prefix}:line:{LINE}:evidence:p1"

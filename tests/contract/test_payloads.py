@@ -1,4 +1,4 @@
-"""What every place for the payloads of large frames keeps: Redis, its stand-in in this process, and shared memory."""
+"""What every place for the payloads of large frames keeps: Redis, this process, and shared memory."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Payloads(Protocol):
         ...
 
 
-class OnRedis:
-    """Redis, or what stands in for it."""
+class InStore:
+    """Redis, or the embedded store."""
 
     def __init__(self, url: str) -> None:
         self._rig = Rig(url)
@@ -49,15 +49,15 @@ class OnRedis:
         self.other: PayloadStore = self._rig.other
 
     async def lives_s(self, capture: CaptureId) -> float:
-        """Ask the server."""
-        return await self._rig.ttl_s("payload", capture.camera, str(capture.epoch), str(capture.sequence))
+        """Look inside."""
+        return await self._rig.inside.ttl_s("payload", capture.camera, str(capture.epoch), str(capture.sequence))
 
     async def end(self, capture: CaptureId) -> None:
-        """Let the server expire it."""
-        await self._rig.client.pexpire(self._rig.store._payload(capture), 0)
+        """Let it go."""
+        await self._rig.inside.forget("payload", capture.camera, str(capture.epoch), str(capture.sequence))
 
     async def close(self) -> None:
-        """Remove the keys."""
+        """Remove the data."""
         await self._rig.close()
 
 
@@ -94,7 +94,7 @@ async def payloads(request: pytest.FixtureRequest) -> AsyncIterator[Payloads]:
     if request.param == "shared memory":
         rig = InSharedMemory()
     else:
-        rig = OnRedis("memory://" if request.param == "memory" else request.getfixturevalue("redis_url"))
+        rig = InStore("memory://" if request.param == "memory" else request.getfixturevalue("redis_url"))
     yield rig
     await rig.close()
 

@@ -6,10 +6,11 @@ import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.stores import LINE, PICTURE_BYTES, Rig
+from tests.stores import LINE, PICTURE_BYTES, InRedis, Rig
 
 NAMES = ("p1", "p2", "p3", "p4", "a:b")
 
@@ -53,7 +54,7 @@ def test_pictures_are_kept_as_the_model_keeps_them(store_url: str, steps: list[t
             for step in steps:
                 if step is None:
                     name = room.expire_oldest()
-                    await rig.client.delete(f"{rig.prefix}:line:{LINE}:picture:{name}:top")
+                    await rig.inside.forget("picture", str(name), "top")
                 else:
                     await rig.store.put_picture(LINE, step[0], "top", bytes(step[1]))
                     room.put(*step)
@@ -67,13 +68,15 @@ def test_pictures_are_kept_as_the_model_keeps_them(store_url: str, steps: list[t
     asyncio.run(play())
 
 
-async def test_a_room_that_lost_its_order_takes_pictures_all_the_same(rig: Rig) -> None:
+@pytest.mark.redis
+async def test_a_room_that_lost_its_order_takes_pictures_all_the_same(inside: tuple[Rig, InRedis]) -> None:
     """Redis lets go of keys where it is short of memory: sizes of what nobody can name any more are no room taken."""
+    rig, redis = inside
     for number in range(3):
         await rig.store.put_picture(LINE, f"p{number}", "top", bytes(100))
-    await rig.client.delete(f"{rig.prefix}:line:{LINE}:pictures")
+    await redis.forget("pictures")
     for number in range(3, 8):
         await rig.store.put_picture(LINE, f"p{number}", "top", bytes(100))
         assert await rig.other.picture(LINE, f"p{number}", "top") == bytes(100)
-    sizes = await rig.client.hgetall(f"{rig.prefix}:line:{LINE}:picture_bytes")
+    sizes = await redis.client.hgetall(redis.key("picture_bytes"))
     assert sizes == {b"": b"300", b"picture:p5:top": b"100", b"picture:p6:top": b"100", b"picture:p7:top": b"100"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,7 @@ from shared.review import Case, Said, Standing, settled, with_word
 from shared.review_desk import ReviewDesk
 from shared.store.base import Exhibit
 from tests.contract.test_evidence_store import decision, evidence
-from tests.stores import LINE, PICTURE_TTL_S, Rig
+from tests.stores import FOR_GOOD, LINE, PICTURE_TTL_S, Rig, change
 
 
 def case(part_id: str = "p1", *, at_ns: int = 1) -> Case:
@@ -30,21 +29,9 @@ def desk(rig: Rig) -> ReviewDesk:
 
 async def kept(rig: Rig, *part_ids: str, picture: bytes = b"picture") -> None:
     """Let evidence of rejected parts be there, with room for it."""
-    rig.store._picture_bytes = rig.other._picture_bytes = 100_000
+    change(rig.store, rig.other, picture_bytes=100_000)
     for part_id in part_ids:
         await rig.store.put_evidence(decision(part_id), Why.REJECTED, "top", evidence(part_id, picture=picture))
-
-
-async def room_of(rig: Rig, order: str, sizes: str) -> tuple[set[str], int, int]:
-    """Return what a room holds, the sum that it says, and the sum of its sizes."""
-    # redis-py types every reply as bytes or text; here they are bytes.
-    client: Any = rig.client
-    held = await client.hgetall(f"{rig.prefix}:line:{LINE}:{sizes}")
-    named = {name.decode(): int(size) for name, size in held.items()}
-    total = named.pop("", 0)
-    found = await client.zrange(f"{rig.prefix}:line:{LINE}:{order}", 0, -1)
-    assert {name.decode() for name in found} == named.keys()
-    return set(named), total, sum(named.values())
 
 
 async def test_a_case_stands_until_another_takes_its_place(rig: Rig) -> None:
@@ -69,23 +56,19 @@ async def test_evidence_of_a_part_with_a_word_has_no_end(rig: Rig) -> None:
     """It leaves the room of what expires, and what comes of other cameras later stays with it."""
     await kept(rig, "p1", "p2")
     assert await rig.store.put_case(case(), instead_of=None) is Exhibit.KEPT
-    assert await rig.ttl_s("exhibit", "p1") == -1
+    assert await rig.inside.ttl_s("exhibit", "p1") == FOR_GOOD
     found = await rig.other.evidence(LINE, "p1")
     assert found is not None
     assert found.kept_on
     assert await rig.store.exhibits(LINE) == ["p1"]
     assert await rig.store.evidence_parts(LINE, newest=9) == ["p2"]
-    names, said, counted = await room_of(rig, "pictures", "picture_bytes")
-    assert names == {"evidence:p2"}
-    assert said == counted
+    assert (await rig.inside.sizes("pictures")).keys() == {"evidence:p2"}
     await rig.other.put_evidence(decision(), Why.REJECTED, "side", evidence())
     again = await rig.store.evidence(LINE, "p1")
     assert again is not None
     assert again.cameras.keys() == {"side", "top"}
-    names, said, counted = await room_of(rig, "exhibits", "exhibit_bytes")
-    held = await rig.client.hgetall(f"{rig.prefix}:line:{LINE}:exhibit:p1")
-    assert names == {"p1"}
-    assert said == counted == sum(len(value) for value in held.values())
+    held = await rig.inside.thing("exhibit", "p1")
+    assert await rig.inside.sizes("exhibits") == {"p1": sum(map(len, held.values()))}
 
 
 async def test_a_dismissed_cases_evidence_takes_up_its_time_again(rig: Rig) -> None:
@@ -95,14 +78,13 @@ async def test_a_dismissed_cases_evidence_takes_up_its_time_again(rig: Rig) -> N
     await rig.store.put_case(first, instead_of=None)
     gone = settled(first, Standing.DISMISSED, who="eve", why="seen", at_ns=2)
     assert await rig.store.put_case(gone, instead_of=first) is Exhibit.NONE
-    assert 0 < await rig.ttl_s("evidence", "p1") <= PICTURE_TTL_S
+    assert 0 < await rig.inside.ttl_s("evidence", "p1") <= PICTURE_TTL_S
     found = await rig.store.evidence(LINE, "p1")
     assert found is not None
     assert not found.kept_on
     assert await rig.store.exhibits(LINE) == []
-    assert await room_of(rig, "exhibits", "exhibit_bytes") == (set(), 0, 0)
-    names, said, counted = await room_of(rig, "pictures", "picture_bytes")
-    assert (names, said) == ({"evidence:p1"}, counted)
+    assert await rig.inside.sizes("exhibits") == {}
+    assert (await rig.inside.sizes("pictures")).keys() == {"evidence:p1"}
     back = with_word(gone, decision(), Said.AGREED, who="anna", why="x", at_ns=3)
     assert await rig.store.put_case(back, instead_of=gone) is Exhibit.KEPT
 
@@ -110,12 +92,12 @@ async def test_a_dismissed_cases_evidence_takes_up_its_time_again(rig: Rig) -> N
 async def test_what_has_no_room_to_stay_is_told_and_takes_no_others(rig: Rig) -> None:
     """The word stands; room that is made later serves the next step of the case."""
     await kept(rig, "p1", "p2", picture=bytes(1_000))
-    rig.store._review_bytes = 2_500
+    change(rig.store, review_bytes=2_500)
     assert await rig.store.put_case(case("p1"), instead_of=None) is Exhibit.KEPT
     second = case("p2")
     assert await rig.store.put_case(second, instead_of=None) is Exhibit.NO_ROOM
     assert await rig.store.exhibits(LINE) == ["p1"]
-    assert 0 < await rig.ttl_s("evidence", "p2") <= PICTURE_TTL_S
+    assert 0 < await rig.inside.ttl_s("evidence", "p2") <= PICTURE_TTL_S
     gone = settled(case("p1"), Standing.DISMISSED, who="eve", why="seen", at_ns=2)
     await rig.store.put_case(gone, instead_of=case("p1"))
     again = settled(second, Standing.GOOD, who="eve", why="good", at_ns=3)
@@ -126,7 +108,7 @@ async def test_newer_pictures_do_not_push_out_what_is_kept_on(rig: Rig) -> None:
     """The rooms are two."""
     await kept(rig, "p1")
     await rig.store.put_case(case(), instead_of=None)
-    rig.store._picture_bytes = 2_000
+    change(rig.store, picture_bytes=2_000)
     for number in range(5):
         await rig.store.put_picture(LINE, f"n{number}", "top", bytes(1_900))
     assert await rig.store.evidence(LINE, "p1") is not None
@@ -134,7 +116,7 @@ async def test_newer_pictures_do_not_push_out_what_is_kept_on(rig: Rig) -> None:
 
 async def test_cases_are_bounded(rig: Rig) -> None:
     """One more is refused; the desk lets the oldest dismissed one go for it, and no other."""
-    rig.store._review_cases = 2
+    change(rig.store, review_cases=2)
     await rig.store.put_case(case("p1"), instead_of=None)
     await rig.store.put_case(case("p2"), instead_of=None)
     for part_id in ("p3", "p4"):
@@ -216,6 +198,6 @@ async def test_an_escape_is_of_a_part_that_passed(rig: Rig) -> None:
 
 async def test_what_is_no_case_is_told(rig: Rig) -> None:
     """With an error of ours."""
-    await rig.client.hset(f"{rig.prefix}:line:{LINE}:review", "p1", b"\xc1")
+    await rig.inside.damage("review", "p1", b"\xc1")
     with pytest.raises(StoreError, match="cannot be read"):
         await rig.store.review_case(LINE, "p1")

@@ -13,7 +13,7 @@ from shared.latency import bucket_of
 from shared.ledger.chain import LedgerRecord, decision_bytes, first_link, next_link
 from shared.store.base import Alert, LeaseRecord, LineCounters, PartRecord
 from shared.store.redis import RedisStore
-from tests.stores import LINE, PICTURE_TTL_S, RETENTION_S, STREAM_LENGTH, Rig, tell
+from tests.stores import GONE, LINE, PICTURE_TTL_S, RETENTION_S, STREAM_LENGTH, AnyStore, InRedis, Rig, tell
 
 
 def announcement(part_id: str = "p1") -> PartAnnouncement:
@@ -42,7 +42,7 @@ def decision(part_id: str = "p1", outcome: Outcome = Outcome.PASS, *, label: str
     )
 
 
-async def test_it_answers(store: RedisStore) -> None:
+async def test_it_answers(store: AnyStore) -> None:
     """A ping returns, and everything about an unknown line is empty."""
     await store.ping()
     assert await store.counters(LINE) == LineCounters()
@@ -60,7 +60,7 @@ async def test_a_part_is_counted_once(rig: Rig) -> None:
     assert (await rig.store.counters(LINE)).announced == 2
 
 
-async def test_a_part_counts_when_its_claim_came_first(store: RedisStore) -> None:
+async def test_a_part_counts_when_its_claim_came_first(store: AnyStore) -> None:
     """An announcement that arrives behind the decision still counts, and says which decision stands."""
     await store.claim(decision())
     assert await store.announce(announcement()) == PartRecord(claimed=decision())
@@ -85,7 +85,7 @@ async def test_one_of_two_processes_wins_a_race(rig: Rig) -> None:
     assert lefts == rights
 
 
-async def test_a_decision_survives_the_store(store: RedisStore) -> None:
+async def test_a_decision_survives_the_store(store: AnyStore) -> None:
     """Every field comes back: findings with and without a score, reason, stamps and label."""
     full = decision(label="scratch")
     assert await store.claim(full) == full
@@ -128,7 +128,7 @@ ESCAPED = [
 
 @pytest.mark.parametrize(("label", "counted"), ESCAPED)
 async def test_a_reject_that_was_not_carried_out_caught_nothing(
-    store: RedisStore, label: str | None, counted: LineCounters
+    store: AnyStore, label: str | None, counted: LineCounters
 ) -> None:
     """It has a counter of its own; a defect among them was missed, and a good part lost nothing."""
     settled = replace(decision(outcome=Outcome.REJECT, label=label), not_carried_out=True)
@@ -175,7 +175,7 @@ async def test_a_part_keeps_its_place_in_the_chain(rig: Rig) -> None:
     assert await rig.store.ledger_record(LINE, "p2") == LedgerRecord(decision_bytes(decision("p2")), None)
 
 
-async def test_settling_may_change_the_claim(store: RedisStore) -> None:
+async def test_settling_may_change_the_claim(store: AnyStore) -> None:
     """What took effect at the gate replaces what was claimed."""
     await store.claim(decision(outcome=Outcome.PASS))
     effective = decision(outcome=Outcome.DEFAULT_REJECT)
@@ -183,7 +183,7 @@ async def test_settling_may_change_the_claim(store: RedisStore) -> None:
     assert await store.announce(announcement()) == PartRecord(claimed=effective, settled=True)
 
 
-async def test_latencies_fall_into_buckets(store: RedisStore) -> None:
+async def test_latencies_fall_into_buckets(store: AnyStore) -> None:
     """Each latency adds one to its bucket; a part without one adds to none."""
     for number, latency_ms in enumerate((10.0, 10.0, 500.0, None)):
         await store.settle(decision(f"p{number}"), latency_ms=latency_ms)
@@ -192,7 +192,7 @@ async def test_latencies_fall_into_buckets(store: RedisStore) -> None:
     assert counters.unconfirmed == 0
 
 
-async def test_published_is_remembered(store: RedisStore) -> None:
+async def test_published_is_remembered(store: AnyStore) -> None:
     """The mark comes back with the part."""
     await store.announce(announcement())
     await store.settle(decision(), latency_ms=None)
@@ -203,7 +203,7 @@ async def test_published_is_remembered(store: RedisStore) -> None:
 async def test_an_expired_part_is_not_brought_back(rig: Rig) -> None:
     """Marking a part that is gone leaves nothing behind."""
     await rig.store.published(LINE, "p1")
-    assert await rig.ttl_s("part", "p1") == -2
+    assert await rig.inside.ttl_s("part", "p1") == GONE
 
 
 async def test_parts_and_pictures_expire(rig: Rig) -> None:
@@ -213,8 +213,8 @@ async def test_parts_and_pictures_expire(rig: Rig) -> None:
     await rig.store.settle(decision("settled"), latency_ms=None)
     await rig.store.put_picture(LINE, "p1", "top", b"jpeg")
     for part in ("announced", "claimed", "settled"):
-        assert RETENTION_S - 10 < await rig.ttl_s("part", part) <= RETENTION_S
-    assert PICTURE_TTL_S - 10 < await rig.ttl_s("picture", "p1", "top") <= PICTURE_TTL_S
+        assert RETENTION_S - 10 < await rig.inside.ttl_s("part", part) <= RETENTION_S
+    assert PICTURE_TTL_S - 10 < await rig.inside.ttl_s("picture", "p1", "top") <= PICTURE_TTL_S
 
 
 async def test_pictures_belong_to_part_and_camera(rig: Rig) -> None:
@@ -229,28 +229,31 @@ async def test_pictures_belong_to_part_and_camera(rig: Rig) -> None:
 CAPTURE = CaptureId(LINE, "top", 1, 1)
 
 
-async def test_a_piece_of_a_payload_that_is_gone_is_not_kept(rig: Rig) -> None:
+@pytest.mark.redis
+async def test_a_piece_of_a_payload_that_is_gone_is_not_kept(inside: tuple[Rig, InRedis]) -> None:
     """Evicted while it is being put it would begin anew with its next piece, and never expire."""
+    rig, redis = inside
+    assert isinstance(rig.store, RedisStore)
     key = rig.store._payload(CAPTURE)
     assert not await rig.store._extend(keys=[key], args=[b"pixels"])
-    assert await rig.client.exists(key) == 0
+    assert await redis.client.exists(key) == 0
 
 
-async def test_late_verdicts_are_counted(store: RedisStore) -> None:
+async def test_late_verdicts_are_counted(store: AnyStore) -> None:
     """Counters outside of settled parts add up, several at a time."""
     await store.count(LINE, late_verdicts=1)
     await store.count(LINE, late_verdicts=2, pictures_dropped=1)
     assert await store.counters(LINE) == LineCounters(late_verdicts=3, pictures_dropped=1)
 
 
-async def test_decisions_come_newest_first(store: RedisStore) -> None:
+async def test_decisions_come_newest_first(store: AnyStore) -> None:
     """As many as asked for, from the newest on."""
     for number in range(5):
         await store.settle(decision(f"p{number}"), latency_ms=None)
     assert [entry.part_id for entry in await store.decisions(LINE, newest=3)] == ["p4", "p3", "p2"]
 
 
-async def test_streams_are_trimmed(store: RedisStore) -> None:
+async def test_streams_are_trimmed(store: AnyStore) -> None:
     """Decisions and alerts keep about as many entries as configured, and always the newest."""
     for number in range(4 * STREAM_LENGTH):
         await store.settle(decision(f"p{number}"), latency_ms=None)
@@ -328,10 +331,10 @@ async def test_lost_parts_are_taken_in_once(rig: Rig) -> None:
     assert await rig.store.ledger_record(LINE, "p2") == records[1]
     assert await rig.store.ledger_head(LINE) is None
     assert [one.part_id for one in await rig.store.decisions(LINE, newest=9)] == ["p2", "p1", "p3"]
-    assert RETENTION_S - 10 < await rig.ttl_s("part", "p1") <= RETENTION_S
+    assert RETENTION_S - 10 < await rig.inside.ttl_s("part", "p1") <= RETENTION_S
 
 
-async def test_lines_do_not_mix(store: RedisStore) -> None:
+async def test_lines_do_not_mix(store: AnyStore) -> None:
     """Parts of the same name on two lines are two parts."""
     await store.claim(decision())
     elsewhere = replace(decision(outcome=Outcome.REJECT), line="packing")
@@ -340,8 +343,10 @@ async def test_lines_do_not_mix(store: RedisStore) -> None:
     assert await store.counters(LINE) == LineCounters()
 
 
-async def test_a_key_of_another_kind_is_an_error(rig: Rig) -> None:
+@pytest.mark.redis
+async def test_a_key_of_another_kind_is_an_error(inside: tuple[Rig, InRedis]) -> None:
     """Data that is not ours where ours should be raises StoreError, which nobody tries again."""
-    await rig.client.set(f"{rig.prefix}:line:{LINE}:state", "text")
+    rig, redis = inside
+    await redis.client.set(redis.key("state"), "text")
     with pytest.raises(StoreError, match="WRONGTYPE"):
         await rig.store.state(LINE)

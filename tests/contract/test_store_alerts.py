@@ -12,13 +12,12 @@ from alerting.alerts.board import AlertBoard
 from alerting.alerts.desk import AlertLimits
 from shared.alerts import Deed, Handling, Severity, StandingAlert, What
 from shared.clock import ManualClock
-from shared.store.alerts import MOST_DEEDS
 from shared.store.base import Alert
-from shared.store.redis import RedisStore
-from tests.stores import LINE, Rig, tell
+from shared.store.deeds import MOST_DEEDS
+from tests.stores import LINE, AnyStore, Rig, tell
 
 
-async def test_alerts_come_newest_first(store: RedisStore) -> None:
+async def test_alerts_come_newest_first(store: AnyStore) -> None:
     """As many as asked for, from the newest on, each as it was raised."""
     raised = [Alert(LINE, "REJECT", "score 4", f"p{number}", at_ns=number) for number in range(5)]
     for alert in raised:
@@ -98,8 +97,8 @@ async def test_what_cannot_be_read_of_alerts_is_left_out_and_told_once(rig: Rig,
     await rig.store.handle_alert(LINE, deed)
     await rig.store.put_alert(standing(), told=None)
     for name in ("handling", "board"):
-        await rig.client.hset(f"{rig.prefix}:line:{LINE}:{name}", b"snoozed:TRIAL\xff", damage)
-    await rig.client.xadd(f"{rig.prefix}:line:{LINE}:deeds", {"deed": damage})
+        await rig.inside.damage(name, "snoozed:TRIAL", damage)
+    await rig.inside.damage("deeds", "", damage)
     with capture_logs() as told:
         for _ in range(2):
             assert await rig.store.alert_handling(LINE) == Handling(shelved={"TRIAL": deed})

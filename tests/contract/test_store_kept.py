@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from shared.store.redis import RedisStore
-from tests.stores import STREAM_LENGTH, Rig
+from tests.stores import STREAM_LENGTH, AnyStore, Rig
 
 
 async def test_what_is_kept_changes_only_from_what_was_read(rig: Rig) -> None:
@@ -28,7 +27,7 @@ async def test_what_is_noted_stays(rig: Rig) -> None:
     assert await rig.store.notes("other", newest=10) == []
 
 
-async def test_notes_are_trimmed(store: RedisStore) -> None:
+async def test_notes_are_trimmed(store: AnyStore) -> None:
     """About as many are kept as configured, and always the newest."""
     before: bytes | None = None
     for number in range(4 * STREAM_LENGTH):

@@ -12,7 +12,7 @@ from shared.latency import bucket_of
 from shared.ledger.chain import LedgerRecord, decision_bytes
 from shared.store.base import Alert, Feed, Lag, LineCounters, Reader
 from tests.lines import decided
-from tests.stores import LINE, PICTURE_BYTES, PICTURE_TTL_S, SHIFT_RETENTION_S, STREAM_LENGTH, Rig, tell
+from tests.stores import LINE, PICTURE_BYTES, PICTURE_TTL_S, SHIFT_RETENTION_S, STREAM_LENGTH, InRedis, Rig, tell
 
 EARLY_NS = 1_774_785_600 * NS_PER_S
 """2026-03-29 12:00 UTC."""
@@ -62,7 +62,7 @@ async def test_lost_parts_count_in_their_shift_again(rig: Rig) -> None:
         announced=2, passed=1, rejected=1, latency_buckets={bucket_of(12.5): 1}
     )
     assert await rig.store.shift_counters(LINE, LATE) == LineCounters()
-    assert SHIFT_RETENTION_S - 10 < await rig.ttl_s("shift", EARLY.replace(" ", "T")) <= SHIFT_RETENTION_S
+    assert SHIFT_RETENTION_S - 10 < await rig.inside.ttl_s("shift", EARLY) <= SHIFT_RETENTION_S
 
 
 async def test_a_part_counts_in_one_shift_alone(rig: Rig) -> None:
@@ -84,10 +84,10 @@ async def test_a_line_without_shifts_counts_by_day(rig: Rig) -> None:
 async def test_shifts_are_kept_for_their_time(rig: Rig) -> None:
     """From the last part on that counted."""
     await rig.store.announce(part("p1", EARLY_NS))
-    assert SHIFT_RETENTION_S - 10 < await rig.ttl_s("shift", EARLY.replace(" ", "T")) <= SHIFT_RETENTION_S
-    await rig.client.expire(f"{rig.prefix}:line:{LINE}:shift:2026-03-29T06:00", 1)
+    assert SHIFT_RETENTION_S - 10 < await rig.inside.ttl_s("shift", EARLY) <= SHIFT_RETENTION_S
+    await rig.inside.shorten("shift", EARLY, ttl_s=1)
     await rig.store.settle(decision("p1"), latency_ms=None)
-    assert await rig.ttl_s("shift", EARLY.replace(" ", "T")) > 1
+    assert await rig.inside.ttl_s("shift", EARLY) > 1
 
 
 async def test_the_oldest_pictures_go_first(rig: Rig) -> None:
@@ -100,8 +100,16 @@ async def test_the_oldest_pictures_go_first(rig: Rig) -> None:
     assert [picture is not None for picture in kept] == [False, True, True, True, False]
     assert await rig.store.picture("packing", "p0", "top") is not None
     assert (await rig.store.counters(LINE)).pictures_dropped == 2
+    assert PICTURE_TTL_S - 10 < await rig.inside.ttl_s("picture", "p3", "top") <= PICTURE_TTL_S
+
+
+@pytest.mark.redis
+async def test_a_rooms_order_and_sizes_expire_with_the_last_of_its_pictures(inside: tuple[Rig, InRedis]) -> None:
+    """On Redis, where they are keys of their own."""
+    rig, redis = inside
+    await rig.store.put_picture(LINE, "p0", "top", bytes(100))
     for key in ("pictures", "picture_bytes"):
-        assert PICTURE_TTL_S - 10 < await rig.ttl_s(key) <= PICTURE_TTL_S
+        assert PICTURE_TTL_S - 10 < await redis.ttl_s(key) <= PICTURE_TTL_S
 
 
 async def test_a_picture_that_is_put_again_takes_no_more_room(rig: Rig) -> None:
@@ -117,7 +125,7 @@ async def test_the_room_of_an_expired_picture_is_free(rig: Rig) -> None:
     """It counts against nobody, and its going is no want of room."""
     for name in ("p1", "p2", "p3"):
         await rig.store.put_picture(LINE, name, "top", bytes(100))
-    await rig.client.delete(f"{rig.prefix}:line:{LINE}:picture:p1:top")
+    await rig.inside.forget("picture", "p1", "top")
     await rig.store.put_picture(LINE, "p4", "top", bytes(100))
     assert await rig.store.picture(LINE, "p2", "top") is not None
     assert (await rig.store.counters(LINE)).pictures_dropped == 0
@@ -183,7 +191,7 @@ async def test_a_group_begins_anew_in_a_store_that_was_emptied(rig: Rig, feed: F
     """Without an error, and without being asked to."""
     assert await rig.store.next_alerts(LINE, READER, most=1) == []
     assert await rig.store.next_decisions(LINE, READER, most=1) == []
-    await rig.client.delete(f"{rig.prefix}:line:{LINE}:{feed.value}")
+    await rig.inside.forget(feed.value)
     await tell(rig.store, Alert(LINE, "GATE_LOST", "away"))
     await rig.store.settle(decision("p1"), latency_ms=None)
     assert len(await rig.store.next_alerts(LINE, READER, most=9)) == 1

@@ -94,13 +94,12 @@ async def test_a_part_without_evidence_says_so_plainly(chromium: Path) -> None:
         await a_reject(served)
         await served.hall.settle("fine")
         page = await visitors.page("viewer")
-        prefix = f"{served.hall.settings.store.key_prefix}:line:{LINE}"
         await page.route("**/evidence/picture*", lambda route: route.fulfill(status=404, body="{}"))
         await opened(page, "bad")
         await expect(page.get_by_text("The picture is not kept any more.").first).to_be_visible()
         await expect(page.locator("canvas.heat")).to_have_count(0)
         await page.unroute("**/evidence/picture*")
-        await served.hall.store._client.delete(f"{prefix}:evidence:bad")
+        served.hall.store.data.line(LINE).pictures.leave(("evidence", "bad"))
         for part_id in ("bad", "fine"):
             await opened(page, part_id)
             await expect(page.locator("#no-evidence")).to_be_visible()

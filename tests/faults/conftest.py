@@ -22,7 +22,8 @@ from shared.domain import Decision, GateMode
 from shared.plc import PlcCounters
 from shared.settings import Settings, load
 from shared.store.base import LineCounters
-from shared.store.redis import RedisStore, RedisStoreSettings
+from shared.store.redis import RedisStore
+from shared.store.settings import StoreSettings
 from shared.topics import Topics
 from shared.wire import decode
 
@@ -150,7 +151,7 @@ async def _lines(
             slate=False,
         ).write(config)
         settings = load(config)
-        store = RedisStore.from_url(redis_url, RedisStoreSettings(key_prefix=run))
+        store = RedisStore.from_url(redis_url, StoreSettings(key_prefix=run))
         line = RunningLine(config, settings, plc, store, folder)
         running.append(line)
         return line

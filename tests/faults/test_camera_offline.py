@@ -23,7 +23,6 @@ from shared.clock import NS_PER_S, SystemClock
 from shared.domain import GateMode, NotInspected, Outcome
 from shared.errors import LossCause, SourceUnavailableError
 from shared.settings import from_dict
-from shared.store.redis import RedisStore
 from tests.equipment import equipped
 from tests.faults.test_messages import BrightnessModel, Line
 
@@ -109,7 +108,6 @@ async def test_an_offline_camera_costs_its_own_parts_and_one_alert(urls: str, re
         }
     )
     async with adapters_for(settings, CLOCK) as adapters:
-        assert isinstance(adapters.store, RedisStore)
         line = Line(adapters.bus, settings, adapters.store, GateSimulator(GateMode.PASS_ASSERTED, CLOCK))
         async with running(adapters, line) as ingest:
             await ingest.run(asyncio.Event())

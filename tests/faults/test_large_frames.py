@@ -24,6 +24,8 @@ from ingest.sources.base import Shot
 from shared.clock import SystemClock
 from shared.domain import CameraFinding, CaptureId, Decision, GateMode, NotInspected, Outcome
 from shared.settings import Settings, from_dict
+from shared.store.base import Store
+from shared.store.memory import MemoryStore
 from shared.store.redis import RedisStore
 from shared.store.shared_memory import SHARED_MEMORY
 from shared.wire import Encoding, FrameMessage, decode
@@ -34,7 +36,7 @@ CLOCK = SystemClock()
 LARGE, SMALL = (300, 400, 3), (48, 64, 3)
 DARK, BRIGHT = 20, 250
 Pixels = NDArray[np.uint8]
-Meddle = Callable[[RedisStore, dict[int, CaptureId]], Awaitable[None]]
+Meddle = Callable[[Store, dict[int, CaptureId]], Awaitable[None]]
 
 
 class Album:
@@ -74,14 +76,21 @@ ALBUM = [
 ]
 
 
-async def leave_alone(_store: RedisStore, _captures: dict[int, CaptureId]) -> None:
+async def leave_alone(_store: Store, _captures: dict[int, CaptureId]) -> None:
     """Do nothing."""
 
 
-async def lose_one_and_change_one(store: RedisStore, captures: dict[int, CaptureId]) -> None:
+async def lose_one_and_change_one(store: Store, captures: dict[int, CaptureId]) -> None:
     """Remove the payload of the first part, as an eviction would, and change one byte of the fifth's."""
-    assert await store._client.delete(store._payload(captures[1])) == 1
-    await store._client.setrange(store._payload(captures[5]), 1_000, b"\xff")
+    if isinstance(store, RedisStore):
+        assert await store._client.delete(store._payload(captures[1])) == 1
+        await store._client.setrange(store._payload(captures[5]), 1_000, b"\xff")
+        return
+    assert isinstance(store, MemoryStore)
+    assert store.data.payloads.pop(captures[1]) is not None
+    pixels = bytearray(await store.payload(captures[5]) or b"")
+    pixels[1_000] = 0xFF
+    store.data.payloads.put(captures[5], bytes(pixels), 60)
 
 
 def number_of(part_id: str) -> int:
@@ -119,7 +128,6 @@ class Works:
         settings = self.settings(claim_check_kib)
         plc = GateSimulator(GateMode.PASS_ASSERTED, CLOCK)
         async with adapters_for(settings, CLOCK) as adapters:
-            assert isinstance(adapters.store, RedisStore)
             line = Line(adapters.bus, settings, adapters.store, plc)
             ingest = IngestService(
                 settings,

@@ -40,9 +40,10 @@ from shared.envelope import Headers, capture_headers
 from shared.lifecycle import Service
 from shared.plan_keeper import KnownPlan, PlanKeeper
 from shared.settings import Settings, from_dict
-from shared.store.redis import RedisStore, RedisStoreSettings
+from shared.store.base import Store
 from shared.wire import DeadLetter, Encoding, FrameMessage, VerdictMessage, decode, encode
 from tests.lines import topics_for
+from tests.stores import embedded_store
 
 CLOCK = SystemClock()
 LINE = "line-1"
@@ -80,7 +81,7 @@ class Line:
 
     bus: Bus
     settings: Settings
-    store: RedisStore
+    store: Store
     plc: GateSimulator
     sent: list[Capture] = field(default_factory=list)
 
@@ -165,7 +166,7 @@ async def _running(bus: Bus) -> AsyncIterator[Line]:
             "lines": [{"name": LINE, "cameras": [{"name": CAMERA}]}],
         }
     )
-    store = RedisStore.from_url("memory://", RedisStoreSettings())
+    store = embedded_store()
     plc = GateSimulator(GateMode.PASS_ASSERTED, CLOCK)
     plan = await topics_for(settings, bus)
     known = KnownPlan(plan, PlanKeeper(store, settings.topics), CLOCK)

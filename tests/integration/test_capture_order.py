@@ -25,9 +25,9 @@ from shared.envelope import capture_headers
 from shared.lifecycle import Service
 from shared.plan_keeper import KnownPlan, PlanKeeper
 from shared.settings import Settings, from_dict
-from shared.store.redis import RedisStore, RedisStoreSettings
 from shared.wire import Encoding, FrameMessage, VerdictMessage, decode, encode
 from tests.lines import CAMERA, LINE, topics_for
+from tests.stores import embedded_store
 
 CLOCK = SystemClock()
 COSTS_MS = {"quick": 1.0, "slow": 60.0}
@@ -110,7 +110,7 @@ def _settings(prefix: str, member: str) -> Settings:
 async def _running(bus: Bus) -> AsyncIterator[FastCamera]:
     prefix = f"order-{uuid4().hex[:12]}"
     settings = _settings(prefix, "quick")
-    store = RedisStore.from_url("memory://", RedisStoreSettings())
+    store = embedded_store()
     plc = GateSimulator(GateMode.PASS_ASSERTED, CLOCK)
     plan = await topics_for(settings, bus)
     known = KnownPlan(plan, PlanKeeper(store, settings.topics), CLOCK)

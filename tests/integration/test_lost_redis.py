@@ -19,7 +19,8 @@ from deploy.servers.redis import RedisServer
 from shared.bus.memory import MemoryBus, MemoryBusLimits
 from shared.clock import NS_PER_MS, SystemClock
 from shared.domain import Decision, GateMode, Outcome
-from shared.store.redis import RedisStore, RedisStoreSettings
+from shared.store.redis import RedisStore
+from shared.store.settings import StoreSettings
 from shared.wire import VerdictMessage, decode, encode, kind_of
 from tests.crashing import Process
 from tests.lines import GATE_DELAY_MS, LINE, announcement, eventually, inspected, line_settings, read_all, topics_for
@@ -47,7 +48,7 @@ class BusyLine:
 
     def connect(self) -> RedisStore:
         """Connect to the Redis of this line."""
-        return RedisStore.from_url(self.url, RedisStoreSettings())
+        return RedisStore.from_url(self.url, StoreSettings())
 
     async def serve(self, process: Process, store: RedisStore) -> None:
         """Run one process of the service."""

@@ -14,9 +14,10 @@ from deploy.servers.ports import free_port
 from deploy.servers.redis import RedisServer
 from shared.domain import CaptureId
 from shared.errors import ConfigError, StoreError, StoreUnavailableError
-from shared.store.redis import RedisStore, RedisStoreSettings, map_error
+from shared.store.redis import RedisStore, map_error
+from shared.store.settings import StoreSettings
 
-SETTINGS = RedisStoreSettings()
+SETTINGS = StoreSettings()
 # Whatever may pass by itself, so that the same step may be tried again. Everything else is a plain StoreError.
 TRANSIENT = {
     "BusyLoadingError",

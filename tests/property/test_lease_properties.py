@@ -22,7 +22,7 @@ class Rival:
     """A process that always wants the line, behind a network of its own."""
 
     def __init__(self, name: str, store: CuttableStore, clock: ManualClock) -> None:
-        self.way = CuttableStore(store._client, store._settings, "memory")
+        self.way = store.other_way()
         self.tenure: Tenure | None = None
         self.tokens: list[int] = []
         self._keeper = LeaseKeeper(LINE, holder=name, store=self.way, clock=clock, lease_ms=1_000, alone=False)
@@ -62,7 +62,8 @@ def test_never_two_have_one_line(events: list[tuple[str, int]]) -> None:
 
 
 async def _played(events: list[tuple[str, int]]) -> None:
-    clock, store = ManualClock(), CuttableStore.embedded()
+    clock = ManualClock()
+    store = CuttableStore.embedded(clock)
     rivals = [Rival(name, store, clock) for name in NAMES]
     held: list[int] = []
     for what, value in [*events, ("end", 0), ("wait", 50)]:
@@ -76,7 +77,7 @@ async def _played(events: list[tuple[str, int]]) -> None:
             case "back":
                 rivals[value].way.away = False
             case "emptied":
-                await store._client.flushall()
+                store.data.clear()
             case "end":
                 for rival in rivals:
                     rival.way.away = False

@@ -93,7 +93,9 @@ async def test_a_settled_part_is_published_again_byte_for_byte() -> None:
         (first,) = lying
         await plant.kill()
         newer = msgspec.msgpack.encode({**msgspec.msgpack.decode(first.decision), "later": 1})
-        await plant.store._client.hset(plant.store._part(LINE, "p0"), "claim", newer)
+        part = plant.store.data.line(LINE).parts.get("p0")
+        assert part is not None
+        part.claim = newer
         await plant.start()
         assert await records(plant) == [first, replace(first, decision=newer)]
 
@@ -102,10 +104,10 @@ async def test_a_store_that_is_lost_loses_no_place() -> None:
     """Emptied while the service runs, or while it is down: the chain goes on from the newest record of the topic."""
     async with running(Plant()) as plant:
         await make(plant, "p0", "p1")
-        await plant.store._client.flushall()
+        plant.store.data.clear()
         await make(plant, "p2", "p3")
         await plant.kill()
-        await plant.store._client.flushall()
+        plant.store.data.clear()
         await plant.start()
         await make(plant, "p4")
         await plant.run(2)
@@ -118,11 +120,11 @@ async def test_a_store_that_was_set_back_puts_no_second_record_at_a_place() -> N
     """Its newest record is older than the topic's, as after a restart from an old copy."""
     async with running(Plant()) as plant:
         await make(plant, "p0")
-        key = plant.store._key(LINE, "ledger")
-        old = await plant.store._client.hgetall(key)
+        line = plant.store.data.line(LINE)
+        old = line.ledger
         await make(plant, "p1", "p2")
         await plant.kill()
-        await plant.store._client.hset(key, mapping=old)
+        line.ledger = old
         await plant.start()
         await make(plant, "p3")
         await plant.run(1)

@@ -12,6 +12,8 @@ import pytest
 from alerting.console.rights import Permission
 from shared.domain import Outcome
 from shared.evidence import Why
+from shared.store.base import Feed
+from shared.store.memory.stream import Stream
 from tests.consoles import LINE, OTHER, Hall, hall
 
 EVIDENCE = f"/api/v1/lines/{LINE}/evidence"
@@ -116,10 +118,11 @@ async def test_a_part_is_found_by_its_evidence_alone() -> None:
         operator = await opened.signed_in("operator")
         word = {"part_id": "p2", "said": "overkill", "reason": "dust"}
         await operator.post(f"/api/v1/lines/{LINE}/review/say", json=word)
-        prefix = opened.settings.store.key_prefix
-        for key in [key async for key in opened.store._client.scan_iter(match=f"{prefix}:line:{LINE}:part:*")]:
-            await opened.store._client.delete(key)
-        await opened.store._client.delete(f"{prefix}:line:{LINE}:decisions", f"{prefix}:line:{LINE}:exhibit:p2")
+        line = opened.store.data.line(LINE)
+        for part_id in ("p1", "p2"):
+            assert line.parts.pop(part_id) is not None
+        line.feeds[Feed.DECISIONS] = Stream()
+        line.exhibits.leave(("p2",))
         opened.context.hub.lines[LINE].ribbon.clear()
         opened.context.hub.lines[LINE].rejects.clear()
         for part_id in ("p1", "p2"):
@@ -131,8 +134,8 @@ async def test_what_cannot_be_read_is_said_and_shows_the_rest() -> None:
     """Evidence of a newer detector, or damaged: the page has the decision all the same."""
     async with hall() as opened:
         await a_reject(opened)
-        key = f"{opened.settings.store.key_prefix}:line:{LINE}:evidence:p1"
-        await opened.store._client.hset(key, "", b"\xc1 nothing of ours")
+        name, pictures = ("evidence", "p1"), opened.store.data.line(LINE).pictures
+        pictures.enter(name, {**(pictures.get(name) or {}), "": b"\xc1 nothing of ours"}, 60)
         viewer = await opened.signed_in("viewer")
         page = await viewer.get(PART, params={"part_id": "p1"})
         assert page.status_code == 200

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Self
 
 import pytest
@@ -84,11 +85,17 @@ def events_in(chunk: bytes) -> list[Event]:
 @pytest.fixture
 async def opened() -> AsyncIterator[Hall]:
     """Open a hall whose console reads."""
-    async with hall() as found:
-        reading = asyncio.create_task(found.context.hub.run())
+    async with hall() as found, reads(found):
         yield found
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
+
+
+@asynccontextmanager
+async def reads(opened: Hall) -> AsyncIterator[None]:
+    """Let a hall's console read."""
+    reading = asyncio.create_task(opened.context.hub.run())
+    yield
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
 
 
 async def test_a_browser_is_given_a_snapshot_and_then_what_comes(opened: Hall) -> None:
@@ -249,14 +256,14 @@ async def test_a_store_that_is_away_is_told_and_so_is_its_return(opened: Hall) -
 
 async def test_what_cannot_be_read_of_a_line_holds_up_no_other(opened: Hall) -> None:
     """It is told in the log, and the line goes on once it can be read again."""
-    client = opened.store._client
+    board = opened.store.data.line(LINE).board
     async with Watcher(opened) as watcher:
-        await client.hset(f"linewarden:line:{LINE}:board", "GATE_LOST", b"\xc1 damaged")
+        board["GATE_LOST"] = b"\xc1 damaged"
         await go(opened, 1)
         await opened.settle("theirs", line=OTHER)
         await go(opened, 1)
         assert watcher.parts(OTHER) == ["theirs"]
-        await client.hdel(f"linewarden:line:{LINE}:board", "GATE_LOST")
+        del board["GATE_LOST"]
         await opened.settle("ours")
         await go(opened, 1)
         assert watcher.parts() == ["ours"]
@@ -344,8 +351,8 @@ async def test_a_word_on_a_part_is_news_to_who_follows_the_review() -> None:
         await hub.look()
         after = hub.lines[LINE].said
         assert before != after
-        key = f"{opened.settings.store.key_prefix}:line:{LINE}:review_steps"
-        await opened.store._client.xadd(key, {"step": b"\xc1 nothing of ours"})
+        steps = opened.store.data.line(LINE).case_steps
+        steps.append(b"\xc1 nothing of ours", at_ms=0, length=100)
         await opened.clock.advance(1)
         await opened.settle("p2")
         await hub.look()

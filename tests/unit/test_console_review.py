@@ -8,6 +8,7 @@ import pytest
 from alerting.console.rights import ALL_LINES, Permission, Role
 from shared.domain import Outcome
 from tests.consoles import LINE, OTHER, Hall, hall
+from tests.stores import change
 
 REVIEW = f"/api/v1/lines/{LINE}/review"
 
@@ -151,7 +152,7 @@ async def test_a_full_review_says_what_to_do() -> None:
     """It is no error of the server."""
     async with hall() as opened:
         await parts(opened)
-        opened.store._review_cases = 1
+        change(opened.store, review_cases=1)
         anna = await opened.signed_in("operator")
         assert (await say(anna, "bad", "overkill")).status_code == 200
         answer = await say(anna, "good", "escape")

@@ -169,7 +169,7 @@ async def test_a_store_that_was_emptied_is_given_a_first_user_again(monkeypatch:
         async with served(opened) as service, httpx.AsyncClient(base_url=service.url) as browser:
             (first,) = await until_told(told, 1)
             before = first.read_text(encoding="utf-8").strip()
-            await opened.store._client.flushall()
+            opened.store.data.clear()
             _, second = await until_told(told, 2)
             assert not first.exists()
             assert (await sign_in(browser, "admin", before)).status_code == 401

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 import httpx
 import pytest
@@ -11,8 +12,11 @@ from structlog.testing import capture_logs
 from alerting.console import hub as hub_module
 from alerting.console.hub import MOST_EACH
 from shared.domain import Outcome
+from shared.store.base import Feed
 from tests.consoles import LINE, OTHER, Hall
-from tests.unit.test_console_live import Watcher, events_in, go, opened
+from tests.on_redis import WatchedRedisStore, on_redis
+from tests.outages import CuttableStore
+from tests.unit.test_console_live import Watcher, events_in, go, opened, reads
 
 __all__ = ["opened"]
 
@@ -60,13 +64,12 @@ async def test_a_browser_that_was_slow_is_told_in_pieces(opened: Hall, monkeypat
 @pytest.mark.parametrize("settled", [[], ["new"]])
 async def test_an_emptied_store_begins_the_wall_anew(opened: Hall, settled: list[str]) -> None:
     """Though its entries lie behind those that were known, as after a clock that was set back."""
-    client = opened.store._client
-    await client.xadd(f"linewarden:line:{LINE}:decisions", {"decision": b"\xc1"}, id="99999999999999-0")
+    opened.store.data.line(LINE).feeds[Feed.DECISIONS].append(b"\xc1", at_ms=99999999999999, length=100)
     await opened.settle("other", line=OTHER)
     async with Watcher(opened) as watcher:
         await opened.context.hub.look()
         opened.context.hub.lines[LINE]._place = "99999999999999-0"
-        await client.flushall()
+        opened.store.data.clear()
         for part_id in settled:
             await opened.settle(part_id, Outcome.REJECT)
         await go(opened, 1.5)
@@ -83,7 +86,7 @@ async def test_a_line_whose_newest_entry_cannot_be_read_goes_on(opened: Hall) ->
     await opened.settle("p1")
     async with Watcher(opened) as watcher:
         await go(opened, 0.3)
-        await opened.store._client.xadd(f"linewarden:line:{LINE}:decisions", {"decision": b"\xc1"})
+        opened.store.data.line(LINE).feeds[Feed.DECISIONS].append(b"\xc1", at_ms=0, length=100)
         await go(opened, 2)
         assert watcher.parts() == ["p1"]
         assert [kind for _, kind, _ in watcher.events].count("snapshot") == 1
@@ -99,15 +102,24 @@ async def test_a_line_whose_newest_entry_cannot_be_read_goes_on(opened: Hall) ->
         ("handling", b"x", b"\xff"),
     ],
 )
+@pytest.mark.redis
 async def test_what_is_damaged_of_a_line_takes_no_other_lines_pages_away(
-    opened: Hall, key: str, field: bytes, value: bytes
+    redis_url: str, key: str, field: bytes, value: bytes
 ) -> None:
     """Nor the console; it is told once."""
+    store, clock = on_redis(redis_url)
+    opened = Hall(clock=clock, store=cast("CuttableStore", store))
+    async with reads(opened):
+        await _damaged(opened, store, key, field, value)
+    await opened.close()
+
+
+async def _damaged(opened: Hall, store: WatchedRedisStore, key: str, field: bytes, value: bytes) -> None:
     await opened.runs()
     browser = await opened.signed_in("viewer")
-    await opened.store._client.hset(f"linewarden:line:{LINE}:{key}", field, value)
+    await store._client.hset(f"{store.prefix}:line:{LINE}:{key}", field, value)
     shift = opened.settings.lines[0].shift_times().at(opened.at.utc_ns()).name
-    await opened.store._client.hset(f"linewarden:line:{LINE}:shift:{shift}", field, value)
+    await store._client.hset(f"{store.prefix}:line:{LINE}:shift:{shift}", field, value)
     with capture_logs() as told:
         async with Watcher(opened) as watcher:
             await go(opened, 2)

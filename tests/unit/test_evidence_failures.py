@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from detector.evidence import keeper
-from shared.domain import Outcome
+from shared.domain import Decision, Outcome
+from shared.errors import StoreError
 from shared.policy_keeper import PolicyKeeper
+from shared.store.memory.data import PartData
 from tests.at_once import AtOnce
 from tests.detector_bench import bench
 from tests.lines import LINE
@@ -22,14 +26,13 @@ async def _broken(*_: object, **__: object) -> None:
     raise KeyError("nobody foresaw it")
 
 
-@pytest.mark.parametrize("fields", [{"x": b"1"}, {"note": b"\xff"}])
-async def test_a_policys_record_that_cannot_be_read_ends_no_detector(fields: dict[str, bytes]) -> None:
+async def test_a_policys_record_that_cannot_be_read_ends_no_detector() -> None:
     """The threshold of the decision is known all the same."""
     async with bench(keeps=True) as line:
         capture = await line.send()
         await line.answers(1)
         policies = PolicyKeeper(line.store, line.topics, LINE)
-        await line.store._client.xadd(f"linewarden:notes:{policies._policy}", fields)
+        line.store.data.notes[policies._policy].append(b"\xff", at_ms=0, length=100)
         await settle(line, decision(capture, Outcome.REJECT, version=7))
         assert await kept(line, capture) is not None
         assert await line.send()
@@ -53,13 +56,20 @@ async def test_an_error_that_nobody_foresaw_costs_what_it_concerns_alone(
         assert await kept(line, second) is not None
 
 
-async def test_a_part_that_cannot_be_kept_keeps_up_no_other_of_its_line() -> None:
-    """Neither by a record that cannot be read nor by a key of another kind in the place of its evidence."""
+async def test_a_part_that_cannot_be_kept_keeps_up_no_other_of_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither by a record that cannot be read nor by what stands in the place of its evidence."""
     async with bench(keeps=True) as line:
         captures = [await line.send() for _ in range(3)]
         await line.answers(3)
-        broken = {"settled": b"1", "claim": b"\xff"}
-        await line.store._client.hset(f"linewarden:line:{LINE}:part:{captures[0].part_id}", mapping=broken)
-        await line.store._client.set(f"linewarden:line:{LINE}:evidence:{captures[1].part_id}", b"no hash")
+        record = line.store.data.line(LINE)
+        record.parts.put(captures[0].part_id, PartData(settled=True, claim=b"\xff"), 60)
+        put = line.store.put_evidence
+
+        async def refused(decided: Decision, *args: Any, **kept: Any) -> bool:  # noqa: ANN401 - as it is called
+            if decided.part_id == captures[1].part_id:
+                raise StoreError("Redis refused a command (WRONGTYPE)")
+            return await put(decided, *args, **kept)
+
+        monkeypatch.setattr(line.store, "put_evidence", refused)
         await settle(line, *(decision(one, Outcome.REJECT) for one in captures[1:]))
         assert await kept(line, captures[2]) is not None

@@ -18,11 +18,11 @@ from shared.evidence import CameraEvidence, PartEvidence, Thresholds, Why
 from shared.policy import LinePolicy
 from shared.policy_keeper import PolicyKeeper
 from shared.settings import from_dict
-from shared.store.redis import RedisStore, RedisStoreSettings
 from shared.wire import encode
 from tests.at_once import AtOnce
 from tests.detector_bench import Bench, HeldModel, SteadyModel, bench
 from tests.lines import CAMERA, LINE, decided, eventually, inspected
+from tests.stores import embedded_store
 
 
 @pytest.fixture(autouse=True)
@@ -154,7 +154,7 @@ async def test_a_decision_of_long_ago_under_the_same_name_is_not_taken() -> None
         await line.answers(1)
         await settle(line, old)
         assert await kept(line, capture) is None
-        await line.store._client.delete(f"linewarden:line:{LINE}:part:{capture.part_id}")
+        line.store.data.line(LINE).parts.pop(capture.part_id)
         await settle(line, decision(capture, Outcome.REJECT))
         found = await kept(line, capture)
         assert found is not None
@@ -336,5 +336,5 @@ async def test_a_detector_keeps_evidence_where_it_can_learn_of_decisions(
     )
     # With torch, which no other test here needs.
     role = importlib.import_module("deploy.roles.detector")
-    made = role.make_keeper(settings, RedisStore.from_url("memory://", RedisStoreSettings()), ManualClock())
+    made = role.make_keeper(settings, embedded_store(), ManualClock())
     assert (made is not None) == keeps

@@ -20,7 +20,7 @@ class Rivals:
 
     def __init__(self) -> None:
         self.clock = ManualClock()
-        self.store = CuttableStore.embedded()
+        self.store = CuttableStore.embedded(self.clock)
         self.tasks: list[asyncio.Task[None]] = []
 
     def keeper(self, holder: str, *, alone: bool = False, store: CuttableStore | None = None) -> LeaseKeeper:
@@ -31,9 +31,7 @@ class Rivals:
 
     def other_way(self) -> CuttableStore:
         """Return another way to the same store."""
-        way = CuttableStore(self.store._client, self.store._settings, "memory")
-        assert isinstance(way, CuttableStore)
-        return way
+        return self.store.other_way()
 
     async def acquired(self, keeper: LeaseKeeper, *, within_s: float) -> Tenure | None:
         """Return the tenure that the keeper gets within this time, if it does."""
@@ -167,7 +165,7 @@ async def test_an_emptied_store_gives_the_lease_back_with_a_higher_token() -> No
         assert before is not None
         tenure.mended(before)
         watching = asyncio.create_task(line.keeper("two").acquire(asyncio.Event()))
-        await line.store._client.flushall()
+        line.store.data.clear()
         await line.clock.advance(0.25)
         assert tenure.token is not None
         assert tenure.token > before
@@ -191,7 +189,7 @@ async def test_one_that_lapsed_does_not_take_an_emptied_store_for_its_own() -> N
         keeping = line.keep(keeper, tenure)
         line.store.away = True
         await line.clock.advance(1.5)
-        await line.store._client.flushall()
+        line.store.data.clear()
         line.store.away = False
         await line.clock.advance(0.3)
         assert keeping.done()

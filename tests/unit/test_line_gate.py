@@ -57,7 +57,7 @@ class Post:
         self.clock = ManualClock()
         self.plc = GateSimulator(GateMode.PASS_ASSERTED, self.clock, heartbeat_timeout_ms=600_000)
         self.signals: GateSignals = AbsentGateSignals() if signals is None else signals(self.plc)
-        self.store = CuttableStore.embedded()
+        self.store = CuttableStore.embedded(self.clock)
         self.settled: asyncio.Queue[Settlement] = asyncio.Queue()
         self.gate = LineGate(one_line(), store=self.store, signals=self.signals, clock=self.clock, settled=self.settled)
         self.stop = asyncio.Event()

@@ -127,7 +127,7 @@ async def test_a_line_that_was_resumed_goes_on_over_a_restart() -> None:
         await plant.run(2.0)
         assert (await plant.store.standing_alerts(LINE))["LINE_HALTED"].cleared_ns
         assert (await kinds(plant)).count("LINE_RESUMED") == 1
-        await plant.store._client.flushall()
+        plant.store.data.clear()
         await plant.run(1.0)
         await plant.kill()
         await plant.start()
@@ -144,7 +144,7 @@ async def test_a_halt_is_found_on_the_topic_where_the_store_was_emptied() -> Non
         await part(plant, "silent", None)
         await plant.run(1.0)
         await plant.kill()
-        await plant.store._client.flushall()
+        plant.store.data.clear()
         await plant.start()
         await part(plant, "good", 0.1)
         await plant.run(2.0)

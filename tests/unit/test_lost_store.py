@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 
 from alerting.plc_sim.gate_log import GateAction
@@ -22,7 +24,7 @@ async def make(plant: Plant, *parts: str) -> None:
 
 async def empty(plant: Plant) -> None:
     """Empty the store, as a restart without its files does."""
-    await plant.store._client.flushall()
+    plant.store.data.clear()
 
 
 async def counts(plant: Plant) -> tuple[int, int, int, int]:
@@ -109,13 +111,11 @@ async def test_a_store_that_was_set_back_gets_what_is_newer() -> None:
     async with running(Plant()) as plant:
         await make(plant, "p0")
         await plant.run(1)
-        client = plant.store._client
-        copy = {key: await client.dump(key) for key in await client.keys()}
+        data, clock = plant.store.data, plant.clock
+        copy = deepcopy(vars(data), {id(clock): clock})
         await make(plant, "p1", "p2")
         await plant.run(1)
-        await client.flushall()
-        for key, value in copy.items():
-            await client.restore(key, 0, value)
+        vars(data).update(copy)
         await make(plant, "p3")
         await plant.run(3)
         assert await plant.outcomes() == dict.fromkeys(("p0", "p1", "p2", "p3"), PASS)
@@ -128,7 +128,7 @@ async def test_decisions_older_than_the_store_keeps_are_not_taken_in_again() -> 
         await make(plant, "p0")
         await plant.run(2)
         await plant.kill()
-        await plant.store._client.delete(plant.store._part(LINE, "p0"))
+        plant.store.data.line(LINE).parts.pop("p0")
         await plant.clock.advance(100_000)
         await plant.start()
         await make(plant, "p1")

@@ -70,7 +70,7 @@ class Desk:
     def __init__(self) -> None:
         self.clock = ManualClock()
         self.bus = PickyBus(MemoryBus(self.clock))
-        self.store = CuttableStore.embedded()
+        self.store = CuttableStore.embedded(self.clock)
         self.payloads: PayloadStore = self.store
 
     @asynccontextmanager
@@ -213,8 +213,8 @@ async def test_a_frame_by_reference_goes_once_its_payload_is_in_the_store() -> N
         await desk.clock.advance(0.3)
     assert await desk.sent("frames") == [1]
     assert await desk.store.payload(capture_id(1)) == bytes(4 * KIB)
-    (key,) = await desk.store._client.keys("*")
-    assert 5 < await desk.store._client.ttl(key) <= 7
+    assert len(desk.store.data.payloads) == 1
+    assert 5 < (desk.store.data.payloads.left_s(capture_id(1)) or 0) <= 7
     assert (outbox.spooled_bytes, outbox.dropped) == (0, {})
 
 

@@ -180,7 +180,7 @@ async def test_an_emptied_store_gets_its_policy_back() -> None:
     async with running(Plant()) as plant:
         await change(plant, reject_at=2.0)
         await plant.run(1.0)
-        await plant.store._client.flushall()
+        plant.store.data.clear()
         await plant.run(1.0)
         standing = await keeper_of(plant).standing()
         assert standing is not None

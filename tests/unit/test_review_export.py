@@ -21,8 +21,8 @@ from shared.evidence import CameraEvidence, Thresholds, Why
 from shared.review import Case, Said, Standing, Step
 from shared.review_desk import ReviewDesk
 from shared.review_export import Exported, export_review, measured_on
-from shared.store.redis import RedisStore, RedisStoreSettings
 from tests.lines import LINE, decided, inspected
+from tests.stores import embedded_store
 
 
 def jpeg(level: int) -> bytes:
@@ -41,7 +41,7 @@ class Hall:
     """A store with cases in it."""
 
     def __init__(self) -> None:
-        self.store = RedisStore.from_url("memory://", RedisStoreSettings())
+        self.store = embedded_store()
         self.desk = ReviewDesk(self.store, LINE, ManualClock())
 
     async def part(

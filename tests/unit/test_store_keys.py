@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
+
+import pytest
 
 from alerting.console.context import make_context
 from alerting.console.rights import roles_from
@@ -20,6 +23,8 @@ from shared.review_desk import ReviewDesk
 from shared.store.base import Feed, Reader
 from shared.wire import encode
 from tests.lines import CAMERA, LINE, Plant, inspected, running
+from tests.on_redis import on_redis
+from tests.outages import CuttableStore
 
 DOC = Path(__file__).parents[2] / "docs" / "store.md"
 PLACEHOLDERS = {"L", "P", "C", "S", "T", "F", "EPOCH", "SEQUENCE"}
@@ -89,14 +94,18 @@ async def run_a_line(plant: Plant) -> None:
     assert await keeper.halt(halt, instead_of=None)
 
 
-async def test_every_key_is_documented_and_every_documented_key_is_there() -> None:
+@pytest.mark.redis
+async def test_every_key_is_documented_and_every_documented_key_is_there(redis_url: str) -> None:
     """With its type, and with a time to live where one is named and nowhere else."""
-    async with running(Plant()) as plant:
+    store, clock = on_redis(redis_url)
+    plant = Plant(clock=clock)
+    plant.store = cast("CuttableStore", store)
+    async with running(plant):
         await run_a_line(plant)
-        client = plant.store._client
+        client = store._client
         rows, seen = documented(), set()
-        async for raw in client.scan_iter():
-            key = raw.decode().removeprefix("linewarden:")
+        async for raw in client.scan_iter(match=f"{store.prefix}:*"):
+            key = raw.decode().removeprefix(f"{store.prefix}:")
             fitting = [row for row in rows if row.matches(key)]
             # Of several the one with the most words of its own: `kept:line-policy.T.L` fits more than its own keys.
             row = max(fitting, key=lambda one: len(one.pattern), default=None)

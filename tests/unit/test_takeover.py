@@ -17,7 +17,8 @@ from deploy.servers.child import ChildProcess
 from shared.clock import NS_PER_MS, NS_PER_S, ManualClock
 from shared.domain import GateMode, Outcome
 from shared.plc import Delivery, Result
-from shared.store.redis import RedisStore, RedisStoreSettings
+from shared.store.memory import MemoryData, MemoryStore
+from shared.store.settings import StoreSettings
 
 FIGURES = TakeoverFigures(
     1_000,
@@ -129,7 +130,7 @@ class TwoHolders(System):
                 self.holder = "alerting-1" if self.holder == "alerting-0" else "alerting-0"
 
 
-class States(RedisStore):
+class States(MemoryStore):
     """A store whose lines are held by whoever holds them in `system`."""
 
     system: TwoHolders
@@ -143,8 +144,7 @@ class States(RedisStore):
 async def test_whoever_holds_the_line_is_lost_and_given_back() -> None:
     """Twice: the holder each time, by kill -9 and by SIGSTOP; what was on the belt meanwhile is waited for."""
     clock = ManualClock()
-    system, store = TwoHolders(clock), States.from_url("memory://", RedisStoreSettings())
-    assert isinstance(store, States)
+    system, store = TwoHolders(clock), States(StoreSettings(), MemoryData(clock))
     store.system = system
     running = asyncio.create_task(system.run())
     found: list[Takeover] = []

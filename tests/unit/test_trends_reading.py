@@ -26,8 +26,9 @@ from shared.ledger.journal import files_of
 from shared.ledger.message import to_message
 from shared.plan_keeper import PlanKeeper
 from shared.settings import from_dict
-from shared.store.redis import RedisStore, RedisStoreSettings
+from shared.store.base import Feed
 from tests.lines import CAMERA, LINE, T0_NS, line_settings, topics_for
+from tests.stores import embedded_store
 
 GOOD_SCORES = -np.log10(np.random.default_rng(5).uniform(0, 1, 997))
 
@@ -74,7 +75,7 @@ def write_journal(folder: Path, decisions: list[Decision], *, rotate_bytes: int 
 
 async def test_the_shift_is_read_from_the_store() -> None:
     """Its parts alone, and whether those are all that it counted."""
-    store = RedisStore.from_url("memory://", RedisStoreSettings())
+    store = embedded_store()
     (line,) = line_settings().lines
     day_ns = 86_400 * NS_PER_S
     yesterday = shift_of(5, began_ns=T0_NS - day_ns)
@@ -84,7 +85,7 @@ async def test_the_shift_is_read_from_the_store() -> None:
     read = await read_shift(store, line, T0_NS)
     assert (len(read.parts), read.whole, read.counters and read.counters.settled) == (10, True, 10)
     assert read.shift == line.shift_times().at(T0_NS).name
-    await store._client.xtrim(f"linewarden:line:{LINE}:decisions", maxlen=4, approximate=False)
+    store.data.line(LINE).feeds[Feed.DECISIONS].trim(4)
     cut = await read_shift(store, line, T0_NS)
     assert (len(cut.parts), cut.whole) == (4, False)
     await store.close()
@@ -146,7 +147,7 @@ async def test_a_console_reads_the_ledger_that_its_settings_name(tmp_path: Path)
     embedded = from_dict({"alerting": {"journal": tmp_path}, "lines": [line]}, origin="the test")
     assert has_ledger(embedded)
     assert not has_ledger(from_dict({"lines": [line]}, origin="the test"))
-    bus, store = MemoryBus(ManualClock()), RedisStore.from_url("memory://", RedisStoreSettings())
+    bus, store = MemoryBus(ManualClock()), embedded_store()
     read = await LedgerHistory(embedded, bus, store).read(LINE, since_ns=decisions[10].captured_at_ns, most=5)
     assert (read.source, len(read.parts), read.whole) == ("journal", 5, False)
     kafka = from_dict({"bus": {"url": "kafka://127.0.0.1:9092"}, "lines": [line]}, origin="the test")
@@ -165,7 +166,7 @@ async def test_a_console_reads_the_ledger_that_its_settings_name(tmp_path: Path)
 
 async def test_the_shift_is_read_in_pages() -> None:
     """However many parts there are, and not beyond the shift's beginning."""
-    store = RedisStore.from_url("memory://", RedisStoreSettings())
+    store = embedded_store()
     (line,) = line_settings().lines
     for number in range(2_500):
         await store.settle(decision(number, at_ns=T0_NS + number * NS_PER_MS), latency_ms=None)

@@ -9,24 +9,22 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
-import msgspec
-
-from shared.domain import Decision
 from shared.errors import LeaseLostError
 from shared.ledger.chain import LedgerRecord, pack
 from shared.store.base import LeaseRecord
-from shared.store.counts import counts_of, latency_bucket
+from shared.store.counting import counts_of, latency_bucket
+from shared.store.reading import DECISION
+from shared.store.settings import StoreSettings
 
 FENCED: Final = -2
 """What the scripts answer to a token that does not stand."""
-_DECISION: Final = msgspec.msgpack.Decoder(Decision)
 
 
 class RedisLeases:
     """What `RedisStore` does about leases and lost data."""
 
     _client: Any
-    _settings: Any
+    _settings: StoreSettings
     _restore: Any
     _move_lease: Any
 
@@ -59,7 +57,8 @@ class RedisLeases:
         return sum(done)
 
     async def _restore_one(self, step: Any, record: LedgerRecord, token: int | None) -> None:  # noqa: ANN401 - untyped
-        decision = _DECISION.decode(record.decision)
+        decision = DECISION.decode(record.decision)
+        bucket = latency_bucket(decision)
         line = decision.line
         keys = [
             self._key(line, "part", decision.part_id),
@@ -71,7 +70,7 @@ class RedisLeases:
             record.decision,
             self._settings.part_retention_s,
             self._settings.stream_length,
-            latency_bucket(decision),
+            "" if bucket is None else bucket,
             b"" if record.link is None else pack(record.link),
             decision.decide_by_ns,
             token_text(token),

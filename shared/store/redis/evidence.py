@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Any, Final
 
-import msgspec
-
 from shared.domain import Decision
 from shared.evidence import (
     CameraEvidence,
@@ -21,8 +19,9 @@ from shared.evidence import (
     encode_cover,
     stamp_of,
 )
+from shared.store.reading import DECISION, UNREADABLE, newest_cover
+from shared.store.settings import StoreSettings
 
-_DECISION: Final = msgspec.msgpack.Decoder(Decision)
 _NAME: Final = "evidence:"
 _PLACES: Final = ("exhibit", "evidence")
 
@@ -32,10 +31,7 @@ class RedisEvidence:
 
     _client: Any
     _put_evidence: Any
-    _picture_ttl_s: int
-    _picture_bytes: int
-    _review_bytes: int
-    _sweeps: bool
+    _settings: StoreSettings
 
     async def decided(self, line: str, part_ids: Sequence[str]) -> dict[str, Decision]:
         """Ask for all of them in one round trip."""
@@ -49,8 +45,8 @@ class RedisEvidence:
         found = {}
         for part_id, (settled, value) in zip(part_ids, answers, strict=True):
             if settled and value:
-                with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                    found[part_id] = _DECISION.decode(value)
+                with suppress(*UNREADABLE):
+                    found[part_id] = DECISION.decode(value)
         return found
 
     async def put_evidence(
@@ -67,19 +63,17 @@ class RedisEvidence:
         args: list[bytes | int | str] = [
             self._key(line, ""),
             part_id,
-            self._picture_ttl_s,
-            self._picture_bytes,
+            self._settings.picture_ttl_s,
+            self._settings.picture_bytes,
             encode_cover(Cover(why, decision)),
             camera,
             encode_camera(evidence),
             stamp_of(decision),
-            self._review_bytes,
+            self._settings.review_bytes,
             "1" if instead else "0",
         ]
         with self._mapped():
             kept = await self._put_evidence(keys=keys, args=args)
-            if self._sweeps:
-                await self._client.dbsize()
         return bool(kept)
 
     async def evidence(self, line: str, part_id: str) -> PartEvidence | None:
@@ -89,7 +83,7 @@ class RedisEvidence:
                 for place in _PLACES:
                     step.hgetall(self._key(line, place, part_id))
                 answers = await step.execute()
-        which = _newest([found.get(b"") for found in answers])
+        which = newest_cover([found.get(b"") for found in answers])
         if which is None:
             return None
         fields = {name.decode(): value for name, value in answers[which].items()}
@@ -102,7 +96,7 @@ class RedisEvidence:
                 for place in _PLACES:
                     step.hmget(self._key(line, place, part_id), "", camera)
                 answers = await step.execute()
-        which = _newest([cover for cover, _ in answers])
+        which = newest_cover([cover for cover, _ in answers])
         found = None if which is None else answers[which][1]
         return None if found is None or not camera else decode_camera(found)
 
@@ -118,7 +112,7 @@ class RedisEvidence:
                 answers = await step.execute()
         found: dict[str, Cover] = {}
         for part_id, exhibit, expiring in zip(part_ids, answers[::2], answers[1::2], strict=True):
-            which = _newest([exhibit, expiring])
+            which = newest_cover([exhibit, expiring])
             if which is not None:
                 found[part_id] = decode_cover((exhibit, expiring)[which])
         return found
@@ -139,11 +133,3 @@ class RedisEvidence:
 
     def _key(self, line: str, *parts: str) -> str:
         raise NotImplementedError
-
-
-def _newest(covers: Sequence[bytes | None]) -> int | None:
-    """Return which of a part's covers is that of the part which had its name last; None where there is none."""
-    there = [place for place, cover in enumerate(covers) if cover is not None]
-    if len(there) < len(covers):
-        return there[0] if there else None
-    return max(there, key=lambda place: decode_cover(covers[place] or b"").decision.captured_at_ns)

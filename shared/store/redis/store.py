@@ -1,16 +1,11 @@
-"""The store on Redis; fakeredis serves as the embedded store behind the same code. The only place that imports redis.
-
-Its keys are in `docs/store.md`, and a test holds what a run leaves against them.
-"""
+"""The store on Redis: its connection, its errors, and each step on a part, payload or kept value."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
-import fakeredis
 import msgspec
 import redis.asyncio
 from redis import exceptions as redis_errors
@@ -19,23 +14,25 @@ from redis.backoff import NoBackoff
 
 from shared.cancellation import cancellation_kept
 from shared.domain import CaptureId, Decision, PartAnnouncement
-from shared.errors import ChainMovedError, ConfigError, LeaseLostError, StoreError, StoreUnavailableError, WireError
+from shared.errors import ConfigError, StoreError, StoreUnavailableError, WireError
 from shared.latency import bucket_of
 from shared.ledger.chain import LedgerRecord, Link, decision_bytes, pack, unpack
 from shared.redaction import redact, redact_address
-from shared.shifts import Shifts
-from shared.store import room_scripts, scripts
-from shared.store.alerts import RedisAlerts
 from shared.store.base import PartRecord
-from shared.store.counts import RedisCounts, counts_of
-from shared.store.evidence import RedisEvidence
-from shared.store.held import RedisHeld
-from shared.store.leases import FENCED, RedisLeases, token_text
-from shared.store.pictures import RedisPictures
-from shared.store.readers import RedisReaders
-from shared.store.reviews import RedisReviews
+from shared.store.counting import counts_of
+from shared.store.reading import DECISION, Teller
+from shared.store.redis import room_scripts, scripts
+from shared.store.redis.alerts import RedisAlerts
+from shared.store.redis.counts import RedisCounts
+from shared.store.redis.evidence import RedisEvidence
+from shared.store.redis.held import RedisHeld
+from shared.store.redis.leases import FENCED, RedisLeases, token_text
+from shared.store.redis.pictures import RedisPictures
+from shared.store.redis.readers import RedisReaders
+from shared.store.redis.reviews import RedisReviews
+from shared.store.refusals import chain_moved, fenced
+from shared.store.settings import StoreSettings
 
-_DECISION = msgspec.msgpack.Decoder(Decision)
 _TIMEOUT_S = 2.0
 _CONNECTIONS = 50
 _MOVED = -1
@@ -62,22 +59,6 @@ _REFUSED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RedisStoreSettings:
-    """How long things are kept. `part_retention_s` bounds how late a redelivered message still finds its part."""
-
-    key_prefix: str = "linewarden"
-    part_retention_s: int = 21_600
-    picture_ttl_s: int = 3_600
-    stream_length: int = 10_000
-    picture_bytes: int = 64 * 1024 * 1024
-    shift_retention_s: int = 400 * 86_400
-    review_bytes: int = 256 * 1024 * 1024
-    review_cases: int = 5_000
-    shifts: Mapping[str, Shifts] = field(default_factory=dict)
-    """When the shifts of each line begin; those of a line that is not there are days in UTC."""
-
-
 def map_error(error: BaseException, address: str) -> StoreError:
     """Return our error for one of redis-py's."""
     text = redact(f"{type(error).__name__}: {error}")
@@ -96,23 +77,13 @@ class RedisStore(
 ):
     """The live state of lines in Redis."""
 
-    def __init__(
-        self, client: redis.asyncio.Redis, settings: RedisStoreSettings, address: str, *, sweeps: bool = False
-    ) -> None:
-        """Serve `client`; `sweeps` asks it to drop what has expired, for one that does not do so by itself."""
+    def __init__(self, client: redis.asyncio.Redis, settings: StoreSettings, address: str) -> None:
+        """Serve `client`."""
         # redis-py types every reply as bytes or text or None; with decode_responses off they are bytes.
         self._client: Any = client
         self._settings = settings
-        self._stream_length = settings.stream_length
-        self._picture_ttl_s = settings.picture_ttl_s
-        self._picture_bytes = settings.picture_bytes
-        self._review_bytes = settings.review_bytes
-        self._review_cases = settings.review_cases
-        self._shifts = settings.shifts
-        self._shift_retention_s = settings.shift_retention_s
         self._address = address
-        self._sweeps = sweeps
-        self._unreadable: set[str] = set()
+        self._teller = Teller()
         self._announce = client.register_script(scripts.ANNOUNCE)
         self._claim = client.register_script(scripts.CLAIM)
         self._settle = client.register_script(scripts.SETTLE)
@@ -130,11 +101,8 @@ class RedisStore(
         self._move_lease = client.register_script(scripts.LEASE)
 
     @classmethod
-    def from_url(cls, url: str, settings: RedisStoreSettings) -> RedisStore:
-        """Connect lazily to `redis://` or `rediss://`; `memory://` is a store inside this process."""
-        if url == "memory://":
-            # fakeredis drops expired keys only when it is asked for the number of keys.
-            return cls(fakeredis.FakeAsyncRedis(protocol=2), settings, "memory", sweeps=True)
+    def from_url(cls, url: str, settings: StoreSettings) -> Self:
+        """Connect lazily to `redis://` or `rediss://`."""
         if not url.startswith(("redis://", "rediss://", "unix://")):
             raise ConfigError(f"store address {redact_address(url)!r} is not redis://HOST:PORT/DB or memory://")
         # Once more at once, for a connection that a restart has cut. By default redis-py tries a frozen server eleven
@@ -170,18 +138,22 @@ class RedisStore(
         with self._mapped():
             claim, settled, published = await self._announce(keys=keys, args=args)
         return PartRecord(
-            claimed=_DECISION.decode(claim) if claim else None, settled=bool(settled), published=bool(published)
+            claimed=DECISION.decode(claim) if claim else None, settled=bool(settled), published=bool(published)
         )
 
     async def claim(self, decision: Decision, *, token: int | None = None) -> Decision:
         """Fix the decision unless one stands."""
         keys = [self._part(decision.line, decision.part_id), self._key(decision.line, "lease")]
-        args = [msgspec.msgpack.encode(decision), self._settings.part_retention_s, token_text(token)]
+        args: list[bytes | int | str] = [
+            msgspec.msgpack.encode(decision),
+            self._settings.part_retention_s,
+            token_text(token),
+        ]
         with self._mapped():
             first = await self._claim(keys=keys, args=args)
         if first is None:
-            raise _fenced(decision.line)
-        return _DECISION.decode(first)
+            raise fenced(decision.line)
+        return DECISION.decode(first)
 
     async def settle(
         self,
@@ -213,12 +185,10 @@ class RedisStore(
         ]
         with self._mapped():
             done = int(await self._settle(keys=keys, args=args))
-            if self._sweeps:
-                await self._client.dbsize()
         if done == FENCED:
-            raise _fenced(decision.line)
+            raise fenced(decision.line)
         if done == _MOVED:
-            raise ChainMovedError(f"the ledger of line {decision.line!r} goes on from another record")
+            raise chain_moved(decision.line)
         return bool(done)
 
     async def ledger_head(self, line: str) -> LedgerRecord | None:
@@ -251,8 +221,6 @@ class RedisStore(
             for start in range(_PIECE_BYTES, len(payload), _PIECE_BYTES):
                 if not await self._extend(keys=[key], args=[payload[start : start + _PIECE_BYTES]]):
                     raise StoreUnavailableError(f"payload of {capture} went from Redis before it was whole")
-            if self._sweeps:
-                await self._client.dbsize()
 
     async def payload(self, capture: CaptureId) -> bytes | None:
         """Return the payload, or None once it expired or was evicted."""
@@ -322,7 +290,3 @@ class RedisStore(
 
     def _part(self, line: str, part_id: str) -> str:
         return self._key(line, "part", part_id)
-
-
-def _fenced(line: str) -> LeaseLostError:
-    return LeaseLostError(f"line {line!r} is another process' by now, or the store was emptied")

@@ -13,14 +13,11 @@ class RedisHeld:
     """What `RedisStore` does about values that end by themselves."""
 
     _client: Any
-    _sweeps: bool
 
     async def hold(self, name: str, value: bytes, *, ttl_s: int, again: bool = False) -> bool:
         """Set with a time to live."""
         with self._mapped():
             done = await self._client.set(self._prefixed("held", name), value, ex=ttl_s, xx=again)
-            if self._sweeps:
-                await self._client.dbsize()
         return bool(done)
 
     async def held(self, name: str) -> bytes | None:

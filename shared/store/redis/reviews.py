@@ -5,10 +5,11 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
-from shared.errors import ReviewFullError, StoreError
 from shared.evidence import stamp_of
 from shared.review import Case, Standing, Step, decode_case, decode_step, encode_case, encode_step
 from shared.store.base import Exhibit
+from shared.store.refusals import name_taken, too_many_cases
+from shared.store.settings import StoreSettings
 
 _MOVED: Final = -1
 _TAKEN: Final = -1
@@ -23,11 +24,7 @@ class RedisReviews:
     _put_case: Any
     _drop_case: Any
     _move_case: Any
-    _picture_ttl_s: int
-    _picture_bytes: int
-    _review_bytes: int
-    _review_cases: int
-    _stream_length: int
+    _settings: StoreSettings
 
     async def review_case(self, line: str, name: str) -> Case | None:
         """Return the case."""
@@ -58,22 +55,19 @@ class RedisReviews:
             encode_case(case),
             b"" if instead_of is None else encode_case(instead_of),
             encode_step(case.steps[-1]),
-            self._stream_length,
-            self._review_cases,
+            self._settings.stream_length,
+            self._settings.review_cases,
             "0" if case.standing is Standing.DISMISSED else "1",
-            self._review_bytes,
+            self._settings.review_bytes,
             self._key(line, ""),
-            self._picture_ttl_s,
-            self._picture_bytes,
+            self._settings.picture_ttl_s,
+            self._settings.picture_bytes,
             stamp_of(case.decision),
         ]
         with self._mapped():
             done = int(await self._put_case(keys=keys, args=args))
         if done == _FULL:
-            raise ReviewFullError(
-                f"the review of line {line!r} holds {self._review_cases} cases",
-                "Export them, and dismiss what is done.",
-            )
+            raise too_many_cases(line, self._settings.review_cases)
         return None if done == _MOVED else _EXHIBITS[done]
 
     async def drop_case(self, case: Case) -> bool:
@@ -95,7 +89,7 @@ class RedisReviews:
         with self._mapped():
             done = int(await self._move_case(keys=keys, args=args))
         if done == _TAKEN:
-            raise StoreError(f"line {line!r} has a case of a part {name!r} already", "Export and dismiss that one.")
+            raise name_taken(line, name)
         return bool(done)
 
     async def review_steps(self, line: str, *, newest: int) -> list[Step]:

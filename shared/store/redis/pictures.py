@@ -5,14 +5,15 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Any
 
+from shared.store.settings import StoreSettings
+
 
 class RedisPictures:
     """What `RedisStore` does about pictures of rejects."""
 
     _client: Any
     _put_picture: Any
-    _picture_ttl_s: int
-    _picture_bytes: int
+    _settings: StoreSettings
 
     async def put_picture(self, line: str, part_id: str, camera: str, jpeg: bytes) -> None:
         """Keep the picture, and let the line's oldest go where it needs their room, in one step."""
@@ -21,8 +22,8 @@ class RedisPictures:
             self._key(line, ""),
             f"picture:{part_id}:{camera}",
             jpeg,
-            self._picture_ttl_s,
-            self._picture_bytes,
+            self._settings.picture_ttl_s,
+            self._settings.picture_bytes,
         ]
         with self._mapped():
             await self._put_picture(keys=keys, args=args)

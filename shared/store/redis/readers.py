@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from typing import Any, Final, TypeAlias
-
-import msgspec
 
 from shared.domain import Decision
 from shared.errors import StoreError
 from shared.store.base import Alert, Entry, Feed, Lag, Reader
+from shared.store.reading import ALERT, DECISION, PIECE, place_of, readable_decisions
 
-_DECISION: Final = msgspec.msgpack.Decoder(Decision)
-_ALERT: Final = msgspec.msgpack.Decoder(Alert)
 _BEGINNING: Final = "0-0"
-_NO_GROUP: Final = ("NOGROUP", "requires the key to exist")
-"""What Redis says of a group that there is not, and fakeredis where there is no stream either."""
+_NO_GROUP: Final = "NOGROUP"
+"""What Redis says of a group that there is not."""
 _Raw: TypeAlias = tuple[str, dict[bytes, bytes]]
 _Entry: TypeAlias = tuple[bytes, dict[bytes, bytes]]
-_PIECE: Final = 200
 
 
 class RedisReaders:
@@ -35,14 +31,14 @@ class RedisReaders:
         """Read a range, piece by piece: what shares the event loop has its turn in between."""
         found: list[Entry[Decision]] = []
         async for piece in self._pieces(line, after=after, before=before, most=most):
-            found += _readable(piece)
+            found += readable_decisions(_decisions(piece))
         return found if after else found[::-1]
 
     async def decisions(self, line: str, *, newest: int) -> list[Decision]:
         """Return the newest decisions, read piece by piece."""
         found: list[Decision] = []
         async for piece in self._pieces(line, most=newest):
-            found += [_DECISION.decode(fields[b"decision"]) for _, fields in piece]
+            found += [DECISION.decode(fields[b"decision"]) for _, fields in piece]
         return found
 
     async def newest_entry(self, line: str) -> str:
@@ -55,7 +51,7 @@ class RedisReaders:
         """Yield entries behind `after`, else newest first those before `before`, or all; `most` altogether."""
         stream, left, place = self._key(line, Feed.DECISIONS.value), most, after or before
         while left > 0:
-            count = min(left, _PIECE)
+            count = min(left, PIECE)
             with self._mapped():
                 if after:
                     found = await self._client.xrange(stream, min=f"({place}", count=count)
@@ -70,12 +66,12 @@ class RedisReaders:
     async def next_decisions(self, line: str, reader: Reader, *, most: int) -> list[Entry[Decision]]:
         """Return this reader's unfinished ones first."""
         found = await self._next(line, Feed.DECISIONS, reader, most)
-        return [Entry(entry_id, _DECISION.decode(fields[b"decision"])) for entry_id, fields in found]
+        return [Entry(entry_id, DECISION.decode(fields[b"decision"])) for entry_id, fields in found]
 
     async def next_alerts(self, line: str, reader: Reader, *, most: int) -> list[Entry[Alert]]:
         """Return this reader's unfinished ones first."""
         found = await self._next(line, Feed.ALERTS, reader, most)
-        return [Entry(entry_id, _ALERT.decode(fields[b"alert"])) for entry_id, fields in found]
+        return [Entry(entry_id, ALERT.decode(fields[b"alert"])) for entry_id, fields in found]
 
     async def finished(self, line: str, feed: Feed, reader: Reader, ids: Iterable[str]) -> None:
         """Acknowledge."""
@@ -95,7 +91,7 @@ class RedisReaders:
             read_to = _BEGINNING if group is None else group["last-delivered-id"].decode()
             waiting = int(await self._behind(keys=[stream], args=[read_to]))
             oldest = await self._client.xrange(stream, count=1)
-        trimmed = bool(oldest) and _place(read_to) < _place(oldest[0][0].decode())
+        trimmed = bool(oldest) and place_of(read_to) < place_of(oldest[0][0].decode())
         unfinished = 0 if group is None else int(group["pending"])
         return Lag(waiting, unfinished, lost=trimmed and read_to != _BEGINNING)
 
@@ -104,7 +100,7 @@ class RedisReaders:
         try:
             return await self._read_on(stream, reader, most)
         except StoreError as error:
-            if not any(said in str(error) for said in _NO_GROUP):
+            if _NO_GROUP not in str(error):
                 raise
         await self._begin(stream, reader.group)
         return await self._read_on(stream, reader, most)
@@ -140,12 +136,5 @@ class RedisReaders:
         raise NotImplementedError
 
 
-def _readable(found: Iterable[_Entry]) -> Iterator[Entry[Decision]]:
-    for entry_id, fields in found:
-        with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError):
-            yield Entry(entry_id.decode(), _DECISION.decode(fields[b"decision"]))
-
-
-def _place(entry_id: str) -> tuple[int, int]:
-    milliseconds, _, number = entry_id.partition("-")
-    return int(milliseconds), int(number)
+def _decisions(entries: Iterable[_Entry]) -> Iterator[tuple[str, bytes]]:
+    return ((entry_id.decode(), fields.get(b"decision", b"")) for entry_id, fields in entries)
