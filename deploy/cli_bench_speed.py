@@ -61,7 +61,9 @@ def bench_whole_pipeline(
     seconds: Annotated[float, typer.Option(help="How long each turn takes.", min=0.2)] = 10.0,
     rounds: Annotated[int, typer.Option(help="How many turns each side has.", min=1)] = 5,
     fps: Annotated[float, typer.Option(help="The rate at which latency is measured.", min=1)] = 30.0,
-    encoding: Annotated[Encoding, typer.Option(help="How frames travel.")] = Encoding.JPEG,
+    encoding: Annotated[
+        Encoding | None, typer.Option(help="How frames travel; without it as by default: raw in memory, else as JPEG.")
+    ] = None,
     kafka: Annotated[bool, typer.Option("--kafka/--no-kafka", help="Also on Kafka, with its broker beside it.")] = True,
     cores: Annotated[int, typer.Option(help="How many of the machine's cores everything has.", min=1)] = 2,
     threads: Threads = 2,

@@ -37,7 +37,7 @@ class BareEngine:
 
     def __init__(self, model: Model, frames: Sequence[Frame]) -> None:
         self._model = model
-        self._frames = frames
+        self.frames = frames
         self._number = 0
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bare")
 
@@ -68,7 +68,7 @@ class BareEngine:
         return Alone(len(times_ms), (now - began) / NS_PER_S, tuple(times_ms))
 
     def _one(self) -> int:
-        frame = self._frames[self._number % len(self._frames)]
+        frame = self.frames[self._number % len(self.frames)]
         self._number += 1
         began = time.perf_counter_ns()
         self._model.inspect([decode_frame(frame.message, frame.payload)])

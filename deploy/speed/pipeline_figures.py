@@ -30,6 +30,7 @@ class Sustained:
     """
 
     bus: str
+    encoding: str
     bare_per_s: float
     line_per_s: float
     share: float
@@ -62,7 +63,6 @@ class PipelineFigures:
 
     model: str
     picture_px: tuple[int, int]
-    encoding: str
     threads: int
     cores: int
     sustained: tuple[Sustained, ...]
@@ -110,13 +110,13 @@ class PipelineFigures:
     def tables(self) -> list[Table]:
         """Return the figures for people."""
         height_px, width_px = self.picture_px
-        title = f"{self.model}, {width_px}x{height_px} as {self.encoding}, {self.threads} threads on {self.cores} cores"
+        title = f"{self.model}, {width_px}x{height_px}, {self.threads} threads on {self.cores} cores"
         flows = Table(title=title, title_justify="left", show_edge=False)
-        for heading in ("bus", "bare engine, pictures/s", "line", "of bare", "defaulted"):
+        for heading in ("bus", "frames", "bare engine, pictures/s", "line", "of bare", "defaulted"):
             flows.add_column(heading, justify="right")
         for one in self.sustained:
             row = (f"{one.bare_per_s:.1f}", f"{one.line_per_s:.1f}", f"{one.share:.2f}")
-            flows.add_row(one.bus, *row, f"{one.defaulted} of {one.inspected + one.defaulted}")
+            flows.add_row(one.bus, one.encoding, *row, f"{one.defaulted} of {one.inspected + one.defaulted}")
         profile = Table(title="Processor, ms a picture", title_justify="left", show_edge=False)
         for heading in ("", *(one.bus for one in self.sustained)):
             profile.add_column(heading, justify="right")
@@ -146,11 +146,17 @@ class PipelineFigures:
 
 
 def sustained_of(
-    bus: str, bare: Sequence[Alone], line: Sequence[Flow], profiled: Flow, used_s: Mapping[str, float]
+    bus: str,
+    encoding: str,
+    bare: Sequence[Alone],
+    line: Sequence[Flow],
+    profiled: Flow,
+    used_s: Mapping[str, float],
 ) -> Sustained:
     """Return what turns of both showed; one turn of each belongs together."""
     return Sustained(
         bus=bus,
+        encoding=encoding,
         bare_per_s=float(np.median([one.per_s for one in bare])),
         line_per_s=float(np.median([one.per_s for one in line])),
         share=float(np.median([whole.per_s / alone.per_s for alone, whole in zip(bare, line, strict=True)])),

@@ -89,10 +89,9 @@ def pipeline_figures(*, line_per_s: float = 90.0, latency_ms: float = 20.0) -> P
     return PipelineFigures(
         model="lite",
         picture_px=(480, 640),
-        encoding="jpeg",
         threads=2,
         cores=2,
-        sustained=(sustained_of("memory", bare, flows, profiled, {"engine": 1.0, "ingest": 0.1}),),
+        sustained=(sustained_of("memory", "raw", bare, flows, profiled, {"engine": 1.0, "ingest": 0.1}),),
         latency=latency_of(30, bare, flows),
         footprint=Footprint(2.5, 500, False, 51),
     )
