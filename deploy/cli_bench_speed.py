@@ -24,6 +24,7 @@ def bench_model_speed(
     ] = "lite",
     engine: Annotated[list[str] | None, typer.Option(help="Some of its engines; all of them without.")] = None,
     rounds: Annotated[int, typer.Option(help="How many turns each engine has.", min=4)] = 200,
+    encoding: Annotated[Encoding, typer.Option(help="How frames come: raw is without decoding.")] = Encoding.JPEG,
     threads: Threads = 2,
     width: Width = 640,
     height: Height = 480,
@@ -51,6 +52,7 @@ def bench_model_speed(
             threads=threads,
             rounds=rounds,
             engines=engine or (),
+            encoding=encoding,
             on_progress=step_bars(progress),
         )
     _tell(figures, console, json_out, picture_out)

@@ -14,14 +14,18 @@ from deploy.speed.subjects import RANDOM, Frame, frames, trained
 from deploy.speed.timing import breakdown_of, ratio_of, timing_of
 from deploy.speed.tracing import Span, Tracer
 from detector import decode
+from shared.clock import NS_PER_S
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from detector.model.lens import Size
+    from shared.wire import Encoding
 
 _DIFFERENT: Final = 24
 _WARM_UP: Final = 4
+_BATCH: Final = 8
+_BATCH_EVERY: Final = 4
 
 
 class _Side:
@@ -32,6 +36,7 @@ class _Side:
         self.encoder_ns: list[int] = []
         self.whole_ns: list[int] = []
         self.parts_ns: list[dict[str, int]] = []
+        self.batch_ns: list[int] = []
         self._canvases = canvases
         self._views = views_of(contender.model)
 
@@ -51,6 +56,12 @@ class _Side:
             self.whole_ns.append(whole_ns)
             self.parts_ns.append(parts_ns)
 
+    def batch(self, frames: Sequence[Frame], *, counts: bool) -> None:
+        """Look at several frames at once, as a detector does for which they wait."""
+        took_ns = _timed(lambda: self._inspect(*frames))
+        if counts:
+            self.batch_ns.append(took_ns)
+
     def _parts(self, frame: Frame) -> dict[str, int]:
         with Tracer((*self.contender.spans(), Span(decode, "decode_frame", "decode"))) as tracer:
             self._inspect(frame)
@@ -60,8 +71,8 @@ class _Side:
         for _ in range(self._views):
             self.contender.see(canvas)
 
-    def _inspect(self, frame: Frame) -> None:
-        self.contender.model.inspect([decode.decode_frame(frame.message, frame.payload)])
+    def _inspect(self, *frames: Frame) -> None:
+        self.contender.model.inspect([decode.decode_frame(frame.message, frame.payload) for frame in frames])
 
     def figures(self, reference: _Side, likeness: float) -> EngineFigures:
         """Return what came of its turns, beside those of the reference."""
@@ -72,6 +83,8 @@ class _Side:
             breakdown=breakdown_of(self.parts_ns, self.whole_ns, _DIFFERENT),
             around=ratio_of(self.whole_ns, self.encoder_ns) - 1,
             speedup=ratio_of(reference.whole_ns, self.whole_ns),
+            batched_per_s=_BATCH * NS_PER_S / float(np.median(self.batch_ns)),
+            batched_speedup=ratio_of(reference.batch_ns, self.batch_ns),
             cosine=likeness,
         )
 
@@ -83,6 +96,7 @@ def bench_model(
     threads: int,
     rounds: int,
     engines: Sequence[str],
+    encoding: Encoding,
     on_progress: Callable[[str, int, int], None],
 ) -> ModelFigures:
     """Let the model's engines take turns on rendered frames of `size`, whose pictures are decoded each time anew.
@@ -93,7 +107,7 @@ def bench_model(
         trained(model, size, on_progress, engines) as folder,
         contenders(folder, threads=threads, names=engines, gated=model not in RANDOM) as found,
     ):
-        seen = frames(_DIFFERENT, size)
+        seen = frames(_DIFFERENT, size, encoding=encoding)
         canvases = [canvas_of(found[0].model, frame.pixels) for frame in seen]
         sides = [_Side(one, canvases) for one in found]
         reference = [found[0].see(canvas) for canvas in canvases[:_WARM_UP]]
@@ -108,6 +122,9 @@ def bench_model(
             shift = number % len(sides)
             for side in (*sides[shift:], *sides[:shift]):
                 side.turn(number, seen[number % len(seen)], counts=number >= _WARM_UP)
+                if number % _BATCH_EVERY == 0:
+                    some = [seen[(number + place) % len(seen)] for place in range(_BATCH)]
+                    side.batch(some, counts=number >= _WARM_UP)
             on_progress("turns", number + 1, _WARM_UP + rounds)
     settings = found[0].model.settings
     height_px, width_px = canvases[0].shape[:2]
@@ -115,6 +132,7 @@ def bench_model(
         model=settings.name if model == str(folder) else model,
         tower=settings.tower,
         canvas_px=(height_px, width_px),
+        encoding=encoding.value,
         threads=threads,
         rounds=rounds,
         engines=tuple(side.figures(sides[0], alike) for side, alike in zip(sides, likeness, strict=True)),

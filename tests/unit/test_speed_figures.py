@@ -29,13 +29,13 @@ def engine(name: str, *, speedup: float, around: float = 0.2, gap: float = 0.0, 
     """Return one engine's figures."""
     whole = Timing(10 / speedup, 10 / speedup, 12 / speedup)
     parts = Breakdown({"decode": 1.0, "encoder": 9.0}, gap)
-    return EngineFigures(name, whole, whole, parts, around, speedup, cosine)
+    return EngineFigures(name, whole, whole, parts, around, speedup, 100 * speedup, speedup, cosine)
 
 
 def model_figures(*engines: EngineFigures, tower: str = "linewarden-lite", vnni: bool = True) -> ModelFigures:
     """Return the figures of a model on the reference and these engines."""
     reference = engine("torch", speedup=1)
-    return ModelFigures("lite", tower, (224, 288), 2, 100, (reference, *engines), {"vnni": vnni})
+    return ModelFigures("lite", tower, (224, 288), "jpeg", 2, 100, (reference, *engines), {"vnni": vnni})
 
 
 def missed(figures: ModelFigures | PipelineFigures | PeerFigures) -> set[str]:
