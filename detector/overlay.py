@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import cv2
 import numpy as np
 
 from shared.depth import in_eight_bits
 from shared.domain import AnomalyMap, Picture, Region
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 _WIDTH_PX = 480
 _HEIGHT_PX = 1_920
 _QUALITY = 85
 _STRONGEST = 0.55
+_RED = np.array([255.0, 32.0, 32.0], dtype=np.float32)
 
 
 def overlay_jpeg(
@@ -28,14 +34,25 @@ def overlay_jpeg(
     if picture.ndim == 2:  # noqa: PLR2004 - grey
         picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
     heat = np.nan_to_num(cv2.resize(anomaly_map.values, size, interpolation=cv2.INTER_LINEAR))
-    strength = np.clip((heat - low) / max(high - low, 1e-9), 0.0, 1.0)[..., None] * _STRONGEST
-    red = np.array([255.0, 32.0, 32.0], dtype=np.float32)
-    blended = np.ascontiguousarray((picture * (1 - strength) + red * strength).astype(np.uint8))
+    blended = _reddened(picture, np.clip((heat - low) / max(high - low, 1e-9), 0.0, 1.0) * _STRONGEST)
     for region in regions:
         corner = (round(region.x_px * scale), round(region.y_px * scale))
         opposite = (round((region.x_px + region.width_px) * scale), round((region.y_px + region.height_px) * scale))
         cv2.rectangle(blended, corner, opposite, (255, 220, 0), 1)
-    done, encoded = cv2.imencode(".jpg", blended[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    done, encoded = cv2.imencode(".jpg", cv2.cvtColor(blended, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     if not done:
         raise AssertionError("encoding an 8-bit picture as JPEG cannot fail")
     return encoded.tobytes()
+
+
+def _reddened(picture: NDArray[Any], strength: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return a picture (h, w, 3) uint8 with red laid over it at a strength (h, w) of 0..1; most of one is clear."""
+    blended = np.array(picture, dtype=np.uint8)
+    inside = strength > 0
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    if not rows.size:
+        return blended
+    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    share = strength[box][..., None]
+    blended[box] = (blended[box] * (1 - share) + _RED * share).astype(np.uint8)
+    return blended

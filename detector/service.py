@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from detector.batching import PUBLISH_MARGIN_NS, Batcher, CostModel
@@ -70,8 +72,11 @@ class QueuedFrame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Answer:
+    """What is said of a frame; `draw` makes the overlay that goes with it."""
+
     verdict: Verdict
     overlay: bytes = b""
+    draw: Callable[[], bytes] | None = None
     error: str = ""
     found: Inspection | None = None
     model: GradedModel | None = None
@@ -275,13 +280,24 @@ class DetectorService:
             self._said, self._silent_until_ns = effort, now_ns + _SILENT_NS
 
     async def _answer(self, intake: Intake, batch: list[QueuedFrame], answers: list[_Answer]) -> None:
-        for frame, answer in zip(batch, answers, strict=True):
+        for frame, inspected in zip(batch, answers, strict=True):
+            answer = await self._drawn(inspected)
             await self._publish(answer)
             self._offer(frame, answer)
             if answer.error:
                 await intake.bury(frame.record, answer.error)
             else:
                 intake.done([token_of(frame.record)])
+
+    async def _drawn(self, answer: _Answer) -> _Answer:
+        """Return an answer with its overlay, which is drawn beside the engine: that goes on with the next batch."""
+        if answer.draw is None:
+            return answer
+        try:
+            return replace(answer, overlay=await asyncio.to_thread(answer.draw), draw=None)
+        except Exception as error:  # noqa: BLE001 - a verdict without a picture is better than none
+            self._log.warning("overlay.failed", capture=str(answer.verdict.capture.id), error=repr(error))
+            return replace(answer, draw=None)
 
     async def _keep_evidence(self) -> None:
         if self._keeper is not None:
@@ -349,8 +365,8 @@ class DetectorService:
         if found.score < self._settings.detector.overlay_from:
             return _Answer(verdict, found=found, model=model)
         low = model.region_level
-        overlay = overlay_jpeg(pixels, found.anomaly_map, found.regions, low=low, high=2 * low)
-        return _Answer(verdict, overlay, found=found, model=model)
+        draw = partial(overlay_jpeg, pixels, found.anomaly_map, found.regions, low=low, high=2 * low)
+        return _Answer(verdict, draw=draw, found=found, model=model)
 
     def _refused(self, frame: QueuedFrame, reason: NotInspected, error: object) -> _Answer:
         self._log.warning("frame.refused", capture=str(frame.message.capture.id), reason=reason.value, error=str(error))

@@ -47,7 +47,11 @@ class Deposit:
 
 
 def pack(
-    message: FrameMessage, payload: bytes, *, by_reference_from: int | None, publication: Callable[[bytes], Publication]
+    message: FrameMessage,
+    payload: bytes | memoryview,
+    *,
+    by_reference_from: int | None,
+    publication: Callable[[bytes], Publication],
 ) -> Packed:
     """Return the frame with its payload in the message, or beside it from `by_reference_from` bytes on (None: never).
 
@@ -56,7 +60,8 @@ def pack(
     if by_reference_from is None or len(payload) < by_reference_from:
         return Packed(publication(encode(message, payload)))
     reference = PayloadReference(len(payload), crc32(payload))
-    return Packed(publication(encode(replace(message, reference=reference))), payload)
+    # It outlives the picture that it may be a view of.
+    return Packed(publication(encode(replace(message, reference=reference))), bytes(payload))
 
 
 def life_s(capture: Capture, utc_ns: int) -> int:

@@ -21,6 +21,11 @@ _PNG_OPTIONS = (
 _DEPTH_REMEDY = 'Set encoding = "png" or "raw", or a pixel format of 8 bits.'
 
 
+def raw_view(pixels: Picture) -> memoryview:
+    """Return a picture's bytes, little-endian at 16 bits: a view of its own where they lie like that already."""
+    return np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("<")).data.cast("B")
+
+
 def encode_pixels(pixels: Picture, encoding: Encoding, *, jpeg_quality: int) -> bytes:
     """Return a picture in `encoding`; raw pixels of 16 bits are little-endian.
 
@@ -30,7 +35,7 @@ def encode_pixels(pixels: Picture, encoding: Encoding, *, jpeg_quality: int) -> 
     if pixels.dtype not in _DEPTHS or not (pixels.ndim == 2 or (pixels.ndim == _COLOUR_AXES and pixels.shape[2] == 3)):  # noqa: PLR2004
         raise PictureError(f"a picture of shape {pixels.shape} and type {pixels.dtype} is neither RGB nor grey")
     if encoding is Encoding.RAW:
-        return pixels.astype(pixels.dtype.newbyteorder("<"), copy=False).tobytes()
+        return bytes(raw_view(pixels))
     if encoding is Encoding.JPEG and pixels.dtype != np.uint8:
         raise PictureError("a picture of 16 bits cannot be encoded as jpeg", _DEPTH_REMEDY)
     if encoding is Encoding.PNG:

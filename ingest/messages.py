@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from ingest.claim import Packed, pack
-from ingest.encode import encode_pixels
+from ingest.encode import encode_pixels, raw_view
 from ingest.line_parts import SeenPart
 from shared.bus.base import Publication
 from shared.camera_settings import CameraSettings
@@ -16,7 +16,7 @@ from shared.envelope import capture_headers, report_headers
 from shared.partition_plan import PartitionPlan
 from shared.settings import LineSettings, Settings
 from shared.topics import camera_key, part_key
-from shared.wire import FrameMessage, encode
+from shared.wire import Encoding, FrameMessage, encode
 
 _GREY_AXES: Final = 2
 
@@ -67,7 +67,12 @@ class Messages:
         """Return the frame as it goes; PictureError for pixels that cannot be encoded."""
         stamps = {"exposed": capture.captured_at_ns, "published": self._clock.utc_ns()}
         encoding = camera.encoding_of(pixels, raw_up_to=self._raw_up_to)
-        payload = encode_pixels(pixels, encoding, jpeg_quality=camera.jpeg_quality)
+        payload: bytes | memoryview
+        if encoding is Encoding.RAW:
+            # The message is made of it at once: one copy is enough.
+            payload = raw_view(pixels)
+        else:
+            payload = encode_pixels(pixels, encoding, jpeg_quality=camera.jpeg_quality)
         message = FrameMessage(
             capture=capture,
             encoding=encoding,

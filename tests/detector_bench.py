@@ -65,6 +65,14 @@ class SteadyModel:
         return Inspection(0.4, self.score, AnomalyMap(values), (region,))
 
 
+class ModelWithoutMap(SteadyModel):
+    """Its map has no values, of which no picture can be drawn."""
+
+    def answer(self, picture: Picture) -> Inspection:
+        """Answer, with nothing to see."""
+        return replace(super().answer(picture), anomaly_map=AnomalyMap(np.zeros((0, 0), dtype=np.float32)))
+
+
 class ModelThatFailsOnWhite(SteadyModel):
     """Raises, with an error nobody foresaw, on batches with an all-white picture."""
 

@@ -123,7 +123,7 @@ def _picture(held: Held, pixels: Picture, most_bytes: int) -> tuple[bytes, bool]
 
 
 def _jpeg(picture: NDArray[np.uint8], quality: int) -> bytes:
-    colours = picture[..., ::-1] if picture.ndim == _COLOUR_DIMENSIONS else picture
+    colours = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR) if picture.ndim == _COLOUR_DIMENSIONS else picture
     done, encoded = cv2.imencode(".jpg", colours, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
         raise AssertionError("encoding an 8-bit picture as JPEG cannot fail")

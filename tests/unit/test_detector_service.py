@@ -18,6 +18,7 @@ from tests.detector_bench import (
     ModelInGrades,
     ModelThatFailsOnWhite,
     ModelThatForgetsOne,
+    ModelWithoutMap,
     ModelWithoutNumberForWhite,
     SteadyModel,
     bench,
@@ -52,6 +53,16 @@ async def test_suspicious_frames_carry_their_picture() -> None:
         picture = cv2.imdecode(np.frombuffer(line.overlays[0], np.uint8), cv2.IMREAD_COLOR)
         assert picture is not None
         assert picture.shape == (24, 32, 3)
+
+
+async def test_a_picture_that_cannot_be_drawn_costs_no_verdict() -> None:
+    """The part is inspected and its verdict goes out, without an overlay; so do those after it."""
+    async with bench(ModelWithoutMap(score=4.0)) as line:
+        for _ in range(3):
+            await line.send()
+        verdicts = await line.answers(3)
+        assert {one.status for one in verdicts.values()} == {VerdictStatus.INSPECTED}
+        assert line.overlays == [b""] * 3
 
 
 async def test_a_cut_picture_takes_no_neighbour_with_it() -> None:
