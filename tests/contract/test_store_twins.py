@@ -20,7 +20,7 @@ from shared.store.base import Alert, Entry, Feed, LeaseRecord, Reader
 from tests.contract.test_evidence_store import evidence
 from tests.contract.test_store_live import EARLY, EARLY_NS, LATE, LATE_NS
 from tests.contract.test_store_live import decision as decided
-from tests.stores import LINE, Rig, change
+from tests.stores import GONE, LINE, Rig, change
 
 PARTS: Final = ("p1", "a:b")
 READERS: Final = (Reader("console"), Reader("console", "second"), Reader("archive"))
@@ -49,7 +49,7 @@ deciding = st.one_of(
     st.tuples(st.just("published"), parts),
     st.tuples(st.just("restore"), st.lists(st.tuples(parts, outcomes, times), max_size=3), tokens),
     st.tuples(st.just("lease"), names, st.integers(1, 2), st.booleans()),
-    st.tuples(st.just("expire"), st.just("part"), parts),
+    st.tuples(st.just("expire"), parts),
 )
 reading = st.one_of(
     settle,
@@ -64,7 +64,7 @@ looking = st.one_of(
     st.tuples(st.just("evidence"), parts, cameras, sizes, times, st.booleans()),
     st.tuples(st.just("say"), parts, times),
     st.tuples(st.sampled_from(["dismiss", "drop", "aside"]), parts),
-    st.tuples(st.just("expire"), st.just("evidence"), parts),
+    st.just(("fade",)),
 )
 keeping = st.one_of(
     tell,
@@ -162,8 +162,17 @@ class Twin:
         to = LeaseRecord(holder, token, 0 if stands is None else stands.beat + 1)
         return await self.rig.store.move_lease(LINE, to, instead_of=to if stale else stands)
 
-    async def _expire(self, kind: str, part_id: str) -> None:
-        await self.rig.inside.forget(kind, part_id)
+    async def _expire(self, part_id: str) -> None:
+        await self.rig.inside.forget("part", part_id)
+
+    async def _fade(self) -> None:
+        """Let the oldest thing of the room expire: all have the same time to live."""
+        for name in await self.rig.inside.sizes("pictures"):
+            kind, _, of = name.partition(":")
+            names = of.rsplit(":", 1) if kind == "picture" else [of]
+            if await self.rig.inside.ttl_s(kind, *names) != GONE:
+                await self.rig.inside.forget(kind, *names)
+                return
 
     async def _tell(self, part_id: str) -> None:
         alert = Alert(LINE, "REJECT", "score 4", part_id)
