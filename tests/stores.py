@@ -90,7 +90,10 @@ class Inside(Protocol):
         ...
 
     async def sizes(self, kind: str) -> dict[str, int]:
-        """Return what a room ("pictures", "exhibits") holds and the size of each; their sum is the one that it says."""
+        """Return what a room ("pictures", "exhibits") holds, oldest first, and the size of each.
+
+        Their sum is the one that it says.
+        """
         ...
 
     async def close(self) -> None:
@@ -157,7 +160,7 @@ class InRedis:
         order = await self.client.zrange(self.key(kind), 0, -1)
         assert {name.decode() for name in order} == named.keys()
         assert total == sum(named.values())
-        return named
+        return {name.decode(): named[name.decode()] for name in order}
 
     async def close(self) -> None:
         """Delete all keys, and disconnect."""
@@ -225,7 +228,7 @@ class InMemory:
         """Measure what lies there."""
         line = self.data.line(LINE)
         room: Room = {"pictures": line.pictures, "exhibits": line.exhibits}[kind]
-        sizes = {":".join(name): size_of(room.get(name) or {}) for name in room.newest_first()}
+        sizes = {":".join(name): size_of(room.get(name) or {}) for name in reversed(list(room.newest_first()))}
         assert room.held_bytes == sum(sizes.values())
         return sizes
 

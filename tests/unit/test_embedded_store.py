@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from dataclasses import replace
 
 from shared.clock import ManualClock
@@ -12,7 +11,6 @@ from shared.evidence import CameraEvidence, Thresholds, Why
 from shared.ledger.chain import LedgerRecord, decision_bytes
 from shared.store.base import Feed
 from shared.store.memory import MemoryData, MemoryStore
-from shared.store.memory.data import PartData
 from shared.store.memory.expiring import SWEPT, Ends, Expiring
 from shared.store.memory.stream import SLACK
 from shared.store.reading import PIECE
@@ -73,11 +71,22 @@ async def test_nothing_of_a_long_run_stays_but_records_of_their_length() -> None
         await part(store, f"p{index}")
         await clock.advance(0.1, settle=0)
         if index in (399, 3_999):
-            gc.collect()
-            held.append(sum(isinstance(one, PartData) for one in gc.get_objects()))
+            held.append(len(store.data.line(LINE).parts))
             assert len(store.data.ends) <= 3 * held[-1]
     assert held[1] <= held[0] <= 101 + SWEPT
     assert len(await store.decisions(LINE, newest=10_000)) < KEPT.stream_length + SLACK
+
+
+async def test_a_line_that_stands_still_frees_what_has_ended_too() -> None:
+    """It says each second how it stands."""
+    clock = ManualClock()
+    store = store_on(clock)
+    for index in range(PARTS):
+        await part(store, f"p{index}")
+    await clock.advance(10)
+    for _ in range(2 * PARTS // SWEPT + 1):
+        await store.set_state(LINE, {"state": "RUNNING"})
+    assert (len(store.data.line(LINE).parts), len(store.data.ends)) == (0, 0)
 
 
 async def test_a_shifts_counters_go_after_their_time() -> None:

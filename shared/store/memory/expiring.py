@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 from shared.clock import NS_PER_S, Clock
 
 SWEPT: Final = 8
-"""So many ends are looked at with each step: each notes three at most, so that none is left behind for long."""
+"""So many ends are looked at whenever a value is put, which notes one at most: none is left behind for long."""
 _NEVER_NS: Final = 2**63
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")

@@ -14,7 +14,8 @@ class MemoryLines(MemoryCore):
     """What `MemoryStore` does about a line as a whole."""
 
     async def set_state(self, line: str, fields: Mapping[str, str]) -> None:
-        """Merge fields."""
+        """Merge fields. A line says how it stands though it makes nothing: what has ended goes all the same."""
+        self.data.ends.sweep()
         self._line(line).state.update(fields)
 
     async def state(self, line: str) -> dict[str, str]:

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
-from shared.errors import LeaseLostError
 from shared.ledger.chain import LedgerRecord, pack
 from shared.store.base import LeaseRecord
 from shared.store.counting import counts_of, latency_bucket
 from shared.store.reading import DECISION
+from shared.store.refusals import fenced
 from shared.store.settings import StoreSettings
 
 FENCED: Final = -2
@@ -53,7 +53,7 @@ class RedisLeases:
                     await self._restore_one(step, record, token)
                 done = [int(answer) for answer in await step.execute()]
         if FENCED in done:
-            raise LeaseLostError("a line's lost parts are another process' to restore")
+            raise fenced(DECISION.decode(records[0].decision).line)
         return sum(done)
 
     async def _restore_one(self, step: Any, record: LedgerRecord, token: int | None) -> None:  # noqa: ANN401 - untyped
