@@ -24,7 +24,7 @@ from detector.model.calibration import Calibration
 from detector.model.lens import Lens, in_levels
 from detector.model.patch_model import PatchModel
 from detector.model.view import View
-from detector.runtime.base import COMPILED, EXPORTED, OPENVINO, OPENVINO_INT8, TORCH
+from detector.runtime.base import COMPILED, EXPORTED, OPENVINO, OPENVINO_BF16, OPENVINO_INT8, TORCH
 from detector.runtime.graph import Graph, example
 from detector.runtime.making import load_with, open_exported
 from detector.runtime.openvino_export import write_openvino
@@ -114,7 +114,8 @@ def _ungated(folder: Path, scratch: Path, name: str, threads: int) -> Contender:
     canvases = [noise.standard_normal(tuple(shown.shape[1:]), dtype=np.float32) for _ in range(16)]
     graph = Graph(stored.tower(), stored.settings)
     any_size = stored.settings.canvas is None
-    write_openvino(graph, shown, place, any_size=any_size, canvases=canvases if name == OPENVINO_INT8 else ())
+    fitted_to = canvases if name == OPENVINO_INT8 else ()
+    write_openvino(graph, shown, place, any_size=any_size, bf16=name == OPENVINO_BF16, canvases=fitted_to)
     engine: Engine = open_exported(name, place, threads=threads)
     return Contender(name, stored.running_on(engine, stored.chosen(None)))
 

@@ -12,7 +12,7 @@ from detector.export.measure import on_labelled, on_spoilt
 from detector.model.artifact import read
 from detector.pictures.files import read_picture
 from detector.pictures.sets import list_good
-from detector.runtime.base import EXPORTED, ONNX, OPENVINO_INT8
+from detector.runtime.base import EXPORTED, ONNX, OPENVINO_BF16, OPENVINO_INT8
 from detector.runtime.eager import TorchEngine
 from detector.runtime.graph import Graph, example
 from detector.runtime.making import limit_everything, open_exported
@@ -125,7 +125,8 @@ def _write(
         else:
             from detector.runtime.openvino_export import write_openvino
 
-            write_openvino(graph, shown, folder, any_size=any_size, canvases=canvases)
+            bf16 = engine == OPENVINO_BF16
+            write_openvino(graph, shown, folder, any_size=any_size, bf16=bf16, canvases=canvases)
     except ModuleNotFoundError as error:
         raise EngineError(
             f"to export for {engine} needs the package {error.name!r}, which is not installed",

@@ -18,6 +18,7 @@ import numpy as np
 from detector.runtime.base import OPENVINO, OPENVINO_BF16, OPENVINO_INT8, Seen
 from detector.runtime.checks import check_canvas, finite
 from detector.runtime.lanes import Lanes
+from detector.runtime.openvino_mixed import has_bf16
 from detector.runtime.openvino_silent import openvino, ops, the_core
 from shared.errors import EngineError
 
@@ -54,9 +55,10 @@ class OpenvinoEngine:
         self.lanes = Lanes(threads)
         self._core = the_core()
         _check_processor(self._core, name)
-        precision = "bf16" if name == OPENVINO_BF16 else "f32"
         try:
             model = self._core.read_model(folder / GRAPH)
+            # A graph that does not say itself which of its layers are in bfloat16 is so as a whole.
+            precision = "bf16" if name == OPENVINO_BF16 and not has_bf16(model) else "f32"
             self._graphs = _Graphs(self._core, model, precision=precision, lanes=self.lanes)
         except RuntimeError as error:
             raise EngineError(

@@ -16,7 +16,10 @@ from detector.runtime.eager import TorchEngine
 from detector.runtime.graph import Graph, example
 from detector.runtime.making import open_exported
 from detector.runtime.onnx_export import write_onnx
+from detector.runtime.openvino_engine import GRAPH, WEIGHTS
 from detector.runtime.openvino_export import write_openvino
+from detector.runtime.openvino_mixed import has_bf16, strides
+from detector.runtime.openvino_silent import openvino, the_core
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,3 +70,38 @@ def test_int8_is_fitted_to_good_pictures_and_still_sees_about_the_same(tmp_path:
     theirs = TorchEngine(tower, settings).see(canvases[:1])[0].patches
     assert float((ours * theirs).sum(axis=2).mean()) > 0.9
     assert not np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("profile", [LITE, LITE_PYRAMID, EDGE_MOBILE], ids=lambda profile: profile.name)
+def test_bf16_is_for_a_towers_coarse_layers_alone(tmp_path: Path, profile: Profile) -> None:
+    """The file says which: patches and levels lie nearer to the reference than with bf16 everywhere."""
+    tower = tower_for(profile)
+    whole, mixed = tmp_path / "whole", tmp_path / "mixed"
+    for folder in (whole, mixed):
+        folder.mkdir()
+        write_openvino(Graph(tower, profile), example(profile), folder, any_size=True, bf16=folder is mixed)
+    low, known = (the_core().read_model(folder / GRAPH) for folder in (mixed, whole))
+    assert has_bf16(low)
+    assert not has_bf16(known)
+    assert (mixed / WEIGHTS).stat().st_size < 0.75 * (whole / WEIGHTS).stat().st_size
+    assert [output.get_element_type() for output in low.outputs] == [openvino.Type.f32] * (1 + len(profile.head_stages))
+    kinds = {node.get_friendly_name(): node.get_output_element_type(0) for node in low.get_ops()}
+    for name, stride in strides(known, example(profile).shape).items():
+        assert kinds[name] == (openvino.Type.bf16 if stride >= 4 else openvino.Type.f32), name
+
+
+def test_a_graph_that_says_what_is_in_bf16_runs_as_it_says(tmp_path: Path) -> None:
+    """The engine lowers nothing more in it; in one that says nothing it lowers everything."""
+    if "BF16" not in the_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("this processor has no instructions for bf16")
+    tower = tower_for(LITE)
+    for mixed in (True, False):
+        folder = tmp_path / str(mixed)
+        folder.mkdir()
+        write_openvino(Graph(tower, LITE), example(LITE), folder, any_size=True, bf16=mixed)
+        named, plain = (
+            open_exported(engine, folder, threads=1).see([canvas(128, 160)])[0].patches
+            for engine in ("openvino-bf16", "openvino")
+        )
+        assert float((named * plain).sum(axis=2).mean()) > 0.99
+        assert np.array_equal(named, plain) == mixed
