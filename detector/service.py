@@ -17,6 +17,7 @@ from detector.evidence.shelf import Held
 from detector.fetch import FetchQueue, fetch
 from detector.model.base import GradedModel, Inspection, Model
 from detector.overlay import overlay_jpeg
+from detector.runtime.lanes import Lanes
 from shared import metrics
 from shared.bus.base import Bus, Record
 from shared.bus.intake import Intake, token_of
@@ -109,6 +110,7 @@ class DetectorService:
         self._models = {effort: model.at(effort) for effort in model.efforts}
         self._model = model
         self._keeper = keeper
+        self._decoding = Lanes(detector.threads)
         self._cost = CostModel(model.efforts)
         self._batcher: Batcher[QueuedFrame] = Batcher(
             max_batch=detector.max_batch,
@@ -316,7 +318,7 @@ class DetectorService:
         """Answer a batch; runs in the engine's thread. A picture that fails never takes its neighbours with it."""
         model = self._models[effort]
         batched_ns = self._clock.utc_ns()
-        decoded: list[Picture | PictureError] = [_decoded(frame) for frame in batch]
+        decoded: list[Picture | PictureError] = self._decoding.each(_decoded, batch)
         good = [(index, pixels) for index, pixels in enumerate(decoded) if not isinstance(pixels, PictureError)]
         found_for = self._found(model, [pixels for _, pixels in good])
         inspections = dict(zip([index for index, _ in good], found_for, strict=True))

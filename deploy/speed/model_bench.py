@@ -72,7 +72,8 @@ class _Side:
             self.contender.see(canvas)
 
     def _inspect(self, *frames: Frame) -> None:
-        self.contender.model.inspect([decode.decode_frame(frame.message, frame.payload) for frame in frames])
+        model = self.contender.model
+        model.inspect(model.engine.lanes.each(lambda one: decode.decode_frame(one.message, one.payload), frames))
 
     def figures(self, reference: _Side, likeness: float) -> EngineFigures:
         """Return what came of its turns, beside those of the reference."""
