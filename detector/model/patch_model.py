@@ -98,16 +98,26 @@ class PatchModel:
 
     def _inspect_some(self, pictures: Sequence[Picture], sizes: Sequence[Size]) -> list[Inspection]:
         """Inspect as many pictures that were checked as may lie in memory with their patches."""
-        views = self._views
-        lanes = self.engine.lanes
         frames = [in_levels(picture) for picture in pictures]
-        canvases = lanes.each(lambda frame: [view.lens.look(frame, self.settings) for view in views], frames)
+        lanes = self.engine.lanes
+        if lanes.count > 1:
+            # Each goes through its lane by itself: none waits for the others between two steps.
+            found = lanes.each(
+                lambda index: self._inspect_together([frames[index]], [sizes[index]]), range(len(frames))
+            )
+            return [one for (one,) in found]
+        return self._inspect_together(frames, sizes)
+
+    def _inspect_together(self, frames: Sequence[Levels], sizes: Sequence[Size]) -> list[Inspection]:
+        """Let the engine see all frames at once."""
+        views = self._views
+        canvases = [[view.lens.look(frame, self.settings) for view in views] for frame in frames]
         seen = self.engine.see([canvas for looks in canvases for canvas in looks])
         jobs = [
             _Job(frame, size, seen[index * len(views) : (index + 1) * len(views)])
             for index, (frame, size) in enumerate(zip(frames, sizes, strict=True))
         ]
-        return lanes.each(self._judge, jobs)
+        return [self._judge(job) for job in jobs]
 
     @property
     def _views(self) -> tuple[View, ...]:
