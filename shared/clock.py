@@ -6,6 +6,7 @@ import asyncio
 import heapq
 import itertools
 import time
+from contextlib import suppress
 from typing import Protocol
 
 NS_PER_S = 1_000_000_000
@@ -104,6 +105,12 @@ async def wait_event(clock: Clock, event: asyncio.Event, timeout_s: float) -> bo
     """Wait until `event` is set or `timeout_s` of the clock's time has passed; return whether it is set."""
     if event.is_set() or timeout_s <= 0:
         await asyncio.sleep(0)
+        return event.is_set()
+    if isinstance(clock, SystemClock):
+        # Its time is the event loop's own: a timer is enough, where others need a task that sleeps.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await event.wait()
         return event.is_set()
     waiter = asyncio.ensure_future(event.wait())
     timer = asyncio.ensure_future(clock.sleep(timeout_s))

@@ -37,6 +37,7 @@ _INT8 = "INT8"
 # From so often on a size gets a graph of its own, and so many sizes have one at a time.
 _OFTEN = 3
 _SIZES_KEPT = 4
+_LANES_A_THREAD = 2
 # A piece's similarities to 1024 patches fit into a core's second-level cache, and are read while they do.
 _ROWS_AT_ONCE = 256
 _LEVELS = 256
@@ -46,20 +47,22 @@ _HIGHEST = 127
 class OpenvinoEngine:
     """A graph that `linewarden export` wrote, on so many threads.
 
-    One picture has all the threads to itself; several go side by side, one on each.
+    One picture has all the threads to itself. Of several, twice as many as there are threads go side by side, each on
+    one: where one of them waits for Python, another computes.
     """
 
     def __init__(self, folder: Path, *, name: str, threads: int) -> None:
         """Open the graph in `folder`; EngineError if it cannot be, or if this processor lacks what `name` needs."""
         self.name = name
-        self.lanes = Lanes(threads)
+        self.lanes = Lanes(_LANES_A_THREAD * threads if threads > 1 else 1)
+        self._threads = threads
         self._core = the_core()
         _check_processor(self._core, name)
         try:
             model = self._core.read_model(folder / GRAPH)
             # A graph that does not say itself which of its layers are in bfloat16 is so as a whole.
             precision = "bf16" if name == OPENVINO_BF16 and not has_bf16(model) else "f32"
-            self._graphs = _Graphs(self._core, model, precision=precision, lanes=self.lanes)
+            self._graphs = _Graphs(self._core, model, precision=precision, threads=threads, lanes=self.lanes)
         except RuntimeError as error:
             raise EngineError(
                 f"OpenVINO cannot open the graph in {folder}: {_first_line(error)}", "Export the model again."
@@ -71,7 +74,9 @@ class OpenvinoEngine:
 
     def search(self, rows: NDArray[np.float32]) -> OpenvinoSearch:
         """Return the search by int8, which is about exact."""
-        return OpenvinoSearch(_Graphs(self._core, _search_graph(rows), precision="f32", lanes=self.lanes))
+        return OpenvinoSearch(
+            _Graphs(self._core, _search_graph(rows), precision="f32", threads=self._threads, lanes=self.lanes)
+        )
 
     def _see(self, canvas: NDArray[np.float32]) -> Seen:
         check_canvas(canvas)
@@ -99,10 +104,13 @@ class OpenvinoSearch:
 class _Graphs:
     """A model compiled for inputs of any size, and again for each size that comes often."""
 
-    def __init__(self, core: openvino.Core, model: openvino.Model, *, precision: str, lanes: Lanes) -> None:
+    def __init__(
+        self, core: openvino.Core, model: openvino.Model, *, precision: str, threads: int, lanes: Lanes
+    ) -> None:
         self._core = core
         self._model = model
         self._precision = precision
+        self._threads = threads
         self._lanes = lanes
         self._any_size = self._compiled(model)
         self._seen_sizes: dict[tuple[int, ...], int] = {}
@@ -132,26 +140,26 @@ class _Graphs:
             return self._sized[shape]
 
     def _compiled(self, model: openvino.Model) -> _Graph:
-        return _Graph(self._core, model, precision=self._precision, threads=self._lanes.count)
+        return _Graph(self._core, model, precision=self._precision, threads=self._threads, lanes=self._lanes.count)
 
 
 class _Graph:
-    """A compiled graph and its idle requests, for one picture on all threads, and if asked, for one on each thread."""
+    """A compiled graph and its idle requests, for one picture on all threads, and if asked, for one in each lane."""
 
-    def __init__(self, core: openvino.Core, model: openvino.Model, *, precision: str, threads: int) -> None:
+    def __init__(self, core: openvino.Core, model: openvino.Model, *, precision: str, threads: int, lanes: int) -> None:
         self._core = core
         self._model = model
         self._precision = precision
-        self._threads = threads
+        self._lanes = lanes
         self._lock = threading.Lock()
-        self._alone = self._compile(streams=1)
+        self._alone = self._compile(streams=1, threads=threads)
         self._beside: openvino.CompiledModel | None = None
         self._idle: dict[bool, SimpleQueue[openvino.InferRequest]] = {True: SimpleQueue(), False: SimpleQueue()}
 
     @contextmanager
     def request(self, *, alone: bool) -> Iterator[openvino.InferRequest]:
         """Lend a request; what it gives must be used or copied before it is given back."""
-        alone = alone or self._threads == 1
+        alone = alone or self._lanes == 1
         idle = self._idle[alone]
         try:
             request = idle.get_nowait()
@@ -167,15 +175,15 @@ class _Graph:
             return self._alone
         with self._lock:
             if self._beside is None:
-                self._beside = self._compile(streams=self._threads)
+                self._beside = self._compile(streams=self._lanes, threads=self._lanes)
             return self._beside
 
-    def _compile(self, *, streams: int) -> openvino.CompiledModel:
+    def _compile(self, *, streams: int, threads: int) -> openvino.CompiledModel:
         return self._core.compile_model(
             self._model,
             _DEVICE,
             {
-                "INFERENCE_NUM_THREADS": self._threads,
+                "INFERENCE_NUM_THREADS": threads,
                 "NUM_STREAMS": streams,
                 "INFERENCE_PRECISION_HINT": self._precision,
                 # Another process beside this one may have the cores that it would pin itself to.

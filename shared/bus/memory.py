@@ -84,7 +84,6 @@ class MemoryBus:
         self._limits = limits or MemoryBusLimits()
         self._logs: dict[TopicPartition, _Log] = {}
         self._groups: dict[str, _Group] = {}
-        self._arrived = asyncio.Event()
         self._room = asyncio.Condition()
         self._closed = False
 
@@ -120,7 +119,7 @@ class MemoryBus:
                     log.dropped += 1
             self._check_open()
             log.append(Record(topic, partition, log.next_offset, key, value, headers))
-        self._wake()
+        self._wake(topic)
 
     async def subscribe(self, topics: Sequence[str], *, group: str, member: str) -> Subscription:
         """Join a group; a member of the same name that is still there is replaced, and holds nothing any more."""
@@ -223,9 +222,12 @@ class MemoryBus:
             async with self._room:
                 self._room.notify_all()
 
-    def _wake(self) -> None:
-        self._arrived.set()
-        self._arrived = asyncio.Event()
+    def _wake(self, topic: str | None = None) -> None:
+        """Let whoever polls look again: those who read `topic`, or all."""
+        for group in self._groups.values():
+            for subscription in (*group.members, *group.readers):
+                if topic is None or topic in subscription.topics:
+                    subscription.arrived.set()
 
     async def _commit(self, subscription: MemorySubscription, offsets: Mapping[TopicPartition, int]) -> None:
         group = self._groups[subscription.group]
@@ -244,12 +246,12 @@ class MemoryBus:
         await asyncio.sleep(0)
         while True:
             self._check_open()
-            arrived = self._arrived
+            subscription.arrived.clear()
             records = subscription.take(self._logs, max_records)
             left_s = (deadline_ns - self._clock.monotonic_ns()) / 1e9
             if records or left_s <= 0:
                 return records
-            await wait_event(self._clock, arrived, left_s)
+            await wait_event(self._clock, subscription.arrived, left_s)
 
 
 class MemorySubscription:
@@ -268,6 +270,7 @@ class MemorySubscription:
         self.member = member
         self.fixed = fixed
         self.topics = topics
+        self.arrived = asyncio.Event()
         self._bus = bus
         self._positions: dict[TopicPartition, int] = {}
         self._places: list[TopicPartition] = []
@@ -297,7 +300,7 @@ class MemorySubscription:
     def resume(self) -> None:
         """Take again, also in a poll that is under way."""
         self._paused = False
-        self._bus._wake()  # noqa: SLF001
+        self.arrived.set()
 
     def on_handover(self, finish: Callable[[], Awaitable[None]]) -> None:
         """Await `finish` when another member joins."""

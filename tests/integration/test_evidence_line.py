@@ -26,7 +26,7 @@ NEAR_PX = 24
 
 def settings_of(model: Path) -> Settings:
     """Return a line of rendered parts without a gate, every tenth good part sampled or so."""
-    camera = {"name": CAMERA, "source": "rendered", "rate_hz": 8.0, "limit": PARTS, "seed": SEED}
+    camera = {"name": CAMERA, "source": "rendered", "rate_hz": 8.0, "limit": PARTS, "seed": SEED, "encoding": "jpeg"}
     line = {"name": LINE, "gate_delay_ms": 8_000, "cameras": [camera]}
     return from_dict(
         {"lines": [line], "detector": {"model": model, "evidence": {"sample_every": 5}}, "store": {"picture_mib": 64}}
