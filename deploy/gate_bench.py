@@ -119,7 +119,7 @@ async def _simulated(protocol: str, asked: _Asked, clock: FastClock) -> GateFigu
     else:
         plc = memory = MemoryPlc(simulator, scan_ms=SCAN_MS, clock=clock)
         blocks = DelayedBlocks(memory, clock, most_ms=_MOST_MS[protocol], seed=asked.seed)
-        signals = BlockGateSignals(blocks, clock, name="memory://plc", ack_poll_ms=1.0)
+        signals = BlockGateSignals(blocks, clock, name="memory://plc")
     await plc.start()
     try:
         return await _run((protocol, "simulated"), asked, simulator, signals, profile, seen)
@@ -182,8 +182,8 @@ async def _run(
 def _signals(protocol: str, url: str, clock: Clock) -> GateSignals:
     match protocol:
         case "modbus":
-            return ModbusGateSignals(url, clock, ack_poll_ms=1.0)
+            return ModbusGateSignals(url, clock)
         case "opcua":
-            return OpcUaGateSignals(url, clock, ack_poll_ms=1.0)
+            return OpcUaGateSignals(url, clock)
         case _:
             return MqttGateSignals(url, clock)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from shared.plc import Accepted, Acknowledge, Delivery
 
 DEFAULT_ACK_TIMEOUT_MS: Final = 100.0
-DEFAULT_ACK_POLL_MS: Final = 2.0
+DEFAULT_ACK_POLL_MS: Final = 1.0
 
 
 class BlockGateSignals:

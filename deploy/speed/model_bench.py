@@ -43,6 +43,7 @@ class _Side:
     def turn(self, number: int, frame: Frame, *, counts: bool) -> None:
         """Look at one frame three times: with the encoder alone, whole, and whole with its parts measured."""
         canvas = self._canvases[number % len(self._canvases)]
+        self._wake(canvas)
         encoder_ns = _timed(lambda: self._encode(canvas))
         # What comes second finds the frame in the caches: each is second every other time that a frame is shown.
         if (number // len(self._canvases) + number) % 2:
@@ -58,9 +59,14 @@ class _Side:
 
     def batch(self, frames: Sequence[Frame], *, counts: bool) -> None:
         """Look at several frames at once, as a detector does for which they wait."""
+        self._wake(self._canvases[0])
         took_ns = _timed(lambda: self._inspect(*frames))
         if counts:
             self.batch_ns.append(took_ns)
+
+    def _wake(self, canvas: NDArray[np.float32]) -> None:
+        """Encode once for nothing: other engines' threads still spin for a moment, and its own sleep."""
+        self._encode(canvas)
 
     def _parts(self, frame: Frame) -> dict[str, int]:
         with Tracer((*self.contender.spans(), Span(decode, "decode_frame", "decode"))) as tracer:
