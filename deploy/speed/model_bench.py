@@ -14,6 +14,7 @@ from deploy.speed.subjects import RANDOM, Frame, frames, trained
 from deploy.speed.timing import breakdown_of, ratio_of, timing_of
 from deploy.speed.tracing import Span, Tracer
 from detector import decode
+from detector.runtime.making import share_threads
 from shared.clock import NS_PER_S
 
 if TYPE_CHECKING:
@@ -31,8 +32,9 @@ _BATCH_EVERY: Final = 4
 class _Side:
     """One engine's turns."""
 
-    def __init__(self, contender: Contender, canvases: Sequence[NDArray[np.float32]]) -> None:
+    def __init__(self, contender: Contender, canvases: Sequence[NDArray[np.float32]], threads: int) -> None:
         self.contender = contender
+        self._threads = threads
         self.encoder_ns: list[int] = []
         self.whole_ns: list[int] = []
         self.parts_ns: list[dict[str, int]] = []
@@ -65,7 +67,11 @@ class _Side:
             self.batch_ns.append(took_ns)
 
     def _wake(self, canvas: NDArray[np.float32]) -> None:
-        """Encode once for nothing: other engines' threads still spin for a moment, and its own sleep."""
+        """Give the process's libraries the threads that this engine leaves them, and encode once for nothing.
+
+        Other engines' threads still spin for a moment, and its own sleep.
+        """
+        share_threads(self.contender.model.engine, self._threads)
         self._encode(canvas)
 
     def _parts(self, frame: Frame) -> dict[str, int]:
@@ -116,7 +122,7 @@ def bench_model(
     ):
         seen = frames(_DIFFERENT, size, encoding=encoding)
         canvases = [canvas_of(found[0].model, frame.pixels) for frame in seen]
-        sides = [_Side(one, canvases) for one in found]
+        sides = [_Side(one, canvases, threads) for one in found]
         reference = [found[0].see(canvas) for canvas in canvases[:_WARM_UP]]
         likeness = [
             float(

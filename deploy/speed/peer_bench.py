@@ -25,6 +25,7 @@ from deploy.speed.timing import Timing, ratio_of, timing_of
 from detector.decode import decode_frame
 from detector.model.profiles import LITE
 from detector.pictures.sets import list_good
+from detector.runtime.making import share_threads
 from detector.training.fit import train
 from ingest.rendering.conveyor import ConveyorSettings, write_dataset
 from shared.clock import NS_PER_MS
@@ -135,7 +136,7 @@ def bench_peers(
         on_progress("anomalib: export", len(PEERS), len(PEERS))
         taken: dict[str, list[int]] = {}
         for turn in range(1 + rounds):
-            found = {f"{OURS} {one.name}": _turn(one, shown, turn) for one in ours}
+            found = {f"{OURS} {one.name}": _turn(one, shown, turn, threads) for one in ours}
             for one in peers:
                 found |= {name: _in_ns(times) for name, times in one.turn(_EACH_TURN).items()}
             if turn:
@@ -178,7 +179,8 @@ def _prepare(
     return canvas
 
 
-def _turn(one: Contender, shown: list[Frame], turn: int) -> list[int]:
+def _turn(one: Contender, shown: list[Frame], turn: int, threads: int) -> list[int]:
+    share_threads(one.model.engine, threads)
     taken_ns = []
     for number in range(turn * _EACH_TURN, (turn + 1) * _EACH_TURN):
         frame = shown[number % len(shown)]

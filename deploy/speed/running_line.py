@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from deploy.adapters import adapters_for
 from deploy.app import Role, build
+from deploy.collecting import set_aside
 from deploy.roles.ingest import make_photo_eye, make_preparation, make_register
 from ingest.service import Equipment, IngestService
 from ingest.sources.base import Shot
@@ -186,6 +187,8 @@ async def running_line(pictures: Sequence[NDArray[np.uint8]], settings: Settings
         stop = asyncio.Event()
         serving = asyncio.create_task(serve(services, stop, drain_s=settings.drain_s, clock=adapters.clock))
         line = RunningLine(source, adapters.clock, tapped.heard)
+        # As the roles' own processes do once they are built.
+        set_aside()
         try:
             yield line
         finally:

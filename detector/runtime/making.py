@@ -93,14 +93,14 @@ def _fastest(
         log.info("engine.chosen", engine=TORCH, model=stored.model_id)
         return stored.running_on(_build(stored, TORCH, threads), product)
     fastest = able[0] if len(able) == 1 else min(able, key=lambda model: _picture_ms(model, threads, now_ns, log))
-    _share_threads(fastest.engine, threads)
+    share_threads(fastest.engine, threads)
     log.info("engine.chosen", engine=fastest.engine.name, model=stored.model_id)
     return fastest
 
 
 def _picture_ms(model: PatchModel, threads: int, now_ns: Callable[[], int], log: Logger) -> float:
     """Return the least that a picture of the training pictures' size takes, in milliseconds."""
-    _share_threads(model.engine, threads)
+    share_threads(model.engine, threads)
     lens = model.product.views[0].lens
     side = max(8, round(lens.side_px / lens.magnification))
     picture = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
@@ -127,14 +127,14 @@ def _build(stored: StoredModel, engine: str, threads: int) -> Engine:
 
 def _in(stored: StoredModel, product: Product, engine: Engine, threads: int) -> PatchModel:
     """Return the model in an engine; heads run on torch, whatever the tower runs in."""
-    _share_threads(engine, threads)
+    share_threads(engine, threads)
     if stored.shapes:
         _limit_torch(threads)
         get_logger("engines").info("engine.heads", engine=engine.name, heads=TORCH)
     return stored.running_on(engine, product)
 
 
-def _share_threads(engine: Engine, threads: int) -> None:
+def share_threads(engine: Engine, threads: int) -> None:
     """Leave OpenCV and numpy one thread where the engine works on several pictures side by side, and all elsewhere."""
     beside = 1 if engine.lanes.count > 1 else threads
     cv2.setNumThreads(beside)
