@@ -89,7 +89,7 @@ if command -v dpkg >/dev/null && command -v apt-get >/dev/null; then
     need redis-server mosquitto python3-gi gir1.2-gst-rtsp-server-1.0 \
         gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly \
         gstreamer1.0-plugins-bad \
-        aravis-tools-cli gir1.2-aravis-0.8 libgirepository1.0-dev libcairo2-dev gcc libc6-dev pkg-config \
+        aravis-tools gir1.2-aravis-0.8 libgirepository1.0-dev libcairo2-dev gcc libc6-dev pkg-config \
         chromium fonts-dejavu-core
     command -v java >/dev/null || need default-jre-headless
     command -v mvn >/dev/null || need maven

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _PROGRAM = "arv-fake-gv-camera-0.8"
-_REMEDY = "Install the Debian package aravis-tools-cli."
+_REMEDY = "Install the Debian package aravis-tools."
 _PORT = 3956
 _ANSWER_S = 0.1
 
