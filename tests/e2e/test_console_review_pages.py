@@ -178,6 +178,29 @@ async def test_an_engineer_settles_the_queue_as_it_comes(chromium: Path) -> None
         await expect(eve.locator(".case")).to_have_count(1)
 
 
+async def test_a_case_that_is_renewed_under_a_question_has_the_focus_after_it(chromium: Path) -> None:
+    """Whoever works by keys goes on where they were, though the list became another one while a dialog was open."""
+    async with visiting(chromium) as (served, visitors):
+        await a_reject(served)
+        await served.hall.keeps(await served.hall.settle("missed"))
+        eve, anna = await visitors.page("engineer", "eve"), await visitors.page("operator", "anna")
+        await eve.goto("/review")
+        await expect(eve.locator(LIVE)).to_be_visible()
+        for part_id, key, cases in (("bad", "o", 1), ("missed", "e", 2)):
+            if cases > 1:
+                await eve.locator('.case[data-part="bad"]').focus()
+                await eve.keyboard.press("1")
+                await expect(eve.locator("#why")).to_be_visible()
+            await opened(anna, part_id)
+            await anna.keyboard.press(key)
+            await anna.get_by_label("Which picture shows it").select_option("top")
+            await anna.locator("#why-reasons button").first.click()
+            await expect(eve.locator(".case")).to_have_count(cases)
+        await eve.keyboard.press("Escape")
+        await expect(eve.locator("#why")).to_be_hidden()
+        await expect(eve.locator('.case[data-part="bad"]')).to_be_focused()
+
+
 async def test_each_role_may_say_what_it_may(chromium: Path) -> None:
     """A viewer says nothing, an operator no end, neither by keys; one of another line does not see the case."""
     async with visiting(chromium) as (served, visitors):

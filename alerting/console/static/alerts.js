@@ -45,6 +45,13 @@ function ask(alert, what) {
   form.elements.reason.focus();
 }
 
+// The alert may have been renewed under the question, and would have lost the focus.
+dialog.addEventListener("close", () => {
+  const holder = document.activeElement;
+  if (!wish || (holder && holder !== document.body && !dialog.contains(holder))) return;
+  document.querySelector(`.alert[data-id="${CSS.escape(wish.alert.dataset.id)}"]`)?.focus();
+});
+
 form.addEventListener("submit", (event) => {
   if (event.submitter?.value !== "do" || !wish) return;
   const reason = form.elements.reason.value;

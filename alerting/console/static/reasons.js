@@ -3,9 +3,11 @@ const dialog = document.getElementById("why");
 const form = dialog.querySelector("form");
 const choices = document.getElementById("why-reasons");
 let answered = null;
+let home = null;
 
-// Calls `done(reason, cameras)` once somebody says why; nothing where they do not.
-export function askWhy(title, what, reasons, done) {
+// Calls `done(reason, cameras)` once somebody says why; nothing where they do not. What had the focus may have been
+// renewed meanwhile: `back` then finds what is to have it.
+export function askWhy(title, what, reasons, done, back = null) {
   document.getElementById("why-title").textContent = title;
   document.getElementById("why-what").textContent = what;
   choices.replaceChildren(...reasons.map((reason, index) => {
@@ -18,6 +20,7 @@ export function askWhy(title, what, reasons, done) {
     return button;
   }));
   answered = done;
+  home = back;
   form.reset();
   dialog.showModal();
   (choices.querySelector("button") ?? form.elements.reason).focus();
@@ -30,6 +33,11 @@ function answer(reason) {
   dialog.close();
   done?.(reason, camera ? [camera] : []);
 }
+
+dialog.addEventListener("close", () => {
+  const holder = document.activeElement;
+  if (!holder || holder === document.body || dialog.contains(holder)) home?.()?.focus();
+});
 
 choices.addEventListener("click", (event) => {
   const button = event.target.closest("[data-reason]");

@@ -15,12 +15,14 @@ follow({
 });
 
 function settle(item, name) {
-  const { line, part } = item.dataset;
+  const { id, line, part } = item.dataset;
   const { title, reasons } = endOf(name);
-  askWhy(title, `Part ${part} of ${line}`, reasons.split("|"), async (reason) => {
+  const confirm = async (reason) => {
     const body = { part_id: part, standing: name, reason };
     if (await attempt(() => call("POST", `${lineUrl(line)}/review/confirm`, body), `${title}: ${part}.`)) await renew();
-  });
+  };
+  const renewed = () => document.querySelector(`.case[data-id="${CSS.escape(id)}"]`);
+  askWhy(title, `Part ${part} of ${line}`, reasons.split("|"), confirm, renewed);
 }
 
 async function takeBack(item) {
