@@ -42,7 +42,11 @@ async def test_a_held_camera_is_told_as_such_and_is_free_after_close() -> None:
 
 @pytest.mark.usefixtures("camera")
 async def test_control_is_left_on_failure_and_on_cancellation() -> None:
-    """After a refused feature, and after `open` was cancelled half-way, the next client opens at once."""
+    """After a refused feature, and after `open` was cancelled half-way, the next client opens at once.
+
+    Control that was not left would be missed each time, for a heartbeat of seconds; a camera may stall once.
+    """
+    took_s = []
     for _ in range(3):
         with pytest.raises(ConfigError):
             await source_of(pixel_format="Mono10p").open()
@@ -54,7 +58,8 @@ async def test_control_is_left_on_failure_and_on_cancellation() -> None:
         since = time.monotonic()
         async with opened(source_of()) as source:
             assert (await shot_of(source)).pixels is not None
-        assert time.monotonic() - since < 1
+        took_s.append(time.monotonic() - since)
+    assert sorted(took_s)[1] < 1
 
 
 @pytest.mark.parametrize(
