@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from detector.model.lens import Size, resized
 from shared.depth import in_eight_bits
 from shared.domain import AnomalyMap, Picture, Region
 
@@ -30,9 +31,9 @@ def overlay_jpeg(
     height_px, width_px = pixels.shape[:2]
     scale = min(1.0, _WIDTH_PX / width_px, _HEIGHT_PX / height_px)
     size = (max(1, round(width_px * scale)), max(1, round(height_px * scale)))
-    picture = _small(in_eight_bits(pixels), size)
-    if picture.ndim == 2:  # noqa: PLR2004 - grey
-        picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
+    # For eyes, and soon there: nothing is judged by it.
+    small = resized(in_eight_bits(pixels), Size(size[1], size[0]), little_left=2.0)
+    picture = cv2.cvtColor(small, cv2.COLOR_GRAY2RGB) if small.ndim == 2 else small  # noqa: PLR2004 - grey
     heat = np.nan_to_num(cv2.resize(anomaly_map.values, size, interpolation=cv2.INTER_LINEAR))
     blended = _reddened(picture, np.clip((heat - low) / max(high - low, 1e-9), 0.0, 1.0) * _STRONGEST)
     for region in regions:
@@ -43,14 +44,6 @@ def overlay_jpeg(
     if not done:
         raise AssertionError("encoding an 8-bit picture as JPEG cannot fail")
     return encoded.tobytes()
-
-
-def _small(picture: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    """Return a picture (h, w) or (h, w, 3) at a smaller size (w, h): by halves first, for it is soon there."""
-    while picture.shape[1] >= 2 * size[0] and picture.shape[0] >= 2 * size[1]:
-        half = (picture.shape[1] // 2, picture.shape[0] // 2)
-        picture = cv2.resize(picture, half, interpolation=cv2.INTER_AREA)
-    return cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
 
 
 def _reddened(picture: NDArray[Any], strength: NDArray[Any]) -> NDArray[np.uint8]:

@@ -17,6 +17,7 @@ from detector.evidence.shelf import Held
 from detector.fetch import FetchQueue, fetch
 from detector.model.base import GradedModel, Inspection, Model
 from detector.overlay import overlay_jpeg
+from detector.queued_frame import QueuedFrame
 from detector.runtime.lanes import Lanes
 from shared import metrics
 from shared.bus.base import Bus, Record
@@ -39,36 +40,6 @@ _FINISH_S: Final = 0.5
 _POISONED: Final = 64
 _SILENT_NS: Final = 10 * NS_PER_S
 _MIB: Final = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class QueuedFrame:
-    """A frame that waits for the engine; `due_ns` and `arrived_ns` are monotonic.
-
-    Until the payload of a frame that came by reference is fetched, `payload` is empty.
-    """
-
-    record: Record
-    message: FrameMessage
-    payload: memoryview
-    due_ns: int
-    arrived_ns: int
-    received_utc_ns: int
-
-    @property
-    def camera(self) -> str:
-        """Return line and camera."""
-        return f"{self.message.capture.id.line}/{self.message.capture.id.camera}"
-
-    @property
-    def size_bytes(self) -> int:
-        """Return what the message holds, and the payload where that came by itself."""
-        return len(self.record.value) + (0 if self.message.reference is None else len(self.payload))
-
-    @property
-    def payload_bytes(self) -> int:
-        """Return what a payload that must be fetched takes, as its reference says."""
-        return 0 if self.message.reference is None else max(0, self.message.reference.size_bytes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -22,7 +22,11 @@ _DEPTH_REMEDY = 'Set encoding = "png" or "raw", or a pixel format of 8 bits.'
 
 
 def raw_view(pixels: Picture) -> memoryview:
-    """Return a picture's bytes, little-endian at 16 bits: a view of its own where they lie like that already."""
+    """Return a picture's bytes, little-endian at 16 bits: a view of its own where they lie like that already.
+
+    Raises `PictureError` for another shape or type.
+    """
+    _check_picture(pixels)
     return np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("<")).data.cast("B")
 
 
@@ -32,10 +36,9 @@ def encode_pixels(pixels: Picture, encoding: Encoding, *, jpeg_quality: int) -> 
     JPEG keeps the colour at full resolution (4:4:4), since thin coloured defects vanish otherwise. Raises
     `PictureError` for another shape or type, and for 16 bits as JPEG, which has 8.
     """
-    if pixels.dtype not in _DEPTHS or not (pixels.ndim == 2 or (pixels.ndim == _COLOUR_AXES and pixels.shape[2] == 3)):  # noqa: PLR2004
-        raise PictureError(f"a picture of shape {pixels.shape} and type {pixels.dtype} is neither RGB nor grey")
     if encoding is Encoding.RAW:
         return bytes(raw_view(pixels))
+    _check_picture(pixels)
     if encoding is Encoding.JPEG and pixels.dtype != np.uint8:
         raise PictureError("a picture of 16 bits cannot be encoded as jpeg", _DEPTH_REMEDY)
     if encoding is Encoding.PNG:
@@ -71,3 +74,8 @@ def check_fits(pixels: Picture, encoding: Encoding, *, limit_bytes: int) -> None
             "Raise bus.max_message_bytes (and max.message.bytes of existing topics), set bus.claim_check_kib, by which"
             ' up to 512 MiB go, or set encoding = "jpeg".',
         )
+
+
+def _check_picture(pixels: Picture) -> None:
+    if pixels.dtype not in _DEPTHS or not (pixels.ndim == 2 or (pixels.ndim == _COLOUR_AXES and pixels.shape[2] == 3)):  # noqa: PLR2004
+        raise PictureError(f"a picture of shape {pixels.shape} and type {pixels.dtype} is neither RGB nor grey")

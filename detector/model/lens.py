@@ -97,22 +97,22 @@ class Lens:
     def _sized(self, picture: Levels) -> Levels:
         """Return the picture at its size in the tower's eyes; what is grey stays so."""
         content = self.content(Size(picture.shape[0], picture.shape[1]))
-        return _resized(picture, content)
+        return resized(picture, content)
 
 
-def _resized(picture: Levels, to: Size) -> Levels:
+def resized(picture: Levels, to: Size, *, little_left: float = _LITTLE_LEFT) -> Levels:
     """Return a picture at another size, each pixel with its due share in what is smaller.
 
-    Halves are means of whole pixels, for which OpenCV takes a tenth of the time that other areas take it. Where little
-    is left to shrink, interpolation gives every pixel nine tenths of its share and more; where more is left, it would
-    nearly skip some: a line of one pixel could vanish.
+    Halves are means of whole pixels, for which OpenCV takes a tenth of the time that other areas take it. What is left
+    to shrink then is interpolated if it is at most `little_left` times: at 1.15 every pixel has nine tenths of its
+    share and more. Towards 2 some are nearly skipped, and a line of one pixel could vanish.
     """
     small = picture
     while small.shape[0] >= 2 * to.height_px and small.shape[1] >= 2 * to.width_px:
         half = (small.shape[1] // 2, small.shape[0] // 2)
         small = in_their_type(cv2.resize(small, half, interpolation=cv2.INTER_AREA))
     left = max(small.shape[0] / to.height_px, small.shape[1] / to.width_px)
-    way = cv2.INTER_AREA if left > _LITTLE_LEFT else cv2.INTER_LINEAR
+    way = cv2.INTER_AREA if left > little_left else cv2.INTER_LINEAR
     return in_their_type(cv2.resize(small, (to.width_px, to.height_px), interpolation=way))
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from detector.decode import decode_frame
 from detector.overlay import overlay_jpeg
-from ingest.encode import check_fits, encode_pixels
+from ingest.encode import check_fits, encode_pixels, raw_view
 from shared.domain import AnomalyMap, Region
 from shared.errors import ConfigError, PictureError
 from shared.wire import Encoding, FrameMessage
@@ -135,6 +135,14 @@ def test_what_is_no_picture_is_not_encoded(pixels: NDArray[np.uint8], encoding: 
     """Another shape, another type, or nothing at all."""
     with pytest.raises(PictureError):
         encode_pixels(pixels, encoding, jpeg_quality=95)
+
+
+@pytest.mark.parametrize("shape", [(4, 4, 4), (4, 4, 1), (4,)])
+def test_what_is_no_picture_does_not_go_raw(shape: tuple[int, ...]) -> None:
+    """Nor does it as a view, which a frame on the memory bus is made of."""
+    for pixels in (np.zeros(shape, np.uint8), np.zeros((4, 4), np.float32)):
+        with pytest.raises(PictureError, match="neither RGB nor grey"):
+            raw_view(pixels)  # type: ignore[arg-type]
 
 
 def test_a_picture_too_wide_for_jpeg_is_a_picture_error() -> None:
