@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from typing import Final
 
+from detector.answering import Answer, Answerer
 from detector.batching import PUBLISH_MARGIN_NS, Batcher, CostModel
-from detector.decode import decode_frame
 from detector.evidence.keeper import EvidenceKeeper
 from detector.evidence.shelf import Held
 from detector.fetch import FetchQueue, fetch
-from detector.model.base import GradedModel, Inspection, Model
-from detector.overlay import overlay_jpeg
+from detector.model.base import GradedModel
 from detector.queued_frame import QueuedFrame
-from detector.runtime.lanes import Lanes
 from shared import metrics
 from shared.bus.base import Bus, Record
 from shared.bus.intake import Intake, token_of
 from shared.clock import NS_PER_MS, NS_PER_S, Clock, wait_event
-from shared.domain import Capture, Effort, NotInspected, Picture, Verdict, VerdictStatus
+from shared.domain import Effort, NotInspected
 from shared.envelope import capture_headers, capture_of
-from shared.errors import ConfigError, LinewardenError, ModelError, PictureError, WireError
+from shared.errors import ConfigError, LinewardenError, PictureError, WireError
 from shared.log import get_logger
 from shared.plan_keeper import KnownPlan
 from shared.retry import insist
@@ -40,18 +35,6 @@ _FINISH_S: Final = 0.5
 _POISONED: Final = 64
 _SILENT_NS: Final = 10 * NS_PER_S
 _MIB: Final = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Answer:
-    """What is said of a frame; `draw` makes the overlay that goes with it."""
-
-    verdict: Verdict
-    overlay: bytes = b""
-    draw: Callable[[], bytes] | None = None
-    error: str = ""
-    found: Inspection | None = None
-    model: GradedModel | None = None
 
 
 class DetectorService:
@@ -78,10 +61,9 @@ class DetectorService:
         self._bus = bus
         self._payloads = payloads
         self._clock = clock
-        self._models = {effort: model.at(effort) for effort in model.efforts}
         self._model = model
+        self._answerer = Answerer(model, detector, clock)
         self._keeper = keeper
-        self._decoding = Lanes(detector.threads)
         self._cost = CostModel(model.efforts)
         self._batcher: Batcher[QueuedFrame] = Batcher(
             max_batch=detector.max_batch,
@@ -189,7 +171,7 @@ class DetectorService:
         try:
             payload = await fetch(self._payloads, frame.message, due_ns=frame.due_ns, clock=self._clock, log=self._log)
         except PictureError as error:
-            refused = self._refused(frame, NotInspected.BAD_IMAGE, error)
+            refused = self._answerer.refused(frame, NotInspected.BAD_IMAGE, error)
             answering.create_task(self._answer(intake, [frame], [refused]))
         else:
             if payload is None:
@@ -203,7 +185,7 @@ class DetectorService:
         self._fetch_waiting(intake, answering)
 
     def _expire(self, frame: QueuedFrame, intake: Intake, answering: asyncio.TaskGroup) -> None:
-        expired = _Answer(self._not_inspected(frame.message.capture, NotInspected.EXPIRED))
+        expired = Answer(self._answerer.not_inspected(frame.message.capture, NotInspected.EXPIRED))
         answering.create_task(self._answer(intake, [frame], [expired]))
 
     async def _poison(self, intake: Intake, record: Record, error: LinewardenError) -> None:
@@ -211,7 +193,7 @@ class DetectorService:
         try:
             capture = capture_of(record.headers)
             if capture is not None and capture.id.line in self._plan.plan.lines:
-                await self._publish(_Answer(self._not_inspected(capture, NotInspected.POISON)))
+                await self._publish(Answer(self._answerer.not_inspected(capture, NotInspected.POISON)))
             await intake.bury(record, str(error))
         finally:
             self._poisoned.release()
@@ -234,7 +216,7 @@ class DetectorService:
                 timeout_s = _POLL_S if wait_ns is None else min(_POLL_S, wait_ns / 1e9)
                 await wait_event(self._clock, self._arrived, timeout_s)
 
-    async def _infer(self, engine: ThreadPoolExecutor, intake: Intake) -> tuple[list[QueuedFrame], list[_Answer]]:
+    async def _infer(self, engine: ThreadPoolExecutor, intake: Intake) -> tuple[list[QueuedFrame], list[Answer]]:
         started_ns = self._clock.monotonic_ns()
         effort = self._batcher.effort(started_ns)
         batch = self._batcher.take(started_ns, effort)
@@ -242,7 +224,7 @@ class DetectorService:
         metrics.BATCH_SIZE.observe(len(batch))
         metrics.INSPECTED.labels(effort.value).inc(len(batch))
         self._say(effort, started_ns)
-        answers = await asyncio.get_running_loop().run_in_executor(engine, self._inspect, batch, effort)
+        answers = await asyncio.get_running_loop().run_in_executor(engine, self._answerer.answers, batch, effort)
         self._cost.observe(len(batch), self._clock.monotonic_ns() - started_ns, effort)
         return batch, answers
 
@@ -252,7 +234,7 @@ class DetectorService:
             self._log.warning("effort.changed", effort=effort.value, before=self._said.value)
             self._said, self._silent_until_ns = effort, now_ns + _SILENT_NS
 
-    async def _answer(self, intake: Intake, batch: list[QueuedFrame], answers: list[_Answer]) -> None:
+    async def _answer(self, intake: Intake, batch: list[QueuedFrame], answers: list[Answer]) -> None:
         for frame, inspected in zip(batch, answers, strict=True):
             answer = await self._drawn(inspected)
             await self._publish(answer)
@@ -262,7 +244,7 @@ class DetectorService:
             else:
                 intake.done([token_of(frame.record)])
 
-    async def _drawn(self, answer: _Answer) -> _Answer:
+    async def _drawn(self, answer: Answer) -> Answer:
         """Return an answer with its overlay, which is drawn beside the engine: that goes on with the next batch."""
         if answer.draw is None:
             return answer
@@ -276,7 +258,7 @@ class DetectorService:
         if self._keeper is not None:
             await self._keeper.run()
 
-    def _offer(self, frame: QueuedFrame, answer: _Answer) -> None:
+    def _offer(self, frame: QueuedFrame, answer: Answer) -> None:
         """Hold an answered frame as evidence, until its part is decided."""
         if self._keeper is not None:
             until_ns = self._keeper.until_ns(frame.message.capture.decide_by_ns)
@@ -285,76 +267,7 @@ class DetectorService:
                 Held(frame.message, frame.payload, answer.verdict, model, answer.found, answer.overlay, until_ns)
             )
 
-    def _inspect(self, batch: list[QueuedFrame], effort: Effort) -> list[_Answer]:
-        """Answer a batch; runs in the engine's thread. A picture that fails never takes its neighbours with it."""
-        model = self._models[effort]
-        batched_ns = self._clock.utc_ns()
-        decoded: list[Picture | PictureError] = self._decoding.each(_decoded, batch)
-        good = [(index, pixels) for index, pixels in enumerate(decoded) if not isinstance(pixels, PictureError)]
-        found_for = self._found(model, [pixels for _, pixels in good])
-        inspections = dict(zip([index for index, _ in good], found_for, strict=True))
-        inferred_ns = self._clock.utc_ns()
-        answers = []
-        for index, (frame, pixels) in enumerate(zip(batch, decoded, strict=True)):
-            found = inspections.get(index)
-            if isinstance(pixels, PictureError):
-                answers.append(self._refused(frame, NotInspected.BAD_IMAGE, pixels))
-            elif isinstance(found, Inspection):
-                stamps = {**frame.message.stamps_ns, "received": frame.received_utc_ns, "batched": batched_ns}
-                verdict = Verdict(
-                    capture=frame.message.capture,
-                    status=VerdictStatus.INSPECTED,
-                    raw_score=found.raw_score,
-                    score=found.score,
-                    regions=found.regions,
-                    model_id=model.model_id,
-                    calibration_id=model.calibration_id,
-                    effort=effort,
-                    stamps_ns={**stamps, "inferred": inferred_ns},
-                    size_px=(pixels.shape[1], pixels.shape[0]),
-                )
-                answers.append(self._inspected(verdict, pixels, found, model))
-            else:
-                answers.append(self._refused(frame, NotInspected.POISON, found))
-        return answers
-
-    def _found(self, model: Model, pictures: list[Picture]) -> list[Inspection | Exception]:
-        if not pictures:
-            return []
-        try:
-            found = list(model.inspect(pictures))
-            if len(found) != len(pictures) or not all(math.isfinite(inspection.score) for inspection in found):
-                raise ModelError(  # noqa: TRY301 - caught here like every other failure of a model
-                    f"the model gave {len(found)} answers to {len(pictures)} pictures, or no usable score"
-                )
-            return list(found)
-        except Exception as error:  # noqa: BLE001 - whatever a model raises, its neighbours and the line go on
-            self._log.warning("model.failed", batch=len(pictures), error=str(error))
-            if len(pictures) == 1:
-                return [error]
-        return [answer for picture in pictures for answer in self._found(model, [picture])]
-
-    def _inspected(self, verdict: Verdict, pixels: Picture, found: Inspection, model: GradedModel) -> _Answer:
-        if found.score < self._settings.detector.overlay_from:
-            return _Answer(verdict, found=found, model=model)
-        low = model.region_level
-        draw = partial(overlay_jpeg, pixels, found.anomaly_map, found.regions, low=low, high=2 * low)
-        return _Answer(verdict, draw=draw, found=found, model=model)
-
-    def _refused(self, frame: QueuedFrame, reason: NotInspected, error: object) -> _Answer:
-        self._log.warning("frame.refused", capture=str(frame.message.capture.id), reason=reason.value, error=str(error))
-        return _Answer(self._not_inspected(frame.message.capture, reason), error=str(error))
-
-    def _not_inspected(self, capture: Capture, reason: NotInspected) -> Verdict:
-        return Verdict(
-            capture=capture,
-            status=VerdictStatus.NOT_INSPECTED,
-            reason=reason,
-            model_id=self._model.model_id,
-            calibration_id=self._model.calibration_id,
-        )
-
-    async def _publish(self, answer: _Answer) -> None:
+    async def _publish(self, answer: Answer) -> None:
         capture = answer.verdict.capture
         partition = self._plan.plan.of_line(capture.id.line)
         value = encode(VerdictMessage(answer.verdict), answer.overlay)
@@ -375,10 +288,3 @@ class DetectorService:
         allowed_ns = max(1, capture.decide_by_ns - capture.captured_at_ns)
         used = (self._clock.utc_ns() - capture.captured_at_ns) / allowed_ns
         metrics.DEADLINE_USED.labels(capture.id.line).observe(used)
-
-
-def _decoded(frame: QueuedFrame) -> Picture | PictureError:
-    try:
-        return decode_frame(frame.message, frame.payload)
-    except PictureError as error:
-        return error

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from detector.evidence.keeper import EvidenceKeeper
 from detector.model.base import Inspection
+from detector.runtime.lanes import Lanes
 from detector.service import DetectorService
 from ingest.encode import encode_pixels
 from shared.bus.base import Record, Subscription
@@ -39,6 +40,7 @@ class SteadyModel:
     profile = "fake"
     region_level = 0.5
     efforts: tuple[Effort, ...] = (Effort.FULL,)
+    lanes = Lanes()
 
     def __init__(self, score: float = 0.5) -> None:
         self.score = score

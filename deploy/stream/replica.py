@@ -16,6 +16,7 @@ import numpy as np
 
 from deploy.adapters import adapters_for
 from detector.model.base import Inspection
+from detector.runtime.lanes import Lanes
 from detector.service import DetectorService
 from shared import log
 from shared.domain import AnomalyMap, Effort, Picture
@@ -32,6 +33,7 @@ class FixedCostModel:
     profile = "fixed-cost"
     region_level = 1.0
     efforts = (Effort.FULL,)
+    lanes = Lanes()
 
     def __init__(self, replica: str, cost_ms: float) -> None:
         self.model_id = replica

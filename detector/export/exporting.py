@@ -15,7 +15,7 @@ from detector.pictures.sets import list_good
 from detector.runtime.base import EXPORTED, ONNX, OPENVINO_BF16, OPENVINO_INT8
 from detector.runtime.eager import TorchEngine
 from detector.runtime.graph import Graph, example
-from detector.runtime.making import limit_everything, open_exported
+from detector.runtime.making import limit_torch, open_exported, share_threads
 from detector.training.goods import evenly
 from shared.clock import NS_PER_S, SystemClock
 from shared.errors import ConfigError, DataError, EngineError
@@ -62,9 +62,10 @@ def export(
             "an export is measured on pictures, and none were given", "Give --good FOLDER or --labelled SET."
         )
     products = {folder: _product_of(stored, folder) for folder in (*labelled, *good)}
-    limit_everything(threads)
+    limit_torch(threads)
     tower = stored.tower()
     reference = TorchEngine(tower, stored.settings)
+    share_threads(reference, threads)
     ensembles = stored.ensembles()
     with staged(model, engine) as staging:
         canvases = _canvases(stored, products) if engine == OPENVINO_INT8 else []

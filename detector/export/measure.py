@@ -99,6 +99,8 @@ def _measure(pictures: _Set, reference: PatchModel, other: PatchModel, on_done: 
         masked = masked and not (one.defective and one.mask is None)
         for side, model in zip(sides, (reference, other), strict=True):
             side.add(one, model.inspect([one.picture])[0])
+            # Which graph looks at which picture is the same each time.
+            model.engine.settle()
         on_done(done, pictures.total)
     labels = np.asarray(defective, dtype=np.bool_)
     aurocs = [rank_scores(labels, np.asarray(side.raws)).auroc for side in sides]

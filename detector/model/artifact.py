@@ -145,10 +145,10 @@ class StoredModel:
         )
 
     def running_on(self, engine: Engine, product: Product, ensembles: tuple[Ensemble, ...] | None = None) -> PatchModel:
-        """Return the model of one product in an engine, whose search the banks are given."""
-        searched = product.searched_by(engine)
+        """Return the model of one product in an engine, which searches the banks and looks through the views."""
+        seen = product.seen_by(engine, self.settings)
         return PatchModel(
-            self.model_id, self.settings, engine, self.ensembles() if ensembles is None else ensembles, searched
+            self.model_id, self.settings, engine, self.ensembles() if ensembles is None else ensembles, seen
         )
 
 

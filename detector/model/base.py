@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from detector.runtime.lanes import Lanes
     from shared.domain import AnomalyMap, Effort, Picture, Region
     from shared.evidence import Golden
 
@@ -68,6 +69,11 @@ class GradedModel(Model, Protocol):
     @property
     def efforts(self) -> tuple[Effort, ...]:
         """How much of it can look, the whole first; what saves no work is not among them."""
+        ...
+
+    @property
+    def lanes(self) -> Lanes:
+        """Where it looks at several pictures side by side, if it does."""
         ...
 
     def at(self, effort: Effort) -> GradedModel:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import cv2
 import numpy as np
@@ -32,9 +32,13 @@ _LARGEST_AREA = 4.0
 _LITTLE_LEFT = 1.15
 # Shade is what changes over an eighth of the picture.
 _SHADE_SHARE = 1 / 8
-_DARKEST_SHADE = 10.0
 _LIGHT_SIDE_PX = 256.0
-_LEVEL_MEAN, _LEVEL_DEVIATION = 110.0, 35.0
+DARKEST_SHADE: Final = 10.0
+"""Where it is darker than this, a grey level counts no more than here."""
+LEVEL_MEAN: Final = 110.0
+LEVEL_DEVIATION: Final = 35.0
+FAINTEST_CONTRAST: Final = 1e-3
+"""What is added to a picture's contrast, so that a plane stays one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,23 +82,23 @@ class Lens:
 
     def look(self, picture: Levels, settings: Profile) -> NDArray[np.float32]:
         """Return the tower's input (H, W, 3) float32 in C order, RGB, normalised as the tower wants."""
-        return self.tune(self._sized(picture), settings)
+        return self.tune(self.sized(picture), settings)
 
     def shrink(self, picture: Levels) -> Levels:
         """Return the picture in colour at its size in the tower's eyes, (H, W, 3), of the type that it has."""
-        small = self._sized(picture)
+        small = self.sized(picture)
         return (
             in_their_type(np.repeat(small[:, :, None], _CHANNELS, axis=2)) if small.ndim == _GREY_DIMENSIONS else small
         )
 
     def tune(self, small: Levels, settings: Profile) -> NDArray[np.float32]:
-        """Return what `shrink` gave, levelled if need be and normalised as the tower wants, (H, W, 3) float32."""
+        """Return what `sized` gave, levelled if need be and normalised as the tower wants, (H, W, 3) float32."""
         pixels = level(small) if self.level_light else small.astype(np.float32)
         if pixels.ndim == _GREY_DIMENSIONS:
             pixels = in_three(pixels)
         return normalised(pixels, settings)
 
-    def _sized(self, picture: Levels) -> Levels:
+    def sized(self, picture: Levels) -> Levels:
         """Return the picture at its size in the tower's eyes; what is grey stays so."""
         content = self.content(Size(picture.shape[0], picture.shape[1]))
         return resized(picture, content)
@@ -158,6 +162,11 @@ def median_side_px(pictures: Sequence[Size]) -> float:
     return math.sqrt(float(np.median([size.height_px * size.width_px for size in pictures])))
 
 
+def shade_px(area_px: int) -> float:
+    """Return the deviation of the blur that leaves the shades of a picture of so many pixels."""
+    return max(1.0, _SHADE_SHARE * math.sqrt(area_px))
+
+
 def level(picture: Levels) -> NDArray[np.float32]:
     """Return a picture (H, W, 3) or (H, W), 0..255 float32, without its shades and at one contrast.
 
@@ -167,15 +176,15 @@ def level(picture: Levels) -> NDArray[np.float32]:
     pixels = picture.astype(np.float32)
     grey = pixels if pixels.ndim == _GREY_DIMENSIONS else _brightness(pixels)
     # In OpenCV's arithmetic, and a plane for each channel: numpy's broadcasting over three takes several times as long.
-    shade = blurred_wide(grey, max(1.0, _SHADE_SHARE * math.sqrt(grey.size)))
-    divisor = np.maximum(shade, np.float32(_DARKEST_SHADE))
+    shade = blurred_wide(grey, shade_px(grey.size))
+    divisor = np.maximum(shade, np.float32(DARKEST_SHADE))
     if pixels.ndim == _COLOUR_DIMENSIONS:
         shade, divisor = in_three(shade), in_three(divisor)
     cv2.subtract(pixels, shade, dst=pixels)
     cv2.divide(pixels, divisor, dst=pixels)
-    contrast = _deviation(pixels) + 1e-3
-    pixels *= np.float32(_LEVEL_DEVIATION / contrast)
-    pixels += np.float32(_LEVEL_MEAN)
+    contrast = _deviation(pixels) + FAINTEST_CONTRAST
+    pixels *= np.float32(LEVEL_DEVIATION / contrast)
+    pixels += np.float32(LEVEL_MEAN)
     return np.clip(pixels, 0, 255, out=pixels)
 
 
@@ -200,9 +209,9 @@ def light_of(frame: Levels) -> Light:
     size = (max(8, round(frame.shape[1] * scale)), max(8, round(frame.shape[0] * scale)))
     small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     grey = small.mean(axis=2) if small.ndim == _COLOUR_DIMENSIONS else small
-    shade = cv2.GaussianBlur(grey, (0, 0), max(1.0, _SHADE_SHARE * math.sqrt(grey.size)), borderType=cv2.BORDER_REFLECT)
-    shade = np.maximum(shade, _DARKEST_SHADE)
-    return Light(np.asarray(shade, dtype=np.float32), float(((grey - shade) / shade).std()) + 1e-3)
+    shade = cv2.GaussianBlur(grey, (0, 0), shade_px(grey.size), borderType=cv2.BORDER_REFLECT)
+    shade = np.maximum(shade, DARKEST_SHADE)
+    return Light(np.asarray(shade, dtype=np.float32), float(((grey - shade) / shade).std()) + FAINTEST_CONTRAST)
 
 
 def level_part(part: Levels, corner: tuple[int, int], frame: Size, light: Light) -> NDArray[np.float32]:
@@ -221,7 +230,7 @@ def level_part(part: Levels, corner: tuple[int, int], frame: Size, light: Light)
         borderMode=cv2.BORDER_REPLICATE,
     )[..., None]
     relative = (part.astype(np.float32) - shade) / shade
-    return np.asarray(np.clip(relative * (_LEVEL_DEVIATION / light.contrast) + _LEVEL_MEAN, 0, 255), dtype=np.float32)
+    return np.asarray(np.clip(relative * (LEVEL_DEVIATION / light.contrast) + LEVEL_MEAN, 0, 255), dtype=np.float32)
 
 
 def in_levels(picture: Picture) -> Levels:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from detector.model.profiles import Profile
     from detector.model.view import View
     from detector.runtime.base import Engine, Seen
+    from detector.runtime.lanes import Lanes
 
 # The patches of so many pictures lie in memory at once.
 _AT_ONCE = 16
@@ -55,6 +56,11 @@ class PatchModel:
     def calibration_id(self) -> str:
         """The calibration's short checksum."""
         return self.product.calibration.calibration_id
+
+    @property
+    def lanes(self) -> Lanes:
+        """The engine's: where several pictures are looked at side by side."""
+        return self.engine.lanes
 
     @property
     def region_level(self) -> float:
@@ -99,10 +105,9 @@ class PatchModel:
     def _inspect_some(self, pictures: Sequence[Picture], sizes: Sequence[Size]) -> list[Inspection]:
         """Inspect as many pictures that were checked as may lie in memory with their patches."""
         frames = [in_levels(picture) for picture in pictures]
-        lanes = self.engine.lanes
-        if lanes.count > 1:
+        if self.lanes.count > 1:
             # Each goes through its lane by itself: none waits for the others between two steps.
-            found = lanes.each(
+            found = self.lanes.each(
                 lambda index: self._inspect_together([frames[index]], [sizes[index]]), range(len(frames))
             )
             return [one for (one,) in found]
@@ -111,13 +116,22 @@ class PatchModel:
     def _inspect_together(self, frames: Sequence[Levels], sizes: Sequence[Size]) -> list[Inspection]:
         """Let the engine see all frames at once."""
         views = self._views
-        canvases = [[view.lens.look(frame, self.settings) for view in views] for frame in frames]
-        seen = self.engine.see([canvas for looks in canvases for canvas in looks])
+        seen = self._seen([(view, view.lens.sized(frame)) for frame in frames for view in views])
         jobs = [
             _Job(frame, size, seen[index * len(views) : (index + 1) * len(views)])
             for index, (frame, size) in enumerate(zip(frames, sizes, strict=True))
         ]
         return [self._judge(job) for job in jobs]
+
+    def _seen(self, looks: Sequence[tuple[View, Levels]]) -> list[Seen]:
+        """Return what is seen of shrunk pictures; in whole looks where the banks alone are asked, if there are such."""
+        known = [
+            view.sight(small) if self.settings.asked == (0,) and view.sight is not None else None
+            for view, small in looks
+        ]
+        left = [look for look, seen in zip(looks, known, strict=True) if seen is None]
+        rest = iter(self.engine.see([view.lens.tune(small, self.settings) for view, small in left]) if left else ())
+        return [next(rest) if seen is None else seen for seen in known]
 
     @property
     def _views(self) -> tuple[View, ...]:

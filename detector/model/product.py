@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from detector.model.fusion import Scale
     from detector.model.gallery import Gallery
     from detector.model.lens import Lens
+    from detector.model.profiles import Profile
     from detector.model.view import View
     from detector.runtime.base import Engine
 
@@ -45,21 +46,30 @@ class Product:
         views = (self.views[coarsest(self.views)],) if effort is Effort.COARSE else self.views
         return replace(self, views=views, calibration=calibration, region_level=region_level, crops=None, lesser={})
 
-    def searched_by(self, engine: Engine) -> Product:
-        """Return the same product with every bank searched by an engine; each bank is handed over once."""
-        known: dict[int, Bank] = {}
+    def seen_by(self, engine: Engine, settings: Profile) -> Product:
+        """Return the same product with an engine's search in every bank and its looks; each view is handed over once.
 
-        def bank_in(view: View) -> View:
-            # The lesser efforts look at the same banks.
-            if id(view.bank) not in known:
-                known[id(view.bank)] = replace(view.bank, search=engine.search(view.bank.rows))
-            return replace(view, bank=known[id(view.bank)])
+        The second look's windows lie in their frame's light and have no look of their own.
+        """
+        banks: dict[int, Bank] = {}
+        views: dict[int, View] = {}
+
+        def searched(view: View) -> View:
+            # The lesser efforts look at the same banks, through the same views.
+            if id(view.bank) not in banks:
+                banks[id(view.bank)] = replace(view.bank, search=engine.search(view.bank.rows))
+            return replace(view, bank=banks[id(view.bank)])
+
+        def seen(view: View) -> View:
+            if id(view) not in views:
+                views[id(view)] = replace(searched(view), sight=engine.sight(view, settings))
+            return views[id(view)]
 
         def product_in(product: Product) -> Product:
             return replace(
                 product,
-                views=tuple(bank_in(view) for view in product.views),
-                crops=None if product.crops is None else replace(product.crops, view=bank_in(product.crops.view)),
+                views=tuple(seen(view) for view in product.views),
+                crops=None if product.crops is None else replace(product.crops, view=searched(product.crops.view)),
                 lesser={effort: product_in(lesser) for effort, lesser in product.lesser.items()},
             )
 

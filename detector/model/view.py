@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -14,22 +14,28 @@ if TYPE_CHECKING:
 
     from detector.model.bank import Bank
     from detector.model.lens import Lens
-    from detector.runtime.base import Seen
+    from detector.runtime.base import Seen, Sight
 
-# A picture's score is of its highest few places: so many patches are searched for again where a search is not exact.
-_SEARCHED_AGAIN = 32
+SEARCHED_AGAIN: Final = 32
+"""A picture's score is of its highest few places: so many are searched for again where a search is not exact."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """`expected` is (h, w) float32, above 0, for pictures of the training pictures' median size."""
+    """`expected` is (h, w) float32, above 0, for pictures of the training pictures' median size.
+
+    `sight` is an engine's whole look through this view, where it has one.
+    """
 
     lens: Lens
     bank: Bank
     expected: NDArray[np.float32]
+    sight: Sight | None = None
 
     def relative(self, seen: Seen) -> NDArray[np.float32]:
         """Return each patch's distance relative to what is usual there, (rows, columns) float32."""
+        if seen.relative is not None:
+            return seen.relative
         patches = seen.patches
         return relative_distances(patches, self.bank, fitted(self.expected, (patches.shape[0], patches.shape[1])))
 
@@ -49,7 +55,7 @@ def relative_distances(patches: NDArray[np.float32], bank: Bank, usual: NDArray[
     if bank.exact:
         return relative
     flat = relative.ravel()
-    count = min(_SEARCHED_AGAIN, flat.size)
+    count = min(SEARCHED_AGAIN, flat.size)
     highest = np.argpartition(flat, flat.size - count)[flat.size - count :]
     flat[highest] = bank.exact_distances(patches.reshape(-1, patches.shape[2])[highest]) / usual.ravel()[highest]
     return flat.reshape(relative.shape)

@@ -23,14 +23,14 @@ _SIZES_KEPT = 64
 
 def blurred_wide(values: NDArray[np.float32], sigma_px: float) -> NDArray[np.float32]:
     """Return values (h, w) float32 after a Gaussian blur that mirrors its border; `sigma_px` is a few and more."""
-    down, down_weakened = _cosines(values.shape[0], sigma_px)
-    across, across_weakened = _cosines(values.shape[1], sigma_px)
+    down, down_weakened = cosines(values.shape[0], sigma_px)
+    across, across_weakened = cosines(values.shape[1], sigma_px)
     few = down_weakened @ values @ across_weakened.T
     return np.asarray(down.T @ few @ across, dtype=np.float32)
 
 
 @lru_cache(maxsize=_SIZES_KEPT)
-def _cosines(length: int, sigma_px: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def cosines(length: int, sigma_px: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the cosines (k, length) that outlive the blur, of unit length, and the same times what is left of each."""
     frequencies = np.pi * np.arange(length) / length
     left = np.exp(-0.5 * (sigma_px * frequencies) ** 2)

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from detector.model.lens import Levels
+    from detector.model.profiles import Profile
+    from detector.model.view import View
     from detector.runtime.lanes import Lanes
 
 TORCH = "torch"
@@ -28,10 +31,25 @@ BUILT = (TORCH, COMPILED)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """What the tower sees of one picture: the heads' levels (C_l, h_l, w_l), patches (rows, columns, D) float32."""
+    """What the tower sees of one picture: the heads' levels (C_l, h_l, w_l), patches (rows, columns, D) float32.
+
+    `relative`, (rows, columns) float32, is `View.relative` where a sight has found it already.
+    """
 
     levels: tuple[NDArray[np.float32], ...]
     patches: NDArray[np.float32]
+    relative: NDArray[np.float32] | None = None
+
+
+class Sight(Protocol):
+    """A whole look through one view: from the shrunk picture to what its patches' distances are."""
+
+    def __call__(self, small: Levels) -> Seen | None:
+        """Return what is seen of a picture that `Lens.sized` gave, without levels and with `relative`.
+
+        None where this size and depth did not come often enough yet.
+        """
+        ...
 
 
 class Search(Protocol):
@@ -69,4 +87,12 @@ class Engine(Protocol):
 
     def search(self, rows: NDArray[np.float32]) -> Search:
         """Return the search in a bank of unit rows (K, D) float32."""
+        ...
+
+    def sight(self, view: View, settings: Profile) -> Sight | None:
+        """Return a whole look through a view; None if this engine does each step by itself."""
+        ...
+
+    def settle(self) -> None:
+        """Wait for what is being made beside, for sizes that came often."""
         ...

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from detector.runtime.base import COMPILED, Seen
-from detector.runtime.blas import BlasSearch
 from detector.runtime.checks import check_canvas, finite
 from detector.runtime.graph import Graph
 from detector.runtime.lanes import Lanes
+from detector.runtime.torch_search import TorchSearch
 from shared.errors import EngineError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from detector.model.backbone.tower import Tower
     from detector.model.profiles import Profile
-    from detector.runtime.base import Search
+    from detector.model.view import View
 
 
 class CompiledEngine:
@@ -72,9 +72,15 @@ class CompiledEngine:
             found |= dict(zip(indices, self._run_in_thread([canvases[index] for index in indices]), strict=True))
         return [found[index] for index in range(len(canvases))]
 
-    def search(self, rows: NDArray[np.float32]) -> Search:
+    def search(self, rows: NDArray[np.float32]) -> TorchSearch:
         """Return the search on the same device."""
-        return _TorchSearch(torch.from_numpy(rows).to(self._device)) if self._on_gpu else BlasSearch(rows)
+        return TorchSearch(torch.from_numpy(rows).to(self._device))
+
+    def sight(self, view: View, settings: Profile) -> None:
+        """Do each step by itself."""
+
+    def settle(self) -> None:
+        """Make nothing beside."""
 
     def _run_in_thread(self, canvases: Sequence[NDArray[np.float32]]) -> list[Seen]:
         return self._thread.submit(self._see, canvases).result()
@@ -96,18 +102,3 @@ class CompiledEngine:
             Seen(tuple(level[index] for level in levels), finite(patches[index], self.name))
             for index in range(len(canvases))
         ]
-
-
-class _TorchSearch:
-    """The search by a matrix product in float32 on a device."""
-
-    exact = True
-
-    def __init__(self, rows: torch.Tensor) -> None:
-        self._rows = rows
-
-    def __call__(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the highest cosine, (n,) float32, of each of the patches (n, D)."""
-        with torch.inference_mode():
-            found = (torch.from_numpy(patches).to(self._rows.device) @ self._rows.T).amax(dim=1)
-            return np.asarray(found.cpu().numpy(), dtype=np.float32)

@@ -8,9 +8,9 @@ import torch
 
 from detector.model.features import levels_and_patches
 from detector.runtime.base import TORCH, Seen
-from detector.runtime.blas import BlasSearch
 from detector.runtime.checks import check_canvas, finite
 from detector.runtime.lanes import Lanes
+from detector.runtime.torch_search import TorchSearch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from detector.model.backbone.tower import Tower
     from detector.model.profiles import Profile
+    from detector.model.view import View
 
 
 class TorchEngine:
@@ -40,9 +41,15 @@ class TorchEngine:
         """
         return [self._see(canvas) for canvas in canvases]
 
-    def search(self, rows: NDArray[np.float32]) -> BlasSearch:
-        """Return numpy's search."""
-        return BlasSearch(rows)
+    def search(self, rows: NDArray[np.float32]) -> TorchSearch:
+        """Return torch's search: numpy's threads beside torch's cost more than they bring."""
+        return TorchSearch(torch.from_numpy(rows))
+
+    def sight(self, view: View, settings: Profile) -> None:
+        """Do each step by itself."""
+
+    def settle(self) -> None:
+        """Make nothing beside."""
 
     def _see(self, canvas: NDArray[np.float32]) -> Seen:
         check_canvas(canvas)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from detector.model.profiles import Profile
+    from detector.model.view import View
+
 GRAPH: Final = "graph.onnx"
 INPUT: Final = "canvases"
 PROVIDERS: Final = {
@@ -67,6 +70,12 @@ class OnnxEngine:
     def search(self, rows: NDArray[np.float32]) -> BlasSearch:
         """Return numpy's search."""
         return BlasSearch(rows)
+
+    def sight(self, view: View, settings: Profile) -> None:
+        """Do each step by itself."""
+
+    def settle(self) -> None:
+        """Make nothing beside."""
 
     def _see(self, canvas: NDArray[np.float32]) -> Seen:
         check_canvas(canvas)

@@ -16,6 +16,7 @@ from alerting.plc_sim.simulator import GateSimulator
 from alerting.service import AlertingService
 from alerting.signals.memory import MemoryGateSignals
 from detector.model.base import Inspection
+from detector.runtime.lanes import Lanes
 from detector.service import DetectorService
 from ingest.encode import encode_pixels
 from shared.bus.base import Bus, Record
@@ -59,6 +60,7 @@ class BrightnessModel:
     profile = "test"
     region_level = 1.0
     efforts = (Effort.FULL,)
+    lanes = Lanes()
 
     def at(self, _effort: Effort) -> BrightnessModel:
         """Look with all of it."""

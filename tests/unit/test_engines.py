@@ -169,6 +169,12 @@ class BlindEngine:
         self._inner = inner
         self.search = inner.search
 
+    def sight(self, _view: object, _settings: object) -> None:
+        """Do each step by itself."""
+
+    def settle(self) -> None:
+        """Make nothing beside."""
+
     def see(self, canvases: Sequence[Any]) -> list[Any]:
         """Look at the canvas upside down and in negative."""
         return self._inner.see([np.ascontiguousarray(-canvas[::-1]) for canvas in canvases])

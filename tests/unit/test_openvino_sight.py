@@ -1,0 +1,91 @@
+"""A whole look as one graph: what it finds is what the steps find that serve all other engines."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from detector.export.folder import check_export
+from detector.model.artifact import read
+from detector.runtime.making import open_exported
+from detector.runtime.often import OFTEN
+from detector.runtime.openvino_graphs import Compiled
+from shared.errors import EngineError
+from tests.plates import plate
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from detector.model.patch_model import PatchModel
+
+
+@pytest.fixture(params=[1, 2], ids=["on one thread", "in lanes"])
+def model(request: pytest.FixtureRequest, exported_model: Path) -> PatchModel:
+    """Give a model in OpenVINO, which no picture was shown to."""
+    stored = read(exported_model)
+    folder = check_export(exported_model, stored.model_id, "openvino")
+    return stored.running_on(open_exported("openvino", folder, threads=request.param), stored.chosen(None))
+
+
+def settled(model: PatchModel, picture: NDArray[Any]) -> None:
+    """Show pictures of one kind, alone and side by side, until there are graphs for them."""
+    for _ in range(OFTEN):
+        model.inspect([picture])
+        model.inspect([picture] * 2)
+    model.engine.settle()
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        plate(200),
+        plate(201, hole=True),
+        plate(202).mean(axis=2).astype(np.uint8),
+        plate(203).astype(np.uint16) * 257,
+        np.zeros_like(plate(204)),
+    ],
+    ids=["colour", "hole", "grey", "16 bits", "black"],
+)
+@pytest.mark.parametrize("levelled", [True, False])
+def test_it_finds_what_the_steps_find(model: PatchModel, picture: NDArray[Any], levelled: bool) -> None:
+    """Scores, maps and patches of every kind of picture, alone and side by side, with and without levelled light."""
+    view = model.product.views[0]
+    changed = replace(view, lens=replace(view.lens, level_light=levelled), sight=None)
+    changed = replace(changed, sight=model.engine.sight(changed, model.settings))
+    model = replace(model, product=replace(model.product, views=(changed,)))
+    plain = replace(model, product=replace(model.product, views=(replace(changed, sight=None),)))
+    (known,) = plain.inspect([picture])
+    settled(model, picture)
+    small = changed.lens.sized(known_frame(picture))
+    assert changed.sight is not None
+    assert changed.sight(small) is not None, "a graph was made"
+    for found in (*model.inspect([picture]), *model.inspect([picture] * 3)):
+        assert found.raw_score == pytest.approx(known.raw_score, rel=1e-3)
+        # Places that are not among the highest are as exact as the search by int8.
+        assert np.abs(found.anomaly_map.values - known.anomaly_map.values).max() < 0.02 * known.raw_score
+        assert len(found.regions) == len(known.regions)
+
+
+def known_frame(picture: NDArray[Any]) -> Any:  # noqa: ANN401 - uint8 or float32
+    """Return the picture as the lens is given it."""
+    return picture if picture.dtype == np.uint8 else picture.astype(np.float32) * np.float32(255.0 / 65_535.0)
+
+
+def test_a_look_that_gives_no_numbers_is_an_error(model: PatchModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part must not pass for good by a comparison with what is no number."""
+    picture = plate(1)
+    settled(model, picture)
+    whole = Compiled.infer
+
+    def spoilt(graph: Compiled, values: NDArray[Any]) -> list[NDArray[np.float32]]:
+        patches, relative = whole(graph, values)
+        patches[0, 3, 4, 5] = np.nan
+        return [patches, relative]
+
+    monkeypatch.setattr(Compiled, "infer", spoilt)
+    with pytest.raises(EngineError, match="openvino gave patches that are no numbers"):
+        model.inspect([picture])
