@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # A piece's similarities to 1024 patches fit into a core's second-level cache, and are read while they do.
 _ROWS_AT_ONCE = 256
+# Of so many rows that int8 finds nearest one is: its errors are far less than what lies between the first few.
+_NEAREST = 8
 _LEVELS = 256
 _HIGHEST = 127
 
@@ -39,31 +41,53 @@ class OpenvinoSearch:
 
 
 def search_graph(rows: NDArray[np.float32]) -> openvino.Model:
-    """Return the graph from patches (n, D) to their highest cosines, (n,), with the rows (K, D)."""
+    """Return the graph from patches (n, D) to their highest cosines, (n,), with the rows (K, D), about."""
     patches = ops.parameter([-1, rows.shape[1]], np.float32, name="patches")
-    return openvino.Model([about_highest(patches.output(0), rows)], [patches], "search")
+    return openvino.Model([CoarseRows(rows).highest(patches.output(0))], [patches], "search")
 
 
-def about_highest(patches: openvino.Output, rows: NDArray[np.float32]) -> openvino.Output:
-    """Return the highest cosine (n,) of patches (n, D) with the rows (K, D), both quantised to int8.
+class CoarseRows:
+    """A bank's unit rows (K, D) in a graph, quantised to int8, each with a scale of its own.
 
-    A row has a scale of its own. The patches have one for all, from the rows' largest value: good patches are as large
-    as the rows, and of others the excess is cut off, which makes their distance larger.
+    The patches have one scale for all, from the rows' largest value: good patches are as large as the rows, and of
+    others the excess is cut off, which makes their distance larger.
     """
-    largest = max(float(np.abs(rows).max()), 1e-6)
-    low, high = np.float32(-largest * (_HIGHEST + 1) / _HIGHEST), np.float32(largest)
-    coarse = ops.fake_quantize(patches, low, high, low, high, _LEVELS)
-    pieces = (rows[start : start + _ROWS_AT_ONCE] for start in range(0, rows.shape[0], _ROWS_AT_ONCE))
-    return reduce(ops.maximum, [_about_highest_of(coarse, piece) for piece in pieces]).output(0)
+
+    def __init__(self, rows: NDArray[np.float32]) -> None:
+        self._rows = rows
+        largest = max(float(np.abs(rows).max()), 1e-6)
+        self._low, self._high = np.float32(-largest * (_HIGHEST + 1) / _HIGHEST), np.float32(largest)
+        self._pieces = [_coarse(rows[start : start + _ROWS_AT_ONCE]) for start in range(0, len(rows), _ROWS_AT_ONCE)]
+
+    def highest(self, patches: openvino.Output) -> openvino.Output:
+        """Return the highest cosine (n,) of patches (n, D), right to about 0.003."""
+        return reduce(
+            ops.maximum, [ops.reduce_max(alike, np.array([1]), False) for alike in self._alike(patches)]
+        ).output(0)
+
+    def highest_again(self, patches: openvino.Output) -> openvino.Output:
+        """Return the highest cosine (n,) of a few patches (n, D), in float32 with each one's nearest rows.
+
+        To compare them with all rows would read the whole bank once more, which takes longer than the first search.
+        """
+        nearest = ops.topk(
+            ops.concat(self._alike(patches), 1),
+            ops.constant(np.int32(min(_NEAREST, len(self._rows)))),
+            1,
+            "max",
+            "none",
+        ).output(1)
+        rows = ops.gather(ops.constant(self._rows), nearest, ops.constant(np.int32(0)))
+        products = ops.multiply(rows, ops.unsqueeze(patches, np.array([1])))
+        return ops.reduce_max(ops.reduce_sum(products, np.array([2]), False), np.array([1]), False).output(0)
+
+    def _alike(self, patches: openvino.Output) -> list[openvino.Node]:
+        """Return the cosines of patches (n, D) with each piece's rows, (n, k)."""
+        coarse = ops.fake_quantize(patches, self._low, self._high, self._low, self._high, _LEVELS)
+        return [ops.matmul(coarse, piece, False, True) for piece in self._pieces]
 
 
-def _about_highest_of(coarse: openvino.Node, rows: NDArray[np.float32]) -> openvino.Node:
+def _coarse(rows: NDArray[np.float32]) -> openvino.Node:
     scale = np.maximum(np.abs(rows).max(axis=1, keepdims=True), 1e-6) / _HIGHEST
     steps = ops.constant(np.rint(rows / scale).astype(np.int8))
-    weights = ops.multiply(ops.convert(steps, np.float32), ops.constant(scale.astype(np.float32)))
-    return ops.reduce_max(ops.matmul(coarse, weights, False, True), np.array([1]), False)
-
-
-def highest(patches: openvino.Output, rows: NDArray[np.float32]) -> openvino.Output:
-    """Return the highest cosine (n,) of patches (n, D) with the rows (K, D), right but for rounding."""
-    return ops.reduce_max(ops.matmul(patches, ops.constant(rows), False, True), np.array([1]), False).output(0)
+    return ops.multiply(ops.convert(steps, np.float32), ops.constant(scale.astype(np.float32)))

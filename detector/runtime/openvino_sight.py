@@ -18,7 +18,7 @@ from detector.model.wide_blur import cosines
 from detector.runtime.base import Seen
 from detector.runtime.checks import finite
 from detector.runtime.often import Often
-from detector.runtime.openvino_search import about_highest, highest
+from detector.runtime.openvino_search import CoarseRows
 from detector.runtime.openvino_silent import openvino, ops
 
 if TYPE_CHECKING:
@@ -107,11 +107,12 @@ def _relative(patches: openvino.Output, view: View) -> openvino.Output:
     _, rows, columns, depth = patches.get_shape()
     usual = ops.constant(fitted(view.expected, (rows, columns)).ravel())
     flat = ops.reshape(patches, np.array([rows * columns, depth]), False).output(0)
-    about = _over(about_highest(flat, view.bank.rows), usual)
+    bank = CoarseRows(view.bank.rows)
+    about = _over(bank.highest(flat), usual)
     first = ops.constant(np.int32(0))
     count = ops.constant(np.int32(min(SEARCHED_AGAIN, rows * columns)))
     places = ops.topk(about, count, 0, "max", "none").output(1)
-    again = highest(ops.gather(flat, places, first).output(0), view.bank.rows)
+    again = bank.highest_again(ops.gather(flat, places, first).output(0))
     exact = _over(again, ops.gather(usual, places, first))
     return ops.reshape(
         ops.scatter_elements_update(about, places, exact, first), np.array([rows, columns]), False
