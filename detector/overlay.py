@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -34,8 +35,8 @@ def overlay_jpeg(
     # For eyes, and soon there: nothing is judged by it.
     small = resized(in_eight_bits(pixels), Size(size[1], size[0]), little_left=2.0)
     picture = cv2.cvtColor(small, cv2.COLOR_GRAY2RGB) if small.ndim == 2 else small  # noqa: PLR2004 - grey
-    heat = np.nan_to_num(cv2.resize(anomaly_map.values, size, interpolation=cv2.INTER_LINEAR))
-    blended = _reddened(picture, np.clip((heat - low) / max(high - low, 1e-9), 0.0, 1.0) * _STRONGEST)
+    blended = np.array(picture, dtype=np.uint8)
+    _redden(blended, np.nan_to_num(anomaly_map.values), low, high)
     for region in regions:
         corner = (round(region.x_px * scale), round(region.y_px * scale))
         opposite = (round((region.x_px + region.width_px) * scale), round((region.y_px + region.height_px) * scale))
@@ -46,14 +47,23 @@ def overlay_jpeg(
     return encoded.tobytes()
 
 
-def _reddened(picture: NDArray[Any], strength: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return a picture (h, w, 3) uint8 with red laid over it at a strength (h, w) of 0..1; most of one is clear."""
-    blended = np.array(picture, dtype=np.uint8)
-    inside = strength > 0
-    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+def _redden(picture: NDArray[np.uint8], values: NDArray[np.float32], low: float, high: float) -> None:
+    """Lay red over a picture (h, w, 3) where the map's values (rows, columns) are above `low`: mostly a small part."""
+    above = values > low
+    rows, columns = np.flatnonzero(above.any(axis=1)), np.flatnonzero(above.any(axis=0))
     if not rows.size:
-        return blended
-    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    share = strength[box][..., None]
-    blended[box] = (blended[box] * (1 - share) + _RED * share).astype(np.uint8)
-    return blended
+        return
+    height, width = picture.shape[:2]
+    box = (
+        _reach(rows, values.shape[0], height),
+        _reach(columns, values.shape[1], width),
+    )
+    heat = cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR)[box]
+    share = (np.clip((heat - low) / max(high - low, 1e-9), 0.0, 1.0) * _STRONGEST)[..., None]
+    picture[box] = (picture[box] * (1 - share) + _RED * share).astype(np.uint8)
+
+
+def _reach(cells: NDArray[Any], count: int, length_px: int) -> slice:
+    """Return the pixels of a line that cells of the map reach, when it is drawn that long: those next to them too."""
+    pixels = length_px / count
+    return slice(max(0, math.floor((cells[0] - 1) * pixels)), math.ceil((cells[-1] + 2) * pixels))

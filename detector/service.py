@@ -14,6 +14,7 @@ from detector.evidence.shelf import Held
 from detector.fetch import FetchQueue, fetch
 from detector.model.base import GradedModel
 from detector.queued_frame import QueuedFrame
+from detector.under_way import Batch, UnderWay
 from shared import metrics
 from shared.bus.base import Bus, Record
 from shared.bus.intake import Intake, token_of
@@ -64,11 +65,10 @@ class DetectorService:
         self._model = model
         self._answerer = Answerer(model, detector, clock)
         self._keeper = keeper
-        self._cost = CostModel(model.efforts)
+        cost = CostModel(model.efforts)
+        self._under_way = UnderWay(lanes=model.lanes.count, max_batch=detector.max_batch, cost=cost)
         self._batcher: Batcher[QueuedFrame] = Batcher(
-            max_batch=detector.max_batch,
-            linger_ns=round(detector.linger_ms * NS_PER_MS),
-            cost=self._cost,
+            max_batch=self._under_way.max_batch, linger_ns=round(detector.linger_ms * NS_PER_MS), cost=cost
         )
         self._fetches: FetchQueue[QueuedFrame] = FetchQueue(max_bytes=detector.queue_mib * _MIB)
         self._said = Effort.FULL
@@ -106,7 +106,7 @@ class DetectorService:
             keeping.cancel()
 
     async def _serve(self, intake: Intake, stop: asyncio.Event) -> None:
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference") as engine:
+        with ThreadPoolExecutor(self._under_way.most, thread_name_prefix="inference") as engine:
             async with asyncio.TaskGroup() as tasks:
                 books = tasks.create_task(intake.keep_books())
                 async with asyncio.TaskGroup() as answering:
@@ -172,7 +172,7 @@ class DetectorService:
             payload = await fetch(self._payloads, frame.message, due_ns=frame.due_ns, clock=self._clock, log=self._log)
         except PictureError as error:
             refused = self._answerer.refused(frame, NotInspected.BAD_IMAGE, error)
-            answering.create_task(self._answer(intake, [frame], [refused]))
+            answering.create_task(self._answer(intake, frame, refused))
         else:
             if payload is None:
                 self._expire(frame, intake, answering)
@@ -186,7 +186,7 @@ class DetectorService:
 
     def _expire(self, frame: QueuedFrame, intake: Intake, answering: asyncio.TaskGroup) -> None:
         expired = Answer(self._answerer.not_inspected(frame.message.capture, NotInspected.EXPIRED))
-        answering.create_task(self._answer(intake, [frame], [expired]))
+        answering.create_task(self._answer(intake, frame, expired))
 
     async def _poison(self, intake: Intake, record: Record, error: LinewardenError) -> None:
         """Bury what is no frame; where its headers still say whose it was, its part gets a fail-safe verdict first."""
@@ -203,30 +203,48 @@ class DetectorService:
             self._arrived.clear()
             metrics.QUEUE_FRAMES.set(len(self._batcher))
             metrics.QUEUE_BYTES.set(self._batcher.held_bytes)
-            for frame in self._batcher.take_expired(self._clock.monotonic_ns()):
+            now_ns = self._clock.monotonic_ns()
+            for frame in self._batcher.take_expired(self._under_way.free_ns(now_ns)):
                 self._expire(frame, intake, answering)
             self._fetch_waiting(intake, answering)
-            wait_ns = self._batcher.closes_in_ns(self._clock.monotonic_ns())
-            if wait_ns == 0:
-                batch, answers = await self._infer(engine, intake)
-                answering.create_task(self._answer(intake, batch, answers))
-            elif wait_ns is None and self._intake_over and not len(self._fetches):
+            wait_ns = self._batcher.closes_in_ns(now_ns)
+            if wait_ns is None and self._intake_over and not len(self._fetches):
                 return
+            if wait_ns == 0 and not self._under_way.full:
+                self._begin(engine, intake, answering)
             else:
-                timeout_s = _POLL_S if wait_ns is None else min(_POLL_S, wait_ns / 1e9)
+                # An engine that is done with a batch wakes this as a frame does that comes.
+                timeout_s = _POLL_S if not wait_ns else min(_POLL_S, wait_ns / 1e9)
                 await wait_event(self._clock, self._arrived, timeout_s)
 
-    async def _infer(self, engine: ThreadPoolExecutor, intake: Intake) -> tuple[list[QueuedFrame], list[Answer]]:
-        started_ns = self._clock.monotonic_ns()
-        effort = self._batcher.effort(started_ns)
-        batch = self._batcher.take(started_ns, effort)
+    def _begin(self, engine: ThreadPoolExecutor, intake: Intake, answering: asyncio.TaskGroup) -> None:
+        """Take the next batch, and give it to the engine."""
+        now_ns = self._clock.monotonic_ns()
+        free_ns = self._under_way.free_ns(now_ns)
+        effort = self._batcher.effort(free_ns)
+        frames = self._batcher.take(free_ns, effort)
         intake.pause(full=self._full())
-        metrics.BATCH_SIZE.observe(len(batch))
-        metrics.INSPECTED.labels(effort.value).inc(len(batch))
-        self._say(effort, started_ns)
-        answers = await asyncio.get_running_loop().run_in_executor(engine, self._answerer.answers, batch, effort)
-        self._cost.observe(len(batch), self._clock.monotonic_ns() - started_ns, effort)
-        return batch, answers
+        metrics.BATCH_SIZE.observe(len(frames))
+        metrics.INSPECTED.labels(effort.value).inc(len(frames))
+        self._say(effort, now_ns)
+        batch = self._under_way.begin(len(frames), effort, now_ns)
+        looking = asyncio.get_running_loop().run_in_executor(engine, self._answerer.answers, frames, effort)
+        answering.create_task(self._infer(looking, batch, frames, intake, answering))
+
+    async def _infer(
+        self,
+        looking: asyncio.Future[list[Answer]],
+        batch: Batch,
+        frames: list[QueuedFrame],
+        intake: Intake,
+        answering: asyncio.TaskGroup,
+    ) -> None:
+        answers = await looking
+        self._under_way.end(batch, self._clock.monotonic_ns())
+        self._arrived.set()
+        # One whose overlay is still drawn does not hold the others up.
+        for frame, answer in zip(frames, answers, strict=True):
+            answering.create_task(self._answer(intake, frame, answer))
 
     def _say(self, effort: Effort, now_ns: int) -> None:
         """Log where the model begins to look with less of itself, or with more, at most every ten seconds."""
@@ -234,15 +252,14 @@ class DetectorService:
             self._log.warning("effort.changed", effort=effort.value, before=self._said.value)
             self._said, self._silent_until_ns = effort, now_ns + _SILENT_NS
 
-    async def _answer(self, intake: Intake, batch: list[QueuedFrame], answers: list[Answer]) -> None:
-        for frame, inspected in zip(batch, answers, strict=True):
-            answer = await self._drawn(inspected)
-            await self._publish(answer)
-            self._offer(frame, answer)
-            if answer.error:
-                await intake.bury(frame.record, answer.error)
-            else:
-                intake.done([token_of(frame.record)])
+    async def _answer(self, intake: Intake, frame: QueuedFrame, inspected: Answer) -> None:
+        answer = await self._drawn(inspected)
+        await self._publish(answer)
+        self._offer(frame, answer)
+        if answer.error:
+            await intake.bury(frame.record, answer.error)
+        else:
+            intake.done([token_of(frame.record)])
 
     async def _drawn(self, answer: Answer) -> Answer:
         """Return an answer with its overlay, which is drawn beside the engine: that goes on with the next batch."""

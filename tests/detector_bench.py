@@ -68,11 +68,11 @@ class SteadyModel:
 
 
 class ModelWithoutMap(SteadyModel):
-    """Its map has no values, of which no picture can be drawn."""
+    """Its map is no map, of which no picture can be drawn."""
 
     def answer(self, picture: Picture) -> Inspection:
         """Answer, with nothing to see."""
-        return replace(super().answer(picture), anomaly_map=AnomalyMap(np.zeros((0, 0), dtype=np.float32)))
+        return replace(super().answer(picture), anomaly_map=AnomalyMap(np.zeros(3, dtype=np.float32)))
 
 
 class ModelThatFailsOnWhite(SteadyModel):
@@ -96,6 +96,14 @@ class ModelWithoutNumberForWhite(SteadyModel):
         return found
 
 
+class ModelWithHigherWhite(SteadyModel):
+    """Finds an all-white picture defective."""
+
+    def answer(self, picture: Picture) -> Inspection:
+        """Answer."""
+        return replace(super().answer(picture), score=4.0 if picture.min() == 255 else 0.5)
+
+
 class ModelThatForgetsOne(SteadyModel):
     """Answers one picture less than it was asked about."""
 
@@ -116,6 +124,23 @@ class HeldModel(SteadyModel):
         """Wait, then answer."""
         self.entered.set()
         assert self.go.wait(60)
+        return super().inspect(pictures)
+
+
+class ModelInLanes(HeldModel):
+    """Looks at pictures side by side, one at a time in each lane; counts those that it looks at now."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lanes = Lanes(4)
+        self.looking = 0
+        self._counting = threading.Lock()
+
+    def inspect(self, pictures: Sequence[Picture]) -> list[Inspection]:
+        """Wait, then answer."""
+        assert len(pictures) == 1
+        with self._counting:
+            self.looking += 1
         return super().inspect(pictures)
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,7 +30,7 @@ _MINIMUM_EXCESSES = 10
 _BODY_KNOTS = 64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Calibration:
     """A continuous, never falling mapping of raw scores to 0..12.
 
@@ -68,13 +69,19 @@ class Calibration:
         """Whether there is a curve at all."""
         return bool(self.knots)
 
-    @property
+    @cached_property
     def calibration_id(self) -> str:
         """Twelve hexadecimal digits of the parameters' sha256; `uncalibrated` where there is no curve."""
         if not self.known:
             return "uncalibrated"
         text = json.dumps(asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @cached_property
+    def _curve(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The knots' raw scores and calibrated ones."""
+        raws, scores = np.asarray(self.knots, dtype=np.float64).T
+        return raws, scores
 
     def score(self, raw: float) -> float:
         """Return the calibrated score, 0..12, of one raw score; what is not a number counts as the highest."""
@@ -84,8 +91,7 @@ class Calibration:
         """Return the calibrated scores, (n,) float64 in 0..12, of raw scores (n,)."""
         if not self.known:
             return np.full(raws.shape, HIGHEST_SCORE)
-        known = np.asarray([raw for raw, _ in self.knots])
-        body = np.interp(raws, known, np.asarray([score for _, score in self.knots]))
+        body = np.interp(raws, *self._curve)
         excess = np.maximum(raws - self.threshold, 0.0)
         tail = self.excesses * np.log1p(excess / (self.excesses * self.tail_mean)) / np.log(10.0)
         # A picture that the model cannot put a number to must not pass.
@@ -96,7 +102,7 @@ class Calibration:
         """Return the lowest raw score that is mapped to `score` or above; None where none is, or without a curve."""
         if not self.known or not self.knots[0][1] < score <= HIGHEST_SCORE:
             return None
-        raws, scores = np.asarray(self.knots).T
+        raws, scores = self._curve
         at = int(np.searchsorted(scores, score))
         if at < scores.size:
             share = (score - scores[at - 1]) / (scores[at] - scores[at - 1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from dataclasses import replace
 
 import cv2
@@ -16,8 +17,10 @@ from shared.wire import Encoding, FrameMessage, encode
 from tests.detector_bench import (
     HeldModel,
     ModelInGrades,
+    ModelInLanes,
     ModelThatFailsOnWhite,
     ModelThatForgetsOne,
+    ModelWithHigherWhite,
     ModelWithoutMap,
     ModelWithoutNumberForWhite,
     SteadyModel,
@@ -238,7 +241,9 @@ async def test_nothing_is_committed_before_its_verdict_is_out() -> None:
         await eventually(model.entered.is_set)
         await line.clock.advance(0.5)
         killing = asyncio.create_task(line.kill())
-        await asyncio.sleep(0)
+        # Until whoever waits for the model is gone, too: it could still say what it found.
+        for _ in range(3):
+            await asyncio.sleep(0)
         model.go.set()
         await killing
         await line.start()
@@ -248,6 +253,41 @@ async def test_nothing_is_committed_before_its_verdict_is_out() -> None:
         await line.start()
         later = await line.send()
         assert (await line.answers(1)).keys() == {later.part_id}
+
+
+async def test_idle_lanes_are_given_the_next_batch() -> None:
+    """Two batches are under way, no larger together than one may be; the others wait, and none is lost at a stop."""
+    model = ModelInLanes()
+    async with bench(model) as line:
+        await line.send()
+        await eventually(model.entered.is_set)
+        for _ in range(6):
+            await line.send()
+        await eventually(lambda: model.looking == 3)
+        await line.clock.advance(0.1)
+        assert model.looking == 3, "one, and then half of a batch of four"
+        model.go.set()
+        await line.stop()
+        assert len(await line.answers(7)) == 7
+        assert model.batches == [1] * 7
+
+
+async def test_one_whose_overlay_is_drawn_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The good part of the same batch is answered first."""
+    drawn = threading.Event()
+
+    def draw(*_arguments: object, **_options: object) -> bytes:
+        assert drawn.wait(60)
+        return b"overlay"
+
+    monkeypatch.setattr("detector.answering.overlay_jpeg", draw)
+    model = ModelWithHigherWhite()
+    async with bench(model) as line:
+        white, grey = await line.send(level=255), await line.send()
+        assert (await line.answers(1)).keys() == {grey.part_id}
+        drawn.set()
+        assert (await line.answers(1)).keys() == {white.part_id}
+        assert line.overlays == [b"overlay"]
 
 
 async def test_verdicts_wait_for_a_bus_that_is_away() -> None:
