@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from alerting.plc_sim.gate_log import GateAction
@@ -187,7 +187,8 @@ class Witness:
         """Tell a result, and check that only a timely one for an undecided part is accepted."""
         self.sequence += sequence_step
         deadline_ms = self.clock.utc_ns() // NS_PER_MS + within_ms
-        decided = {done.part_id for done in self.gate.outcomes()}
+        # One under a used identity is thrown out by itself; results are the first one's, which may still lie on the belt.
+        decided = {done.part_id for done in self.gate.outcomes() if not done.barred}
         delivery = self.gate.result(Result(self.sequence, part_id, outcome, deadline_ms))
         if delivery is Delivery.ACCEPTED:
             assert part_id not in decided
@@ -232,6 +233,7 @@ def test_any_order_of_events_keeps_the_gate_s_promises(
     assert totals.passed == len(passed)
 
 
+@example([See(1, 1), See(1, 0), Say(1, Outcome.PASS, 0, 1)])
 @given(events)
 def test_the_gate_s_decisions_never_change(happened: list[See | Say | Beat | Run | Jump]) -> None:
     """What was decided stays decided, whatever comes afterwards."""
