@@ -187,7 +187,7 @@ class Witness:
         """Tell a result, and check that only a timely one for an undecided part is accepted."""
         self.sequence += sequence_step
         deadline_ms = self.clock.utc_ns() // NS_PER_MS + within_ms
-        # One under a used identity is thrown out by itself; results are the first one's, which may still lie on the belt.
+        # One under a used identity is thrown out by itself; results are for the first one, which may still be there.
         decided = {done.part_id for done in self.gate.outcomes() if not done.barred}
         delivery = self.gate.result(Result(self.sequence, part_id, outcome, deadline_ms))
         if delivery is Delivery.ACCEPTED:
