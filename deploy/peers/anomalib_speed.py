@@ -44,14 +44,12 @@ def main(folder: Path, method: str, coreset: int, threads: int, size: tuple[int,
     """Train, export, and take turns until standard input ends."""
     torch.set_num_threads(threads)
     model = _trained(folder, method, coreset)
+    predict_with = {f"{method} torch": _torch(model, folder)}
     exported = _exported(model, folder, size)
-    predict_with: dict[str, Predict] = {
-        f"{method} torch": _torch(model, folder),
-        f"{method} openvino": _openvino(exported, threads),
-    }
+    predict_with[f"{method} openvino"] = _openvino(exported, threads)
     pictures = sorted((folder / "pictures").glob("*.jpg"))
-    together = f"{method} openvino, side by side"
     crew = _faster([Crew(exported, threads), Crew(exported, 2 * threads)], pictures[:_TRIED])
+    together = f"{method} openvino, {crew.count} side by side"
     for predict in predict_with.values():
         predict(pictures[0])
     _say({"anomalib": importlib.metadata.version("anomalib"), "inferencers": [*predict_with, together]})
@@ -69,6 +67,7 @@ class Crew:
     """So many inferencers on OpenVINO with one thread each, fed by as many threads."""
 
     def __init__(self, exported: Path, count: int) -> None:
+        self.count = count
         self._idle: SimpleQueue[Predict] = SimpleQueue()
         # Those with one thread each must not all be bound to the same core.
         for _ in range(count):

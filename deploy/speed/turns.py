@@ -26,7 +26,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Turns:
-    """All that count; `batch_ns` are of `AT_ONCE` frames each, one before every `BATCH_EVERY` turns."""
+    """All that count; `batch_ns` are of `AT_ONCE` frames each, one for every `BATCH_EVERY` turns."""
 
     each: list[Turn] = field(default_factory=list)
     batch_ns: list[int] = field(default_factory=list)
@@ -53,8 +53,11 @@ class Turns:
 
     @property
     def best_ns(self) -> list[float]:
-        """Return what a picture takes the better way, one by one or at once, from each batch to the next."""
+        """Return what a picture takes the better way, one by one or at once, from each batch to the next.
+
+        One by one that is the median turn: a stall would count against the side that happened to have it.
+        """
         whole_ns = self.whole_ns
-        alone = [float(np.mean(whole_ns[at : at + BATCH_EVERY])) for at in range(0, len(whole_ns), BATCH_EVERY)]
+        alone = [float(np.median(whole_ns[at : at + BATCH_EVERY])) for at in range(0, len(whole_ns), BATCH_EVERY)]
         at_once = [took_ns / AT_ONCE for took_ns in self.batch_ns]
         return min(alone, at_once, key=lambda times_ns: float(np.median(times_ns)))

@@ -34,7 +34,7 @@ if sys.argv[1] == "-c": print("2.7.0"); raise SystemExit
 folder, method = sys.argv[2], sys.argv[3]
 assert all(os.path.exists(os.path.join(folder, name)) for name in ("train.npy", "trunk.safetensors", "pictures"))
 if method == "{broken}": print("it is broken"); raise SystemExit(3)
-names = [method + " torch", method + " openvino, side by side"]
+names = [method + " torch", method + " openvino, 4 side by side"]
 say({{"anomalib": "2.7.0", "inferencers": names}})
 for line in sys.stdin: say({{names[0]: [1.5] * int(line.split()[0]), names[1]: [1.2]}})
 """
@@ -170,7 +170,7 @@ def test_beside_peers_that_answer(tmp_path: Path) -> None:
     found = json.loads(figures.read_text())
     assert code == 1
     names = {one["name"] for one in found["runners"]}
-    assert {"patchcore torch", "padim torch", "padim openvino, side by side"} <= names
+    assert {"patchcore torch", "padim torch", "padim openvino, 4 side by side"} <= names
     assert {"linewarden torch", "linewarden torch, eight at once"} <= names
     assert found["times"] < 3
     assert "over anomalib's fastest" in output

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from deploy.speed.worker import working
 from shared.errors import ConfigError, EngineError
+
+
+def test_an_engine_without_torch_is_measured_without_torch() -> None:
+    """What its process needs loads none, as in a detector."""
+    code = "import sys, deploy.speed.worker, deploy.speed.side, deploy.speed.recipe; sys.exit('torch' in sys.modules)"
+    root = Path(__file__).parents[2]
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=root).returncode == 0
 
 
 class Counter:
