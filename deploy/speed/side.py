@@ -40,10 +40,10 @@ class Side:
         # As a detector whose engine has no lanes: several pictures are decoded side by side, and seen together.
         self._decoding = Lanes(recipe.threads)
         # The graphs of the bare encoder, of one picture, and of several in lanes.
-        for number in range(OFTEN):
+        for _ in range(OFTEN):
             self._encode(self._canvases[0])
             self._inspect(frames[0])
-            self.batch(number)
+        self.batch(0)
         self._model.engine.settle()
 
     def canvas_px(self) -> tuple[int, int]:
