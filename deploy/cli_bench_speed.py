@@ -33,8 +33,9 @@ def bench_model_speed(
 ) -> None:
     """Measure a model by itself on each of its engines: pictures a second, and what is around the encoder.
 
-    The engines take turns. Exits with 1 where the parts of an inspection do not add up to it within 3 %, or a bound on
-    its tower is missed.
+    The engines take turns, each in a process of its own; the reference is torch with the tower as open_clip builds it.
+    Pictures a second are of each one's better way, one by one or eight at once. Exits with 1 where the parts of an
+    inspection do not add up to it within 3 %, or a bound on its tower is missed.
     """
     from deploy.model_making import needs_extra, progress_bar, step_bars
 
@@ -111,7 +112,8 @@ def bench_beside_peers(
 ) -> None:
     """Measure our engines beside anomalib's inferencers on the same pictures, trunk, size and machine.
 
-    Exits with 1 where our fastest engine inspects less than three times as many pictures as anomalib's fastest.
+    One by one, and eight at once; the better way of each side counts. Exits with 1 where our fastest engine inspects
+    less than three times as many pictures as anomalib's fastest.
     """
     from deploy.model_making import needs_extra, progress_bar, step_bars
 

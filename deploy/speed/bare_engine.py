@@ -14,7 +14,7 @@ from shared.clock import NS_PER_MS, NS_PER_S
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from deploy.speed.subjects import Frame
+    from deploy.speed.frame import Frame
     from detector.model.base import Model
 
 

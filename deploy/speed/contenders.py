@@ -1,111 +1,75 @@
-"""Who takes part in `linewarden bench model`: one model on each of its engines, and what their answers have in common.
-
-This is the one place of the benchmarks that knows how a model is put together.
-"""
+"""Who takes part in the benchmarks of speed: one model on each of its engines, each in a process of its own."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import cv2
 import numpy as np
 
-from deploy.speed.tracing import Span
+from deploy.speed.recipe import AS_BUILT, Recipe
+from deploy.speed.side import Side
+from deploy.speed.worker import Worker, working
 from detector.export.folder import exported
-from detector.model import patch_model
 from detector.model.artifact import read
-from detector.model.bank import Bank
-from detector.model.calibration import Calibration
-from detector.model.lens import Lens, in_levels
-from detector.model.patch_model import PatchModel
-from detector.model.view import View
 from detector.runtime.base import COMPILED, EXPORTED, OPENVINO, OPENVINO_BF16, OPENVINO_INT8, TORCH
 from detector.runtime.graph import Graph, example
-from detector.runtime.making import load_with, open_exported
 from detector.runtime.openvino_export import write_openvino
 from shared.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from detector.runtime.base import Engine
-    from shared.domain import Picture
-    from shared.settings import DetectorSettings
+    from deploy.speed.frame import Frame
 
-ENCODER: Final = "encoder"
 UNGATED: Final = (OPENVINO, OPENVINO_INT8)
 """What a model with random weights is exported for: no gate could say anything of it."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Contender:
-    """A model on one engine."""
-
-    name: str
-    model: PatchModel
-
-    def see(self, canvas: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the bare encoder's patches, (rows, columns, D) float32, of one input (H, W, 3) float32."""
-        return self.model.engine.see([canvas])[0].patches
-
-    def spans(self) -> tuple[Span, ...]:
-        """Return the functions that an inspection is made of."""
-        heads = {type(head) for head in self.model.ensembles}
-        return (
-            Span(patch_model, "check_picture", "resize"),
-            Span(patch_model, "in_levels", "resize"),
-            Span(Lens, "look", "resize"),
-            Span(type(self.model.engine), "see", ENCODER),
-            Span(Bank, "distances", "bank"),
-            Span(Bank, "exact_distances", "bank"),
-            Span(Bank, "differences", "bank"),
-            *(Span(kind, "logits", "heads") for kind in heads),
-            Span(View, "relative", "map"),
-            Span(View, "compare", "map"),
-            Span(patch_model, "combine", "map"),
-            Span(patch_model, "smoothed", "map"),
-            Span(patch_model, "sized", "map"),
-            Span(patch_model, "fuse", "map"),
-            Span(patch_model, "image_score", "score"),
-            Span(Calibration, "score", "score"),
-            Span(patch_model, "find_regions", "regions"),
-            Span(PatchModel, "_golden", "golden"),
-            Span(PatchModel, "_again", "refinement", opaque=True),
-        )
-
-
 @contextmanager
-def contenders(folder: Path, *, threads: int, names: Sequence[str], gated: bool = True) -> Iterator[list[Contender]]:
-    """Yield the model of `folder` on the reference and on each engine that it was exported for.
+def contenders(
+    folder: Path,
+    frames: Sequence[Frame],
+    *,
+    threads: int,
+    names: Sequence[str],
+    on_progress: Callable[[str, int, int], None],
+    gated: bool = True,
+    as_built: bool = True,
+) -> Iterator[list[Worker[Side]]]:
+    """Yield the model of `folder` on torch, on each engine that it was exported for, and first on torch `as_built`.
 
-    `names` picks some of all engines, `compiled` among them, which nobody waits for who did not ask. Unless they are
-    `gated`, the engines are those of `UNGATED`, made for the purpose. The errors of `load_with`.
+    Each is in a process of its own and waits for its turns. `names` picks some of all engines, `compiled` among them,
+    which nobody waits for who did not ask. Unless they are `gated`, the engines are those of `UNGATED`, made for the
+    purpose. The errors of `load_with`.
     """
-    cv2.setNumThreads(threads)
     known = (TORCH, COMPILED, *EXPORTED)
     if unknown := [name for name in names if name not in known]:
         raise ConfigError(f"there is no engine {unknown[0]!r}", f"Choose from: {', '.join(known)}.")
-    reference = Contender(TORCH, load_with(folder, engine=TORCH, threads=threads))
-    with tempfile.TemporaryDirectory(prefix="linewarden-engines-") as scratch:
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="linewarden-engines-")))
         if gated:
-            wanted = names or exported(folder)
-            others = [
-                Contender(name, load_with(folder, engine=name, threads=threads)) for name in wanted if name != TORCH
-            ]
+            others = [Recipe(name, folder, threads) for name in names or exported(folder) if name != TORCH]
         else:
-            others = [_ungated(folder, Path(scratch), name, threads) for name in names or UNGATED if name in UNGATED]
-        yield [reference, *others]
+            some = [name for name in names or UNGATED if name in UNGATED]
+            others = [Recipe(name, folder, threads, _ungated(folder, scratch, name)) for name in some]
+        built = [AS_BUILT, TORCH] if as_built else [TORCH]
+        recipes = [*(Recipe(name, folder, threads) for name in built), *others]
+        found = []
+        for done, recipe in enumerate(recipes):
+            on_progress("engines", done, len(recipes))
+            found.append(stack.enter_context(working(recipe.name, Side, recipe, frames)))
+        on_progress("engines", len(recipes), len(recipes))
+        yield found
 
 
-def _ungated(folder: Path, scratch: Path, name: str, threads: int) -> Contender:
-    """Return a model on an engine whose files are written into `scratch`; int8 is fitted to noise."""
+def _ungated(folder: Path, scratch: Path, name: str) -> Path:
+    """Return the place in `scratch` to which an engine's files were written; int8 is fitted to noise."""
     stored = read(folder)
     place = scratch / name
     place.mkdir()
@@ -116,30 +80,7 @@ def _ungated(folder: Path, scratch: Path, name: str, threads: int) -> Contender:
     any_size = stored.settings.canvas is None
     fitted_to = canvases if name == OPENVINO_INT8 else ()
     write_openvino(graph, shown, place, any_size=any_size, bf16=name == OPENVINO_BF16, canvases=fitted_to)
-    engine: Engine = open_exported(name, place, threads=threads)
-    return Contender(name, stored.running_on(engine, stored.chosen(None)))
-
-
-def loaded(detector: DetectorSettings) -> PatchModel:
-    """Return the model as the detector's role loads it; the errors of `load_with`."""
-    cv2.setNumThreads(detector.threads)
-    return load_with(
-        detector.model,
-        detector.product,
-        engine=detector.engine,
-        threads=detector.threads,
-        providers=detector.onnx_providers,
-    )
-
-
-def canvas_of(model: PatchModel, picture: Picture) -> NDArray[np.float32]:
-    """Return the encoder's input (H, W, 3) float32 of a picture, through the model's first view."""
-    return model.product.views[0].lens.look(in_levels(picture), model.settings)
-
-
-def views_of(model: PatchModel) -> int:
-    """Return how often the encoder runs for a picture that nobody doubts."""
-    return len(model.product.views) if 0 in model.settings.asked else 1
+    return place
 
 
 def cosine(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from deploy.adapters import Adapters
-    from deploy.speed.subjects import Frame
+    from deploy.speed.frame import Frame
     from shared.bus.base import Subscription
     from shared.settings import Settings
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from deploy.speed.contenders import Contender, canvas_of, contenders, cosine, views_of
-from deploy.speed.model_figures import EngineFigures, ModelFigures
-from deploy.speed.subjects import RANDOM, Frame, frames, trained
+from deploy.speed.contenders import contenders, cosine
+from deploy.speed.model_figures import EngineFigures, ModelFigures, speedup_of
+from deploy.speed.side import Side
+from deploy.speed.subjects import RANDOM, frames, trained
 from deploy.speed.timing import breakdown_of, ratio_of, timing_of
-from deploy.speed.tracing import Span, Tracer
-from detector import decode
-from detector.runtime.making import share_threads
-from shared.clock import NS_PER_S
+from deploy.speed.turns import BATCH_EVERY, Turns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,82 +21,7 @@ if TYPE_CHECKING:
     from shared.wire import Encoding
 
 _DIFFERENT: Final = 24
-_WARM_UP: Final = 4
-_BATCH: Final = 8
-_BATCH_EVERY: Final = 4
-
-
-class _Side:
-    """One engine's turns."""
-
-    def __init__(self, contender: Contender, canvases: Sequence[NDArray[np.float32]], threads: int) -> None:
-        self.contender = contender
-        self._threads = threads
-        self.encoder_ns: list[int] = []
-        self.whole_ns: list[int] = []
-        self.parts_ns: list[dict[str, int]] = []
-        self.batch_ns: list[int] = []
-        self._canvases = canvases
-        self._views = views_of(contender.model)
-
-    def turn(self, number: int, frame: Frame, *, counts: bool) -> None:
-        """Look at one frame three times: with the encoder alone, whole, and whole with its parts measured."""
-        canvas = self._canvases[number % len(self._canvases)]
-        self._wake(canvas)
-        encoder_ns = _timed(lambda: self._encode(canvas))
-        # What comes second finds the frame in the caches: each is second every other time that a frame is shown.
-        if (number // len(self._canvases) + number) % 2:
-            parts_ns = self._parts(frame)
-            whole_ns = _timed(lambda: self._inspect(frame))
-        else:
-            whole_ns = _timed(lambda: self._inspect(frame))
-            parts_ns = self._parts(frame)
-        if counts:
-            self.encoder_ns.append(encoder_ns)
-            self.whole_ns.append(whole_ns)
-            self.parts_ns.append(parts_ns)
-
-    def batch(self, frames: Sequence[Frame], *, counts: bool) -> None:
-        """Look at several frames at once, as a detector does for which they wait."""
-        self._wake(self._canvases[0])
-        took_ns = _timed(lambda: self._inspect(*frames))
-        if counts:
-            self.batch_ns.append(took_ns)
-
-    def _wake(self, canvas: NDArray[np.float32]) -> None:
-        """Give the process's libraries the threads that this engine leaves them, and encode once for nothing.
-
-        Other engines' threads still spin for a moment, and its own sleep.
-        """
-        share_threads(self.contender.model.engine, self._threads)
-        self._encode(canvas)
-
-    def _parts(self, frame: Frame) -> dict[str, int]:
-        with Tracer((*self.contender.spans(), Span(decode, "decode_frame", "decode"))) as tracer:
-            self._inspect(frame)
-            return tracer.take()
-
-    def _encode(self, canvas: NDArray[np.float32]) -> None:
-        for _ in range(self._views):
-            self.contender.see(canvas)
-
-    def _inspect(self, *frames: Frame) -> None:
-        model = self.contender.model
-        model.inspect(model.engine.lanes.each(lambda one: decode.decode_frame(one.message, one.payload), frames))
-
-    def figures(self, reference: _Side, likeness: float) -> EngineFigures:
-        """Return what came of its turns, beside those of the reference."""
-        return EngineFigures(
-            engine=self.contender.name,
-            encoder=timing_of(self.encoder_ns, _DIFFERENT),
-            whole=timing_of(self.whole_ns, _DIFFERENT),
-            breakdown=breakdown_of(self.parts_ns, self.whole_ns, _DIFFERENT),
-            around=ratio_of(self.whole_ns, self.encoder_ns) - 1,
-            speedup=ratio_of(reference.whole_ns, self.whole_ns),
-            batched_per_s=_BATCH * NS_PER_S / float(np.median(self.batch_ns)),
-            batched_speedup=ratio_of(reference.batch_ns, self.batch_ns),
-            cosine=likeness,
-        )
+_WARM_UP: Final = BATCH_EVERY
 
 
 def bench_model(
@@ -114,45 +36,61 @@ def bench_model(
 ) -> ModelFigures:
     """Let the model's engines take turns on rendered frames of `size`, whose pictures are decoded each time anew.
 
-    `model` is a folder or one of `subjects.MODELS`; `engines` picks some of its engines.
+    `model` is a folder or one of `subjects.MODELS`; `engines` picks some of its engines. Each is in a process of its
+    own, and while one works all others wait.
     """
     with (
         trained(model, size, on_progress, engines) as folder,
-        contenders(folder, threads=threads, names=engines, gated=model not in RANDOM) as found,
+        contenders(
+            folder,
+            frames(_DIFFERENT, size, encoding=encoding),
+            threads=threads,
+            names=engines,
+            on_progress=on_progress,
+            gated=model not in RANDOM,
+        ) as sides,
     ):
-        seen = frames(_DIFFERENT, size, encoding=encoding)
-        canvases = [canvas_of(found[0].model, frame.pixels) for frame in seen]
-        sides = [_Side(one, canvases, threads) for one in found]
-        reference = [found[0].see(canvas) for canvas in canvases[:_WARM_UP]]
-        likeness = [
-            float(
-                np.mean([cosine(theirs, one.see(canvas)) for theirs, canvas in zip(reference, canvases, strict=False)])
-            )
-            for one in found
-        ]
+        name, tower = sides[0].ask(Side.named)
+        canvas_px = sides[0].ask(Side.canvas_px)
+        patches = [side.ask(Side.patches) for side in sides]
+        turns = [Turns() for _ in sides]
+        both = list(zip(sides, turns, strict=True))
         for number in range(_WARM_UP + rounds):
+            counts = number >= _WARM_UP
             # Whoever begins changes with each turn: what runs after another finds its caches.
-            shift = number % len(sides)
-            for side in (*sides[shift:], *sides[:shift]):
-                side.turn(number, seen[number % len(seen)], counts=number >= _WARM_UP)
-                if number % _BATCH_EVERY == 0:
-                    some = [seen[(number + place) % len(seen)] for place in range(_BATCH)]
-                    side.batch(some, counts=number >= _WARM_UP)
+            shift = number % len(both)
+            for side, taken in (*both[shift:], *both[:shift]):
+                turn = side.ask(Side.turn, number)
+                batch_ns = side.ask(Side.batch, number) if number % BATCH_EVERY == 0 else None
+                if counts:
+                    taken.each.append(turn)
+                if counts and batch_ns is not None:
+                    taken.batch_ns.append(batch_ns)
             on_progress("turns", number + 1, _WARM_UP + rounds)
-    settings = found[0].model.settings
-    height_px, width_px = canvases[0].shape[:2]
+    as_built, ours = turns[:2]
     return ModelFigures(
-        model=settings.name if model == str(folder) else model,
-        tower=settings.tower,
-        canvas_px=(height_px, width_px),
+        model=name if model == str(folder) else model,
+        tower=tower,
+        canvas_px=canvas_px,
         encoding=encoding.value,
         threads=threads,
         rounds=rounds,
-        engines=tuple(side.figures(sides[0], alike) for side, alike in zip(sides, likeness, strict=True)),
+        engines=tuple(
+            EngineFigures(
+                engine=side.name,
+                encoder=timing_of(taken.encoder_ns, _DIFFERENT),
+                whole=timing_of(taken.whole_ns, _DIFFERENT),
+                breakdown=breakdown_of(taken.parts_ns, taken.whole_ns, _DIFFERENT),
+                around=ratio_of(taken.whole_ns, taken.encoder_ns) - 1,
+                batched_per_s=taken.batched_per_s,
+                over_as_built=speedup_of(taken, as_built),
+                over_torch=speedup_of(taken, ours),
+                cosine=_likeness(theirs, patches[0]),
+            )
+            for (side, taken), theirs in zip(both, patches, strict=True)
+        ),
     )
 
 
-def _timed(work: Callable[[], None]) -> int:
-    began_ns = time.perf_counter_ns()
-    work()
-    return time.perf_counter_ns() - began_ns
+def _likeness(theirs: Sequence[NDArray[np.float32]], reference: Sequence[NDArray[np.float32]]) -> float:
+    return float(np.mean([cosine(one, other) for one, other in zip(theirs, reference, strict=True)]))

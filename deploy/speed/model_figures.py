@@ -11,7 +11,10 @@ from rich.table import Table
 from deploy.bounds import Bound
 from deploy.chart import Bar, Chart, Panel
 from deploy.machine import machine_facts, machine_note
-from deploy.speed.timing import LARGEST_GAP, Breakdown, Timing
+from deploy.speed.parts import PARTS
+from deploy.speed.recipe import AS_BUILT
+from deploy.speed.timing import LARGEST_GAP, Breakdown, Timing, ratio_of
+from deploy.speed.turns import Turns
 
 CLOSE: Final = 0.999
 """The least cosine of features that a float32 engine may have with the reference's."""
@@ -19,7 +22,10 @@ CLOSE: Final = 0.999
 
 @dataclass(frozen=True, slots=True)
 class SpeedBounds:
-    """What a tower's engines must reach, as ratios to the reference in one run; None where nothing is asked."""
+    """What a tower's engines must reach in one run; None where nothing is asked.
+
+    All but `around` are ratios to the reference, in pictures a second the better way.
+    """
 
     around: float | None = None
     fastest: float | None = None
@@ -34,12 +40,34 @@ BOUNDS: Final[Mapping[str, SpeedBounds]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Speedup:
+    """How many times as many pictures one engine inspects as another.
+
+    `best` is of each one's better way: one by one, or several at once.
+    """
+
+    best: float
+    one_by_one: float
+    at_once: float
+
+
+def speedup_of(ours: Turns, theirs: Turns) -> Speedup:
+    """Return how much faster `ours` were, in turns that both took one after the other."""
+    return Speedup(
+        best=ratio_of(theirs.best_ns, ours.best_ns),
+        one_by_one=ratio_of(theirs.whole_ns, ours.whole_ns),
+        at_once=ratio_of(theirs.batch_ns, ours.batch_ns),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class EngineFigures:
     """One engine: the encoder by itself, the whole inspection with decoding, what that is made of, and its likeness.
 
-    `around` is what everything but the encoder takes, as a share of the encoder's own time; `speedup` how many times as
-    many pictures it inspects as the reference, one by one. The `batched` ones are of eight pictures at once. `cosine`
-    is the mean one of its features with the reference's, place by place.
+    `around` is what everything but the encoder takes, as a share of the encoder's own time. `batched_per_s` is of eight
+    pictures at once; a bound on pictures a second is on the better way, one by one or at once, of both sides.
+    `over_as_built` is over the reference, torch as open_clip builds the tower, `over_torch` over our engine on torch.
+    `cosine` is the mean one of its features with the reference's, place by place.
     """
 
     engine: str
@@ -47,10 +75,20 @@ class EngineFigures:
     whole: Timing
     breakdown: Breakdown
     around: float
-    speedup: float
     batched_per_s: float
-    batched_speedup: float
+    over_as_built: Speedup
+    over_torch: Speedup
     cosine: float
+
+    @property
+    def label(self) -> str:
+        """Return its name for people."""
+        return "torch as built" if self.engine == AS_BUILT else self.engine
+
+    @property
+    def best_per_s(self) -> float:
+        """Return how many pictures a second it inspects the better way."""
+        return max(self.whole.per_s, self.batched_per_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +106,8 @@ class ModelFigures:
 
     @property
     def fastest(self) -> EngineFigures:
-        """Return the engine whose whole inspection is the fastest."""
-        return max(self.engines, key=lambda one: one.speedup)
+        """Return the engine that inspects the most pictures a second."""
+        return max(self.engines, key=lambda one: one.over_as_built.best)
 
     @property
     def bounds(self) -> tuple[Bound, ...]:
@@ -77,7 +115,7 @@ class ModelFigures:
         wanted = BOUNDS.get(self.tower, SpeedBounds())
         found = [
             Bound(
-                one.engine,
+                one.label,
                 "parts of the whole, less the whole",
                 f"{one.breakdown.gap:+.1%}",
                 f"+-{LARGEST_GAP:.0%}",
@@ -89,21 +127,21 @@ class ModelFigures:
             share = self.fastest.around
             held = share <= wanted.around
             found.append(
-                Bound(self.fastest.engine, "around the encoder", f"{share:.1%}", f"<= {wanted.around:.0%}", held)
+                Bound(self.fastest.label, "around the encoder", f"{share:.1%}", f"<= {wanted.around:.0%}", held)
             )
         int8 = [one for one in self.engines if "int8" in one.engine]
         lesser = [*int8, *(one for one in self.engines if "bf16" in one.engine)]
         float32 = [one for one in self.engines[1:] if one not in lesser and one.cosine >= CLOSE]
         for name, least, those in (
-            ("fastest engine over the reference", wanted.fastest, list(self.engines)),
-            ("fastest float32 engine over the reference", wanted.float32, float32),
-            ("int8 over the reference", wanted.int8 if self.machine.get("vnni") else None, int8),
+            ("fastest over torch as built", wanted.fastest, list(self.engines)),
+            ("float32 over torch as built", wanted.float32, float32),
+            ("int8 over torch as built", wanted.int8 if self.machine.get("vnni") else None, int8),
         ):
             if least is not None:
-                best = max(those, key=lambda one: one.speedup, default=None)
-                shown = "no such engine" if best is None else f"{best.speedup:.2f}"
-                held = best is not None and best.speedup >= least
-                found.append(Bound("" if best is None else best.engine, name, shown, f">= {least:g}", held))
+                best = max(those, key=lambda one: one.over_as_built.best, default=None)
+                shown = "no such engine" if best is None else f"{best.over_as_built.best:.2f}"
+                held = best is not None and best.over_as_built.best >= least
+                found.append(Bound("" if best is None else best.label, name, shown, f">= {least:g}", held))
         return tuple(found)
 
     @property
@@ -115,8 +153,9 @@ class ModelFigures:
         """Return the figures under stable names."""
         ratios = {
             one.engine: {
-                "over_reference": one.speedup,
-                "batched_over_reference": one.batched_speedup,
+                "pictures_per_s_best": one.best_per_s,
+                "over_torch_as_built": asdict(one.over_as_built),
+                "over_torch": asdict(one.over_torch),
                 "around_encoder": one.around,
             }
             for one in self.engines
@@ -130,49 +169,58 @@ class ModelFigures:
             f"{self.model}: {self.canvas_px[1]}x{self.canvas_px[0]}, frames as {self.encoding}, {self.threads} threads,"
             f" {self.rounds} turns"
         )
-        table = Table(title=title, title_justify="left", show_edge=False)
-        for heading in (
-            "engine",
-            "pictures/s",
-            "over reference",
-            "eight at once",
-            "over reference",
-            "p50 / p99 ms",
-            "encoder, ms",
-            "around",
-            "cosine",
-        ):
-            table.add_column(heading, justify="right")
+        speeds = _table(
+            title,
+            ("engine", "pictures/s, best", "over torch as built", "over our torch", "one by one", "eight at once"),
+        )
+        alone = _table("One by one", ("engine", "p50 / p99 ms", "encoder, ms", "around", "cosine"))
         for one in self.engines:
-            table.add_row(
-                one.engine,
+            speeds.add_row(
+                one.label,
+                f"{one.best_per_s:.1f}",
+                f"{one.over_as_built.best:.2f}",
+                f"{one.over_torch.best:.2f}",
                 f"{one.whole.per_s:.1f}",
-                f"{one.speedup:.2f}",
                 f"{one.batched_per_s:.1f}",
-                f"{one.batched_speedup:.2f}",
+            )
+            alone.add_row(
+                one.label,
                 f"{one.whole.p50_ms:.1f} / {one.whole.p99_ms:.1f}",
                 f"{one.encoder.mean_ms:.2f}",
                 f"{one.around:.0%}",
                 f"{one.cosine:.4f}",
             )
-        parts = Table(title="Of one picture, ms", title_justify="left", show_edge=False)
-        for heading in ("", *(one.engine for one in self.engines)):
-            parts.add_column(heading, justify="right")
-        for name in dict.fromkeys(name for one in self.engines for name in one.breakdown.parts_ms):
-            parts.add_row(name, *(f"{one.breakdown.parts_ms.get(name, 0.0):.2f}" for one in self.engines))
-        parts.add_row("sum", *(f"{one.breakdown.sum_ms:.2f}" for one in self.engines))
-        parts.add_row("whole, with nothing measured in it", *(f"{one.whole.mean_ms:.2f}" for one in self.engines))
+        parts = _table("Of one picture, ms", ("", *(one.label for one in self.engines)))
+        for name in PARTS:
+            if any(name in one.breakdown.parts_ms for one in self.engines):
+                parts.add_row(name, *(_ms(one.breakdown.parts_ms.get(name)) for one in self.engines))
+        parts.add_row("sum", *(_ms(one.breakdown.sum_ms) for one in self.engines))
+        parts.add_row("whole, with nothing measured in it", *(_ms(one.whole.mean_ms) for one in self.engines))
         bounds = Table("", "", "measured", "bound", "", title_justify="left", show_edge=False)
         for bound in self.bounds:
             bounds.add_row(*bound.row)
-        return [table, parts, bounds]
+        return [speeds, alone, parts, bounds]
 
     def chart(self) -> Chart:
         """Return the speeds beside each other, and what a picture's time is made of."""
         least = BOUNDS.get(self.tower, SpeedBounds()).fastest
         speeds = Panel(
-            "pictures a second, as multiples of the reference",
-            tuple(Bar(one.engine, {"": one.speedup}, least if one is self.fastest else None) for one in self.engines),
+            "pictures a second, best, as multiples of torch as built",
+            tuple(
+                Bar(one.label, {"": one.over_as_built.best}, least if one is self.fastest else None)
+                for one in self.engines
+            ),
         )
-        parts = Panel("one picture, ms", tuple(Bar(one.engine, dict(one.breakdown.parts_ms)) for one in self.engines))
+        parts = Panel("one picture, ms", tuple(Bar(one.label, dict(one.breakdown.parts_ms)) for one in self.engines))
         return Chart(f"{self.model}: a model by itself", (speeds, parts), machine_note(self.machine))
+
+
+def _table(title: str, headings: tuple[str, ...]) -> Table:
+    table = Table(title=title, title_justify="left", show_edge=False)
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    return table
+
+
+def _ms(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -17,20 +16,22 @@ from deploy.bounds import Bound
 from deploy.chart import Bar, Chart, Panel
 from deploy.comparison import OURS, PEERS, anomalib_version, canvas_for, write_pictures, write_trunk
 from deploy.machine import machine_facts, machine_note
-from deploy.speed.contenders import Contender, contenders
+from deploy.speed.contenders import contenders
 from deploy.speed.cores import on_cores
 from deploy.speed.peers import running_peers
-from deploy.speed.subjects import Frame, export_all, frames
+from deploy.speed.side import Side
+from deploy.speed.subjects import export_all, frames
 from deploy.speed.timing import Timing, ratio_of, timing_of
-from detector.decode import decode_frame
+from deploy.speed.turns import AT_ONCE
 from detector.model.profiles import LITE
 from detector.pictures.sets import list_good
-from detector.runtime.making import share_threads
 from detector.training.fit import train
 from ingest.rendering.conveyor import ConveyorSettings, write_dataset
 from shared.clock import NS_PER_MS
 
 if TYPE_CHECKING:
+    from deploy.speed.frame import Frame
+    from deploy.speed.worker import Worker
     from detector.model.lens import Size
 
 LEAST_TIMES: Final = 3.0
@@ -42,7 +43,10 @@ _EACH_TURN: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """An engine of ours or an inferencer of anomalib's, from the JPEG on; `slower` times as slow as our best."""
+    """An engine of ours or an inferencer of anomalib's, from the JPEG on; `slower` times as slow as our best.
+
+    Each is there one by one, and several pictures at once where that is another way: a picture is then its share.
+    """
 
     name: str
     ours: bool
@@ -52,7 +56,7 @@ class Runner:
 
 @dataclass(frozen=True, slots=True)
 class PeerFigures:
-    """All of them, the fastest of each side decides."""
+    """All of them; the fastest of each side decides, one by one or several at once."""
 
     anomalib: str
     canvas_px: tuple[int, int]
@@ -88,7 +92,7 @@ class PeerFigures:
         height_px, width_px = self.canvas_px
         title = f"From the JPEG on, {width_px}x{height_px}, {self.threads} threads on {self.cores} cores"
         table = Table(title=title, title_justify="left", show_edge=False, caption=f"anomalib {self.anomalib}")
-        for heading in ("", "pictures/s", "p50 / p99 ms", "slower than our fastest"):
+        for heading in ("", "pictures/s", "p50 / p99 ms a picture", "slower than our fastest"):
             table.add_column(heading, justify="right")
         for one in self.runners:
             times = f"{one.picture.p50_ms:.1f} / {one.picture.p99_ms:.1f}"
@@ -118,8 +122,9 @@ def bench_peers(
 ) -> PeerFigures:
     """Let all take turns of a few pictures; `python` is an interpreter that has anomalib.
 
-    The trunk has the packaged weights, all see one canvas, and PatchCore keeps as many patches as `lite`. ConfigError
-    says what the interpreter lacks.
+    Each of our engines is in a process of its own, and while one works all others wait. The trunk has the packaged
+    weights, all see one canvas, and PatchCore keeps as many patches as `lite`. ConfigError says what the interpreter
+    lacks.
     """
     version = anomalib_version(python)
     with ExitStack() as stack:
@@ -127,34 +132,49 @@ def bench_peers(
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="linewarden-peers-")))
         shown = frames(_DIFFERENT, size)
         canvas = _prepare(scratch, shown, size, engines, on_progress)
-        ours = stack.enter_context(contenders(scratch / "model", threads=threads, names=engines))
+        ours = stack.enter_context(
+            contenders(
+                scratch / "model", shown, threads=threads, names=engines, on_progress=on_progress, as_built=False
+            )
+        )
         peers = []
         for done, method in enumerate(PEERS):
             on_progress("anomalib: export", done, len(PEERS))
             running = running_peers(python, scratch, method, coreset=LITE.bank_size, threads=threads, size=size)
             peers.append(stack.enter_context(running))
         on_progress("anomalib: export", len(PEERS), len(PEERS))
-        taken: dict[str, list[int]] = {}
+        taken: dict[str, list[list[int]]] = {}
         for turn in range(1 + rounds):
-            found = {f"{OURS} {one.name}": _turn(one, shown, turn, threads) for one in ours}
+            found: dict[str, list[int]] = {}
+            for side in ours:
+                found |= _turn(side, turn)
             for one in peers:
-                found |= {name: _in_ns(times) for name, times in one.turn(_EACH_TURN).items()}
+                found |= {name: _in_ns(times) for name, times in one.turn(_EACH_TURN, AT_ONCE).items()}
             if turn:
                 for name, times in found.items():
-                    taken.setdefault(name, []).extend(times)
+                    taken.setdefault(name, []).append(times)
             on_progress("turns", turn, rounds)
     return PeerFigures(version, canvas, threads, used, rounds * _EACH_TURN, runners_of(taken))
 
 
-def runners_of(taken_ns: Mapping[str, list[int]]) -> tuple[Runner, ...]:
-    """Return everybody's figures, ours first, from what each picture of the same turns took."""
+def runners_of(taken_ns: Mapping[str, list[list[int]]]) -> tuple[Runner, ...]:
+    """Return everybody's figures, ours first, from what each picture of the same turns took.
+
+    A turn of pictures at once is one figure, the share of each.
+    """
     ours = [name for name in taken_ns if name.startswith(OURS)]
-    fastest = min(ours, key=lambda name: float(np.median(taken_ns[name])))
-    ordered = sorted(taken_ns, key=lambda name: (name not in ours, float(np.median(taken_ns[name]))))
+    turns_ns = {name: [float(np.mean(turn)) for turn in turns] for name, turns in taken_ns.items()}
+    fastest = min(ours, key=lambda name: float(np.median(turns_ns[name])))
+    ordered = sorted(taken_ns, key=lambda name: (name not in ours, float(np.median(turns_ns[name]))))
     return tuple(
-        Runner(name, name in ours, timing_of(taken_ns[name], _DIFFERENT), ratio_of(taken_ns[name], taken_ns[fastest]))
+        Runner(name, name in ours, _timing(taken_ns[name]), ratio_of(turns_ns[name], turns_ns[fastest]))
         for name in ordered
     )
+
+
+def _timing(turns_ns: list[list[int]]) -> Timing:
+    different = _DIFFERENT // AT_ONCE if len(turns_ns[0]) == 1 else _DIFFERENT
+    return timing_of([one for turn in turns_ns for one in turn], different)
 
 
 def _prepare(
@@ -179,15 +199,14 @@ def _prepare(
     return canvas
 
 
-def _turn(one: Contender, shown: list[Frame], turn: int, threads: int) -> list[int]:
-    share_threads(one.model.engine, threads)
-    taken_ns = []
-    for number in range(turn * _EACH_TURN, (turn + 1) * _EACH_TURN):
-        frame = shown[number % len(shown)]
-        began_ns = time.perf_counter_ns()
-        one.model.inspect([decode_frame(frame.message, frame.payload)])
-        taken_ns.append(time.perf_counter_ns() - began_ns)
-    return taken_ns
+def _turn(side: Worker[Side], turn: int) -> dict[str, list[int]]:
+    """Return what pictures take one of our engines one by one, and their share at once."""
+    name = f"{OURS} {side.name}"
+    at_once_ns = side.ask(Side.batch, turn * AT_ONCE)
+    return {
+        name: side.ask(Side.each, turn * _EACH_TURN, _EACH_TURN),
+        f"{name}, eight at once": [at_once_ns // AT_ONCE],
+    }
 
 
 def _in_ns(times_ms: list[float]) -> list[int]:

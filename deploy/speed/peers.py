@@ -33,11 +33,14 @@ class Peers:
     _answers: IO[str]
     _log: Path
 
-    def turn(self, pictures: int) -> dict[str, list[float]]:
-        """Return what each of so many pictures took each inferencer, in milliseconds."""
+    def turn(self, pictures: int, at_once: int) -> dict[str, list[float]]:
+        """Return what each of so many pictures took each inferencer, in milliseconds.
+
+        Of those that work side by side, which get `at_once` pictures together, it is one figure: a picture's share.
+        """
         if self._process.stdin is None:
             raise AssertionError("it was started with a pipe")
-        self._process.stdin.write(f"{pictures}\n")
+        self._process.stdin.write(f"{pictures} {at_once}\n")
         self._process.stdin.flush()
         return {str(name): [float(one) for one in times] for name, times in _answer(self).items()}
 

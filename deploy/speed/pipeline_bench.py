@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 from deploy.servers.kafka import KafkaServer
 from deploy.simulated_line import simulated_plc
 from deploy.speed.bare_engine import BareEngine
-from deploy.speed.contenders import loaded
 from deploy.speed.cores import on_cores
 from deploy.speed.detector_alone import Footprint, detector_alone
 from deploy.speed.pipeline_figures import Latency, PipelineFigures, Sustained, latency_of, sustained_of
+from deploy.speed.recipe import loaded
 from deploy.speed.running_line import line_settings, running_line
 from deploy.speed.sampling import Sampler, process_seconds
 from deploy.speed.subjects import frames, trained

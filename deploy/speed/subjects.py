@@ -5,10 +5,11 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from deploy.speed.frame import Frame
 from detector.export.exporting import export
 from detector.model.lens import Size
 from detector.model.profiles import EDGE, LITE, Profile
@@ -24,24 +25,12 @@ from shared.wire import Encoding, FrameMessage
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
 JPEG_QUALITY: Final = 95
 _GOOD_PARTS: Final = {"lite": 100, "vit-b-16": 24}
 VIT_SIDE_PX: Final = 240
 MODELS: Final = ("lite", "vit-b-16")
 """What a benchmark can train by itself; `vit-b-16` gets random weights, of which nothing but the speed is asked."""
 RANDOM: Final = ("vit-b-16",)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Frame:
-    """One frame as a detector gets it, and its pixels (H, W, 3) uint8."""
-
-    message: FrameMessage
-    payload: bytes
-    pixels: NDArray[np.uint8]
 
 
 def frames(count: int, size: Size, *, seed: int = 0, encoding: Encoding = Encoding.JPEG) -> list[Frame]:

@@ -66,7 +66,7 @@ def breakdown_of(parts_ns: Sequence[Mapping[str, int]], wholes_ns: Sequence[int]
     return Breakdown(means, ratio_of(sums_ns, wholes_ns) - 1)
 
 
-def ratio_of(ours_ns: Sequence[int], theirs_ns: Sequence[int]) -> float:
+def ratio_of(ours_ns: Sequence[float], theirs_ns: Sequence[float]) -> float:
     """Return the median over turns of ours by theirs: a machine that slows down for a while slows both."""
     return float(np.median(np.asarray(ours_ns, dtype=np.float64) / np.asarray(theirs_ns, dtype=np.float64)))
 

@@ -127,11 +127,18 @@ class StoredModel:
         problem = f"does not know the product {name!r}" if name else "knows several products"
         raise ConfigError(f"the model in {self.folder} {problem}", f"Name one of: {known}.")
 
-    def tower(self) -> Tower:
-        """Return the tower; this loads torch. The errors of `filled_visual`."""
-        from detector.model.backbone.assemble import tower_of
+    def tower(self, *, as_built: bool = False) -> Tower:
+        """Return the tower; this loads torch. The errors of `filled_visual`, which says what is `as_built`.
 
-        return tower_of(self.settings, dict(_torch_tensors(self.folder, _TOWER)))
+        One of value-to-value attention is ours in any case: open_clip builds none.
+        """
+        from detector.model.backbone.assemble import tower_of
+        from detector.model.backbone.tower import build_tower
+
+        tensors = dict(_torch_tensors(self.folder, _TOWER))
+        if as_built and not self.settings.value_attention_from:
+            return build_tower(self.settings.tower, tensors, self.settings.canvas, as_built=True)
+        return tower_of(self.settings, tensors)
 
     def ensembles(self) -> tuple[Ensemble, ...]:
         """Return the heads; this loads torch where there are any. ModelCorruptError if they do not fit."""

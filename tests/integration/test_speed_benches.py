@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import stat
 import sys
 from pathlib import Path
@@ -12,12 +13,17 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy.cli import app
+from deploy.speed.contenders import contenders
 from deploy.speed.detector_alone import detector_alone
+from deploy.speed.parts import ENCODER, IN_GRAPH
 from deploy.speed.peers import running_peers
+from deploy.speed.recipe import Recipe
 from deploy.speed.running_line import line_settings, running_line
+from deploy.speed.side import Side
 from deploy.speed.subjects import frames
+from deploy.speed.timing import breakdown_of
 from detector.model.lens import Size
-from shared.errors import ConfigError
+from shared.errors import ConfigError, EngineError
 
 _SMALL = ("--width", "160", "--height", "120")
 # Stands in for anomalib's interpreter: it answers in the same words, and takes no time.
@@ -28,8 +34,9 @@ if sys.argv[1] == "-c": print("2.7.0"); raise SystemExit
 folder, method = sys.argv[2], sys.argv[3]
 assert all(os.path.exists(os.path.join(folder, name)) for name in ("train.npy", "trunk.safetensors", "pictures"))
 if method == "{broken}": print("it is broken"); raise SystemExit(3)
-say({{"anomalib": "2.7.0", "inferencers": [method + " torch"]}})
-for line in sys.stdin: say({{method + " torch": [1.5] * int(line)}})
+names = [method + " torch", method + " openvino, 4 side by side"]
+say({{"anomalib": "2.7.0", "inferencers": names}})
+for line in sys.stdin: say({{names[0]: [1.5] * int(line.split()[0]), names[1]: [1.2]}})
 """
 
 
@@ -50,20 +57,64 @@ def run(*arguments: str | Path) -> tuple[int, str]:
 
 
 def test_a_model_by_itself(lite_model: Path, tmp_path: Path) -> None:
-    """Parts and bounds of the reference are told; it exits with 1 since the reference is no faster than itself."""
+    """Parts and bounds are told of torch as built and of ours; neither is four times the first, so it exits with 1."""
     figures, picture = tmp_path / "model.json", tmp_path / "model.png"
     code, output = run(
         "model", "--model", lite_model, "--engine", "torch", "--rounds", "4", "--threads", "1", *_SMALL,
         "--json", figures, "--picture", picture,
     )  # fmt: skip
     found = json.loads(figures.read_text())
-    (reference,) = found["engines"]
     assert (code, found["sound"]) == (1, False)
-    assert "fastest engine over the reference" in output
-    assert {"decode", "resize", "encoder", "bank", "regions"} <= set(reference["breakdown"]["parts_ms"])
-    assert abs(reference["breakdown"]["gap"]) < 0.5
-    assert reference["cosine"] == pytest.approx(1.0)
+    assert "fastest over torch as built" in output
+    assert [one["engine"] for one in found["engines"]] == ["torch-as-built", "torch"]
+    for one in found["engines"]:
+        assert {"decode", "resize", "light", "encoder", "bank", "regions"} <= set(one["breakdown"]["parts_ms"])
+        assert abs(one["breakdown"]["gap"]) < 0.5
+        assert one["cosine"] == pytest.approx(1.0)
+    assert found["ratios"]["torch-as-built"]["over_torch_as_built"] == {"best": 1, "one_by_one": 1, "at_once": 1}
     assert picture.stat().st_size > 5_000
+    assert not multiprocessing.active_children()
+
+
+def test_an_engine_of_one_graph(exported_model: Path) -> None:
+    """Its graph, made before anything counts, is told as the encoder and the rest; its parts are all there is."""
+    side = Side(Recipe("openvino", exported_model, 2), frames(2, Size(120, 160)))
+    turns = [side.turn(number) for number in range(8)]
+    for turn in turns:
+        assert {"decode", "resize", ENCODER, IN_GRAPH, "map"} <= set(turn.parts_ns)
+        assert not {"light", "bank"} & set(turn.parts_ns)
+        assert turn.parts_ns[ENCODER] == turn.encoder_ns
+    assert abs(breakdown_of([turn.parts_ns for turn in turns], [turn.whole_ns for turn in turns], 2).gap) < 0.5
+    assert side.batch(1) > 0
+    assert len(side.each(3, 4)) == 4
+
+
+def test_what_fails_in_an_engines_process_is_told(exported_model: Path) -> None:
+    """As if it had failed here, with its remedy; an engine that nobody knows is refused before any starts.
+
+    The first that fails ends those that wait.
+    """
+    told: list[str] = []
+
+    def begin(engine: str) -> None:
+        shown = frames(1, Size(120, 160))
+        with contenders(
+            exported_model,
+            shown,
+            threads=1,
+            names=[engine],
+            on_progress=lambda *step: told.append(str(step)),
+            as_built=False,
+        ):
+            pytest.fail("there is such an engine")
+
+    with pytest.raises(ConfigError, match="there is no engine 'abacus'"):
+        begin("abacus")
+    assert not told
+    with pytest.raises(EngineError, match=r"openvino-int8.*linewarden export"):
+        begin("openvino-int8")
+    assert told == [str(("engines", done, 2)) for done in range(2)]
+    assert not multiprocessing.active_children()
 
 
 def test_a_whole_line_on_the_memory_bus(lite_model: Path, tmp_path: Path) -> None:
@@ -105,7 +156,7 @@ async def test_a_source_that_is_let_at_a_rate(lite_model: Path) -> None:
 
 
 def test_beside_peers_that_answer(tmp_path: Path) -> None:
-    """Ours and theirs are in one table; a peer of 1.5 ms is faster than a third of ours, which is told."""
+    """Ours and theirs, one by one and at once, are in one table; a peer faster than a third of ours is told."""
     figures = tmp_path / "peers.json"
     code, output = run(
         "compare",
@@ -123,7 +174,9 @@ def test_beside_peers_that_answer(tmp_path: Path) -> None:
     )
     found = json.loads(figures.read_text())
     assert code == 1
-    assert {"patchcore torch", "padim torch"} <= {one["name"] for one in found["runners"]}
+    names = {one["name"] for one in found["runners"]}
+    assert {"patchcore torch", "padim torch", "padim openvino, 4 side by side"} <= names
+    assert {"linewarden torch", "linewarden torch, eight at once"} <= names
     assert found["times"] < 3
     assert "over anomalib's fastest" in output
 

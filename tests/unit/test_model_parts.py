@@ -12,12 +12,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
+from timm.layers.norm_act import BatchNormAct2d
 
 from detector.model.backbone.tower import build_tower
 from detector.model.backbone.weights import read_weights
 from detector.model.bank import Bank
 from detector.model.expected import expected_distances, leave_one_out, on_one_grid
-from detector.model.features import patch_features
+from detector.model.features import levels_and_patches, patch_features
 from detector.model.lens import Size
 from detector.model.profiles import LITE
 from detector.model.scoring import blurred, combine, find_regions, image_score, smoothed
@@ -97,6 +98,21 @@ def test_folding_the_norms_leaves_the_towers_function_alone() -> None:
     for ours, theirs in zip(stages, expected, strict=True):
         assert ours.shape == theirs.shape
         assert torch.allclose(ours, theirs, atol=1e-4)
+
+
+def test_a_tower_as_built_gives_the_same_patches() -> None:
+    """Its norms are apart and its channels first; what it sees is the same within rounding."""
+    tensors = read_weights(LITE.tower).tensors
+    ours, plain = build_tower(LITE.tower, tensors), build_tower(LITE.tower, tensors, as_built=True)
+    norms = [sum(isinstance(part, BatchNormAct2d) for part in tower.visual.modules()) for tower in (ours, plain)]
+    assert norms == [0, 49]
+    batch = torch.randn(1, 64, 96, 3, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        (first,) = plain.stages(batch.permute(0, 3, 1, 2), (1,))
+        _, folded = levels_and_patches(ours, batch, LITE)
+        _, apart = levels_and_patches(plain, batch, LITE)
+    assert first.is_contiguous()
+    assert torch.allclose(folded, apart, atol=1e-5)
 
 
 def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:

@@ -13,12 +13,14 @@ from deploy.chart import Bar, Chart, Panel, check_picture, draw
 from deploy.speed.bare_engine import Alone
 from deploy.speed.contenders import cosine
 from deploy.speed.detector_alone import Footprint
-from deploy.speed.model_figures import EngineFigures, ModelFigures
+from deploy.speed.model_figures import EngineFigures, ModelFigures, Speedup, speedup_of
+from deploy.speed.parts import ENCODER, IN_GRAPH, split
 from deploy.speed.peer_bench import PeerFigures, runners_of
 from deploy.speed.pipeline_figures import PipelineFigures, latency_of, sustained_of
 from deploy.speed.running_line import Flow
 from deploy.speed.sampling import owner_of, shares
 from deploy.speed.timing import Breakdown, Timing
+from deploy.speed.turns import Turn, Turns
 from deploy.stream.handover import MEMORY, MESSAGE, REDIS, HandoverFigures, ways_of
 from shared.errors import ConfigError
 
@@ -29,12 +31,13 @@ def engine(name: str, *, speedup: float, around: float = 0.2, gap: float = 0.0, 
     """Return one engine's figures."""
     whole = Timing(10 / speedup, 10 / speedup, 12 / speedup)
     parts = Breakdown({"decode": 1.0, "encoder": 9.0}, gap)
-    return EngineFigures(name, whole, whole, parts, around, speedup, 100 * speedup, speedup, cosine)
+    over = Speedup(best=speedup, one_by_one=speedup, at_once=speedup)
+    return EngineFigures(name, whole, whole, parts, around, 90 * speedup, over, over, cosine)
 
 
 def model_figures(*engines: EngineFigures, tower: str = "linewarden-lite", vnni: bool = True) -> ModelFigures:
-    """Return the figures of a model on the reference and these engines."""
-    reference = engine("torch", speedup=1)
+    """Return the figures of a model on the reference, which is torch as built, and these engines."""
+    reference = engine("torch-as-built", speedup=1)
     return ModelFigures("lite", tower, (224, 288), "jpeg", 2, 100, (reference, *engines), {"vnni": vnni})
 
 
@@ -48,12 +51,13 @@ def test_a_fast_engine_holds_every_bound() -> None:
     figures = model_figures(engine("openvino", speedup=4.1))
     assert figures.sound
     assert figures.fastest.engine == "openvino"
+    assert [one.label for one in figures.engines] == ["torch as built", "openvino"]
 
 
 @pytest.mark.parametrize(
     ("changed", "name"),
     [
-        ({"speedup": 3.9}, "fastest engine over the reference"),
+        ({"speedup": 3.9}, "fastest over torch as built"),
         ({"speedup": 5, "around": 0.26}, "around the encoder"),
         ({"speedup": 5, "gap": 0.031}, "parts of the whole, less the whole"),
         ({"speedup": 5, "gap": -0.031}, "parts of the whole, less the whole"),
@@ -64,9 +68,39 @@ def test_each_bound_can_be_missed(changed: dict[str, float], name: str) -> None:
     assert missed(model_figures(engine("openvino", **changed))) == {name}
 
 
+def turns(whole_ms: list[int], batch_ms: list[int]) -> Turns:
+    """Return turns whose whole and whose batches took so long."""
+    return Turns([Turn(MS, took * MS, {}) for took in whole_ms], [took * MS for took in batch_ms])
+
+
+def test_each_engine_goes_its_better_way() -> None:
+    """One by one, the median from batch to batch, or its share of eight at once."""
+    alone = turns([10, 10, 10, 30, 20, 20, 20, 20], [200, 200])
+    together = turns([20] * 8, [40, 40])
+    assert alone.best_ns == [10 * MS, 20 * MS]
+    assert together.best_ns == [5 * MS, 5 * MS]
+    assert together.batched_per_s == 200
+    assert speedup_of(together, alone) == Speedup(best=3, one_by_one=1, at_once=5)
+
+
+def test_both_ways_are_told() -> None:
+    """Each engine's ratios over both torches are in the JSON, and the better way's rate."""
+    found = model_figures(engine("openvino", speedup=4)).to_json()["ratios"]["openvino"]
+    assert found["over_torch_as_built"] == found["over_torch"] == {"best": 4, "one_by_one": 4, "at_once": 4}
+    assert found["pictures_per_s_best"] == pytest.approx(400)
+
+
+def test_a_graph_that_holds_the_encoder_is_split() -> None:
+    """Into the encoder as it is alone and the rest; where the encoder ran by itself, nothing is."""
+    parts = {"decode": 2, IN_GRAPH: 9}
+    assert split(parts, 6) == {"decode": 2, ENCODER: 6, IN_GRAPH: 3}
+    assert split({**parts, ENCODER: 7}, 6) == {**parts, ENCODER: 7}
+    assert split({"decode": 2}, 6) == {"decode": 2}
+
+
 def test_int8_is_asked_of_processors_that_have_it() -> None:
     """A ViT needs an int8 engine of twice the speed where there is VNNI, and a float32 one whose features are close."""
-    names = ("fastest float32 engine over the reference", "int8 over the reference")
+    names = ("float32 over torch as built", "int8 over torch as built")
     float32 = engine("openvino", speedup=1.3, around=0.04)
     far = engine("openvino", speedup=1.3, around=0.04, cosine=0.9)
     assert missed(model_figures(float32, tower="ViT-B-16")) == {names[1]}
@@ -123,9 +157,16 @@ def test_a_line_far_from_its_engine_is_not() -> None:
 
 def test_the_fastest_of_both_sides_decide() -> None:
     """Whatever the slower ones take."""
-    taken = {"linewarden torch": [30 * MS] * 6, "linewarden openvino": [5 * MS] * 6, "patchcore torch": [90 * MS] * 6}
-    both = PeerFigures("2.7.0", (224, 288), 2, 2, 6, runners_of({**taken, "padim openvino": [14 * MS] * 6}))
-    assert both.runners[0].name == "linewarden openvino"
+    taken = {
+        "linewarden torch": [[30 * MS] * 4] * 6,
+        "linewarden openvino": [[8 * MS] * 4] * 6,
+        "linewarden openvino, eight at once": [[5 * MS]] * 6,
+        "patchcore torch": [[90 * MS] * 4] * 6,
+        "patchcore openvino": [[20 * MS] * 4] * 6,
+    }
+    theirs = {"patchcore openvino, 4 side by side": [[14 * MS]] * 6}
+    both = PeerFigures("2.7.0", (224, 288), 2, 2, 6, runners_of({**taken, **theirs}))
+    assert both.runners[0].name == "linewarden openvino, eight at once"
     assert both.times == pytest.approx(2.8)
     assert missed(both) == {"over anomalib's fastest"}
     assert PeerFigures("2.7.0", (224, 288), 2, 2, 6, runners_of(taken)).sound
@@ -160,7 +201,7 @@ def test_samples_share_out_what_was_used() -> None:
 @pytest.mark.parametrize("kind", [".png", ".svg"])
 def test_figures_are_drawn(tmp_path: Path, kind: str) -> None:
     """Each kind of chart, with bounds and parts, becomes a picture that is not empty; JSON needs no conversion."""
-    runners = runners_of({"linewarden torch": [MS] * 4, "padim torch": [2 * MS] * 4})
+    runners = runners_of({"linewarden torch": [[MS] * 4], "padim torch": [[2 * MS] * 4]})
     peers = PeerFigures("2.7.0", (224, 288), 2, 2, 4, runners)
     drawn: list[ModelFigures | PipelineFigures | PeerFigures] = [
         model_figures(engine("openvino", speedup=4)),

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 
 class Tower:
-    """A frozen vision half in evaluation mode."""
+    """A frozen vision half in evaluation mode, whose pictures lie in memory as `layout` says."""
 
-    def __init__(self, visual: nn.Module) -> None:
+    def __init__(self, visual: nn.Module, layout: torch.memory_format = torch.channels_last) -> None:
         self._visual = visual
+        self._layout = layout
 
     @property
     def visual(self) -> nn.Module:
@@ -36,7 +37,7 @@ class Tower:
         """
         forward = cast("Callable[..., dict[str, list[torch.Tensor]]]", self._visual.forward_intermediates)
         out = forward(
-            batch.to(memory_format=torch.channels_last),
+            batch.to(memory_format=self._layout),
             indices=list(indices),
             stop_early=True,
             intermediates_only=True,
@@ -44,16 +45,22 @@ class Tower:
         return out["image_intermediates"]
 
 
-def build_tower(tower: str, tensors: Mapping[str, torch.Tensor], canvas: Size | None = None) -> Tower:
+def build_tower(
+    tower: str, tensors: Mapping[str, torch.Tensor], canvas: Size | None = None, *, as_built: bool = False
+) -> Tower:
     """Return the tower with these tensors; see `filled_visual`."""
-    return Tower(filled_visual(tower, tensors, canvas))
+    layout = torch.contiguous_format if as_built else torch.channels_last
+    return Tower(filled_visual(tower, tensors, canvas, as_built=as_built), layout)
 
 
-def filled_visual(tower: str, tensors: Mapping[str, torch.Tensor], canvas: Size | None = None) -> nn.Module:
+def filled_visual(
+    tower: str, tensors: Mapping[str, torch.Tensor], canvas: Size | None = None, *, as_built: bool = False
+) -> nn.Module:
     """Build the vision half and fill it; ModelCorruptError if a tensor is missing, left over or of another shape.
 
     The tensors are those of `vision_tensors`. A ViT is built for the size of `canvas`, for which its positions must
-    have been interpolated; a convolutional tower takes any size.
+    have been interpolated; a convolutional tower takes any size. What comes `as_built` is open_clip's, untouched: the
+    other way, with its norms folded and its channels last, it computes the same in less time.
     """
     visual = vision_half(build_clip(tower, canvas))
     wanted = vision_tensors(visual)
@@ -62,6 +69,8 @@ def filled_visual(tower: str, tensors: Mapping[str, torch.Tensor], canvas: Size 
         raise ModelCorruptError(f"the weights do not fit the tower {tower}: {odd[0]} is missing or left over")
     check_shapes(tensors, wanted, "the model")
     visual.load_state_dict(dict(tensors), strict=False)
+    if as_built:
+        return visual
     _fold_norms(visual)
     return visual.to(memory_format=torch.channels_last)
 
