@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """What is said of a frame; `draw` makes the overlay that goes with it."""
+    """What is said of a frame; `draw` makes the overlay that goes with it, where that is still to be done."""
 
     verdict: Verdict
     overlay: bytes = b""
@@ -52,10 +52,20 @@ class Answerer:
         batched_ns = self._clock.utc_ns()
         lanes = self._model.lanes
         if lanes.count > 1:
-            # Each goes through its lane by itself, decoding included: none waits for the others between two steps.
-            found = lanes.each(lambda frame: self._answers([frame], effort, batched_ns), batch)
-            return [answer for (answer,) in found]
+            # Each goes through its lane by itself, decoding and overlay included: none waits for the others between two
+            # steps, nor for another thread.
+            return lanes.each(lambda frame: self.drawn(self._answers([frame], effort, batched_ns)[0]), batch)
         return self._answers(batch, effort, batched_ns)
+
+    def drawn(self, answer: Answer) -> Answer:
+        """Return an answer with its overlay, if one goes with it; a verdict without a picture is better than none."""
+        if answer.draw is None:
+            return answer
+        try:
+            return replace(answer, overlay=answer.draw(), draw=None)
+        except Exception as error:  # noqa: BLE001 - whatever a picture cannot be drawn for
+            self._log.warning("overlay.failed", capture=str(answer.verdict.capture.id), error=repr(error))
+            return replace(answer, draw=None)
 
     def refused(self, frame: QueuedFrame, reason: NotInspected, error: object) -> Answer:
         """Answer a frame that could not be looked at."""

@@ -253,23 +253,14 @@ class DetectorService:
             self._said, self._silent_until_ns = effort, now_ns + _SILENT_NS
 
     async def _answer(self, intake: Intake, frame: QueuedFrame, inspected: Answer) -> None:
-        answer = await self._drawn(inspected)
+        # Beside the engine, which goes on with the next batch.
+        answer = inspected if inspected.draw is None else await asyncio.to_thread(self._answerer.drawn, inspected)
         await self._publish(answer)
         self._offer(frame, answer)
         if answer.error:
             await intake.bury(frame.record, answer.error)
         else:
             intake.done([token_of(frame.record)])
-
-    async def _drawn(self, answer: Answer) -> Answer:
-        """Return an answer with its overlay, which is drawn beside the engine: that goes on with the next batch."""
-        if answer.draw is None:
-            return answer
-        try:
-            return replace(answer, overlay=await asyncio.to_thread(answer.draw), draw=None)
-        except Exception as error:  # noqa: BLE001 - a verdict without a picture is better than none
-            self._log.warning("overlay.failed", capture=str(answer.verdict.capture.id), error=repr(error))
-            return replace(answer, draw=None)
 
     async def _keep_evidence(self) -> None:
         if self._keeper is not None:

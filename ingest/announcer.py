@@ -104,6 +104,10 @@ class Announcer:
         """Return the frame as it goes; PictureError for pixels that cannot be encoded."""
         return self._messages.frame(self._camera, capture, pixels)
 
+    def is_quick(self, pixels: Picture) -> bool:
+        """Say whether `frame` takes less time than to hand it to a thread."""
+        return self._messages.is_quick(self._camera, pixels)
+
     async def passed_unseen(self, part_id: str, outbox: Outbox) -> None:
         """Announce a part that passes now, as the PLC says, while this camera is offline."""
         now_ns = self._clock.utc_ns()

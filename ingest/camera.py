@@ -194,6 +194,7 @@ class Camera:
             self._announcer.announcement(capture, part, fit=pixels is not None),
             None if pixels is None else partial(self._announcer.frame, capture, pixels),
             size_bytes=0 if pixels is None else pixels.nbytes,
+            quick=pixels is not None and self._announcer.is_quick(pixels),
         )
 
     async def _judged(self, shot: Shot, fault: str | None) -> tuple[Picture | None, str | None]:

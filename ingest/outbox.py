@@ -47,6 +47,7 @@ class _Waiting:
     announcement: Publication
     encode: Callable[[], Packed] | None
     size_bytes: int
+    quick: bool
     packed: Packed | None = None
     announced: bool = False
     depositing: bool = False
@@ -87,13 +88,20 @@ class Outbox:
         return self._bytes
 
     def put(
-        self, capture: Capture, announcement: Publication, encode: Callable[[], Packed] | None, *, size_bytes: int
+        self,
+        capture: Capture,
+        announcement: Publication,
+        encode: Callable[[], Packed] | None,
+        *,
+        size_bytes: int,
+        quick: bool = False,
     ) -> None:
         """Take a part's announcement and its frame, if it has one; never waits.
 
-        `encode` runs in a thread of its own and gives the frame as it goes; until then it counts as `size_bytes`.
+        `encode` runs in a thread of its own, unless it is `quick`, and gives the frame as it goes; until then it counts
+        as `size_bytes`.
         """
-        item = _Waiting(capture, announcement, encode, size_bytes)
+        item = _Waiting(capture, announcement, encode, size_bytes, quick)
         self._fresh.append(item)
         if len(self._fresh) + len(self._late) > _MOST_ANNOUNCEMENTS:
             lost = (self._late or self._fresh).popleft()
@@ -158,7 +166,7 @@ class Outbox:
             if item.encode is None:
                 return
             try:
-                packed = await asyncio.to_thread(item.encode)
+                packed = item.encode() if item.quick else await asyncio.to_thread(item.encode)
             except PictureError as error:
                 self._discard(item, NO_PICTURE, str(error))
                 return

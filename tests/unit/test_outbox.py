@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -94,6 +95,7 @@ class Desk:
         encode: Callable[[], bytes] = lambda: bytes(4 * KIB),
         pixels: bool = True,
         by_reference: bool = False,
+        quick: bool = False,
     ) -> None:
         """Hand one part over."""
         now_ns = self.clock.utc_ns()
@@ -110,6 +112,7 @@ class Desk:
             Publication("captures", name, key=None, partition=0),
             pack if pixels else None,
             size_bytes=10 * KIB if pixels else 0,
+            quick=quick,
         )
 
     async def encoded(self, outbox: Outbox, count: int) -> None:
@@ -119,6 +122,27 @@ class Desk:
     async def sent(self, topic: str) -> list[int]:
         """Return the numbers of the parts that lie in a topic, in their order."""
         return [int(record.value.partition(b":")[0]) for record in await read_all(self.bus, topic)]
+
+
+async def test_what_is_quick_to_encode_needs_no_thread() -> None:
+    """It is sent all the same, and what cannot be encoded is told all the same."""
+    threads: list[bool] = []
+
+    def encode() -> bytes:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return b"encoded"
+
+    def broken() -> bytes:
+        raise PictureError("no such pixels")
+
+    desk = Desk()
+    async with desk.open() as outbox:
+        desk.put(outbox, 1, encode=encode, quick=True)
+        desk.put(outbox, 2, encode=broken, quick=True)
+        desk.put(outbox, 3, encode=encode)
+    assert sorted(threads) == [False, True]
+    assert sorted(await desk.sent("frames")) == [1, 3]
+    assert outbox.dropped == {NO_PICTURE: 1}
 
 
 async def test_everything_handed_over_is_sent_and_nothing_stays() -> None:
