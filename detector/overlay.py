@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+import simplejpeg
 
 from detector.model.lens import Size, resized
 from shared.depth import in_eight_bits
@@ -34,17 +35,15 @@ def overlay_jpeg(
     size = (max(1, round(width_px * scale)), max(1, round(height_px * scale)))
     # For eyes, and soon there: nothing is judged by it.
     small = resized(in_eight_bits(pixels), Size(size[1], size[0]), little_left=2.0)
-    picture = cv2.cvtColor(small, cv2.COLOR_GRAY2RGB) if small.ndim == 2 else small  # noqa: PLR2004 - grey
-    blended = np.array(picture, dtype=np.uint8)
-    _redden(blended, np.nan_to_num(anomaly_map.values), low, high)
+    coloured = cv2.cvtColor(small, cv2.COLOR_GRAY2RGB) if small.ndim == 2 else small  # noqa: PLR2004 - grey
+    blended = np.ascontiguousarray(coloured, dtype=np.uint8)
+    values = anomaly_map.values
+    _redden(blended, values if np.isfinite(values.sum()) else np.nan_to_num(values), low, high)
     for region in regions:
         corner = (round(region.x_px * scale), round(region.y_px * scale))
         opposite = (round((region.x_px + region.width_px) * scale), round((region.y_px + region.height_px) * scale))
         cv2.rectangle(blended, corner, opposite, (255, 220, 0), 1)
-    done, encoded = cv2.imencode(".jpg", cv2.cvtColor(blended, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    if not done:
-        raise AssertionError("encoding an 8-bit picture as JPEG cannot fail")
-    return encoded.tobytes()
+    return bytes(simplejpeg.encode_jpeg(blended, quality=_QUALITY, colorspace="RGB", colorsubsampling="420"))
 
 
 def _redden(picture: NDArray[np.uint8], values: NDArray[np.float32], low: float, high: float) -> None:
