@@ -29,6 +29,7 @@ PARTS: Final = (
     "regions",
     "golden",
     "refinement",
+    "between them",
 )
 """In the order in which they come."""
 
@@ -60,6 +61,8 @@ def spans(model: PatchModel) -> tuple[Span, ...]:
         Span(patch_model, "find_regions", "regions"),
         Span(PatchModel, "_golden", "golden"),
         Span(PatchModel, "_again", "refinement", opaque=True),
+        # What the functions above are called by, and nothing else.
+        Span(PatchModel, "inspect", "between them"),
     )
 
 
