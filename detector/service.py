@@ -204,13 +204,15 @@ class DetectorService:
             metrics.QUEUE_FRAMES.set(len(self._batcher))
             metrics.QUEUE_BYTES.set(self._batcher.held_bytes)
             now_ns = self._clock.monotonic_ns()
-            for frame in self._batcher.take_expired(self._under_way.free_ns(now_ns)):
+            # While the engine is full, a frame is too late only if it is so already: when it is done is an estimate.
+            full = self._under_way.full
+            for frame in self._batcher.take_expired(now_ns if full else self._under_way.free_ns(now_ns)):
                 self._expire(frame, intake, answering)
             self._fetch_waiting(intake, answering)
             wait_ns = self._batcher.closes_in_ns(now_ns)
             if wait_ns is None and self._intake_over and not len(self._fetches):
                 return
-            if wait_ns == 0 and not self._under_way.full:
+            if wait_ns == 0 and not full:
                 self._begin(engine, intake, answering)
             else:
                 # An engine that is done with a batch wakes this as a frame does that comes.
@@ -242,7 +244,7 @@ class DetectorService:
         answers = await looking
         self._under_way.end(batch, self._clock.monotonic_ns())
         self._arrived.set()
-        # One whose overlay is still drawn does not hold the others up.
+        # One whose overlay is still drawn does not hold the others up. (In lanes it is drawn already.)
         for frame, answer in zip(frames, answers, strict=True):
             answering.create_task(self._answer(intake, frame, answer))
 

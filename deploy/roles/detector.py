@@ -8,7 +8,9 @@ from deploy.adapters import Adapters
 from detector.evidence.keeper import EvidenceKeeper
 from detector.model.beyond import beyond_what_is_known
 from detector.model.calibration import MINIMUM_PICTURES
+from detector.model.patch_model import PatchModel
 from detector.runtime.making import load_with
+from detector.runtime.often import OFTEN
 from detector.service import DetectorService
 from shared.clock import Clock
 from shared.errors import ConfigError
@@ -37,10 +39,7 @@ def build(settings: Settings, adapters: Adapters) -> DetectorService:
     doubt = beyond_what_is_known(model.product.calibration.pictures, highest)
     if doubt is not None:
         get_logger("detector").warning("threshold.beyond", threshold=highest, problem=doubt)
-    # The first batches of a size are slow; paid here, they miss no deadline.
-    for effort in model.efforts:
-        for size in _batch_sizes(settings.detector.max_batch):
-            model.at(effort).inspect([np.zeros((480, 640, 3), dtype=np.uint8)] * size)
+    _warm_up(model, settings.detector.max_batch)
     return DetectorService(
         settings,
         plan=adapters.plan,
@@ -50,6 +49,19 @@ def build(settings: Settings, adapters: Adapters) -> DetectorService:
         model=model,
         keeper=make_keeper(settings, adapters.store, adapters.clock),
     )
+
+
+def _warm_up(model: PatchModel, max_batch: int) -> None:
+    """Look at nothing: the first batches of a size are slow; paid here, they miss no deadline.
+
+    An engine with lanes gets what it makes for a size that comes often, for a picture alone and for several.
+    """
+    nothing = np.zeros((480, 640, 3), dtype=np.uint8)
+    sizes = _batch_sizes(max_batch) if model.lanes.count == 1 else [1] * OFTEN + [OFTEN]
+    for effort in model.efforts:
+        for size in sizes:
+            model.at(effort).inspect([nothing] * size)
+    model.engine.settle()
 
 
 def _batch_sizes(most: int) -> list[int]:

@@ -49,7 +49,8 @@ class View:
 def relative_distances(patches: NDArray[np.float32], bank: Bank, usual: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the distances of patches (rows, columns, D) over the usual ones, (rows, columns) float32.
 
-    The highest are exact whatever the bank's search is, so that a coarse first search decides of no part.
+    The highest are exact whatever the bank's search is, so that a coarse first search decides of no part. (A sight
+    compares them with the nearest rows of its first search alone.)
     """
     relative = np.asarray(bank.distances(patches) / usual, dtype=np.float32)
     if bank.exact:

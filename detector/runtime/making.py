@@ -146,7 +146,7 @@ def share_threads(engine: Engine, threads: int) -> None:
     That is one where it works on several pictures side by side. It is one beside torch, too: its idle threads spin, and
     numpy's with them (47 and 10 pictures/s of `lite` on two cores).
     """
-    beside = 1 if engine.lanes.count > 1 or engine.name in BUILT else threads
+    beside = 1 if engine.lanes.count > 1 or engine.name == TORCH else threads
     cv2.setNumThreads(beside)
     limit_threads(beside)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter, OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from shared.log import get_logger
@@ -19,14 +20,21 @@ OFTEN: Final = 3
 """From so often on a key gets a thing of its own."""
 _KEPT: Final = 8
 _COUNTED: Final = 1024
-# One for the process: what is being made shares the cores with what is being inspected.
-_MAKER: Final = ThreadPoolExecutor(1, thread_name_prefix="compile")
+# One that had to go is not made again at once: more keys than are kept would be made without end.
+_NOT_AT_ONCE: Final = 1_000
+
+
+@lru_cache(maxsize=1)
+def _maker() -> ThreadPoolExecutor:
+    """Return the process's one maker: what is being made shares the cores with what is being inspected."""
+    return ThreadPoolExecutor(1, thread_name_prefix="compile")
 
 
 class Often(Generic[K, V]):
     """Things made by `make`, a few at a time: the one that was not asked for the longest goes first.
 
-    What cannot be made is logged, and not tried again while its key is remembered. Any thread may ask.
+    One that went is made again once it was asked for a thousand times. What cannot be made is logged, and not tried
+    again while its key is remembered. Any thread may ask.
     """
 
     def __init__(self, make: Callable[[K], V], *, kept: int = _KEPT) -> None:
@@ -43,11 +51,13 @@ class Often(Generic[K, V]):
             if key in self._made:
                 self._made.move_to_end(key)
                 return self._made[key]
+            if key in self._under_way:
+                return None
             if len(self._asked) >= _COUNTED:
                 self._asked.clear()
             self._asked[key] += 1
             if self._asked[key] == OFTEN:
-                self._under_way[key] = _MAKER.submit(self._put, key)
+                self._under_way[key] = _maker().submit(self._put, key)
             return None
 
     def settle(self) -> None:
@@ -69,4 +79,4 @@ class Often(Generic[K, V]):
             self._made[key] = made
             if len(self._made) > self._kept:
                 gone, _ = self._made.popitem(last=False)
-                self._asked[gone] = 0
+                self._asked[gone] = OFTEN - _NOT_AT_ONCE

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from detector.runtime.base import OPENVINO, OPENVINO_BF16, OPENVINO_INT8, Seen
 from detector.runtime.checks import check_canvas, finite
 from detector.runtime.lanes import Lanes
-from detector.runtime.openvino_graphs import DEVICE, Compiler, Graphs, what_failed
+from detector.runtime.openvino_graphs import DEVICE, Compiler, Graphs, failing_as
 from detector.runtime.openvino_mixed import has_bf16
 from detector.runtime.openvino_search import OpenvinoSearch, search_graph
 from detector.runtime.openvino_sight import OpenvinoSight
@@ -53,16 +53,12 @@ class OpenvinoEngine:
         self.lanes = Lanes(_LANES_A_THREAD * threads if threads > 1 else 1)
         core = the_core()
         _check_processor(core, name)
-        try:
+        with failing_as(f"OpenVINO cannot open the graph in {folder}", "Export the model again."):
             self._tower = core.read_model(folder / GRAPH)
-            # A graph that does not say itself which of its layers are in bfloat16 is so as a whole.
-            precision = "bf16" if name == OPENVINO_BF16 and not has_bf16(self._tower) else _WHOLE
-            self._compiler = Compiler(core, threads, self.lanes, precision)
-            self._graphs = Graphs(self._compiler, self._tower)
-        except RuntimeError as error:
-            raise EngineError(
-                f"OpenVINO cannot open the graph in {folder}: {what_failed(error)}", "Export the model again."
-            ) from error
+        # A graph that does not say itself which of its layers are in bfloat16 is so as a whole.
+        precision = "bf16" if name == OPENVINO_BF16 and not has_bf16(self._tower) else _WHOLE
+        self._compiler = Compiler(core, threads, self.lanes, precision)
+        self._graphs = Graphs(self._compiler, self._tower)
         self._made: list[Often[Any, Any]] = [self._graphs.sized]
 
     def see(self, canvases: Sequence[NDArray[np.float32]]) -> list[Seen]:

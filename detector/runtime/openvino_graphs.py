@@ -7,6 +7,7 @@ meanwhile.
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -15,6 +16,8 @@ from detector.runtime.often import Often
 from shared.errors import EngineError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -40,7 +43,7 @@ class Compiler:
         return self.lanes.count == 1 or not self.lanes.inside
 
     def compiled(self, model: openvino.Model, *, alone: bool) -> Compiled:
-        """Return the model compiled; RuntimeError if it cannot be."""
+        """Return the model compiled; EngineError if it cannot be."""
         options = {
             "INFERENCE_NUM_THREADS": self.threads if alone else self.lanes.count,
             "NUM_STREAMS": 1 if alone else self.lanes.count,
@@ -48,7 +51,8 @@ class Compiler:
             # Another process beside this one may have the cores that it would pin itself to.
             "ENABLE_CPU_PINNING": False,
         }
-        return Compiled(self.core.compile_model(model, DEVICE, options))
+        with failing_as("OpenVINO cannot compile the graph"):
+            return Compiled(self.core.compile_model(model, DEVICE, options))
 
 
 class Compiled:
@@ -60,24 +64,23 @@ class Compiled:
 
     def infer(self, values: NDArray[Any]) -> list[NDArray[np.float32]]:
         """Return the outputs, which are the caller's own; EngineError if the graph fails."""
-        try:
-            request = self._idle.get_nowait()
-        except Empty:
-            request = self._model.create_infer_request()
-        try:
-            outputs = request.infer({0: values}, share_inputs=True)
-            return [outputs[index] for index in range(len(outputs))]
-        except RuntimeError as error:
-            raise EngineError(f"OpenVINO failed on an input of {values.shape}: {what_failed(error)}") from error
-        finally:
-            self._idle.put(request)
+        with failing_as(f"OpenVINO failed on an input of {values.shape}"):
+            try:
+                request = self._idle.get_nowait()
+            except Empty:
+                request = self._model.create_infer_request()
+            try:
+                outputs = request.infer({0: values}, share_inputs=True)
+                return [outputs[index] for index in range(len(outputs))]
+            finally:
+                self._idle.put(request)
 
 
 class Graphs:
     """A model compiled for inputs of any size, and again for each size that comes often."""
 
     def __init__(self, compiler: Compiler, model: openvino.Model) -> None:
-        """Compile it for any size; RuntimeError if that fails."""
+        """Compile it for any size; EngineError if that fails."""
         self._compiler = compiler
         self._model = model
         self._any_size = {True: compiler.compiled(model, alone=True)}
@@ -102,7 +105,11 @@ class Graphs:
         return self._compiler.compiled(model, alone=alone)
 
 
-def what_failed(error: Exception) -> str:
-    """Return the last line of an error of OpenVINO's, which says what it was."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+@contextmanager
+def failing_as(what: str, remedy: str = "") -> Iterator[None]:
+    """Raise OpenVINO's errors as EngineError; of several lines the last one says what it was."""
+    try:
+        yield
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise EngineError(f"{what}: {lines[-1] if lines else type(error).__name__}", remedy) from error

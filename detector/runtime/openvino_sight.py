@@ -66,15 +66,15 @@ def sight_graph(tower: openvino.Model, shape: Shape, depth: str, view: View, set
     picture = ops.parameter(list(shape), np.dtype(depth), name="picture")
     pixels = ops.convert(picture, np.float32).output(0)
     if view.lens.level_light:
-        pixels = _levelled(pixels, shape)
+        pixels = levelled(pixels, shape)
     whole = tower.clone()
     whole.reshape([1, shape[0], shape[1], _COLOUR_DIMENSIONS])
     whole.get_parameters()[0].output(0).replace(_normalised(pixels, shape, settings))
     patches = whole.get_results()[-1].input_value(0)
-    return openvino.Model([patches, _relative(patches, view)], [picture], "sight")
+    return openvino.Model([patches, relative(patches, view)], [picture], "sight")
 
 
-def _levelled(pixels: openvino.Output, shape: Shape) -> openvino.Output:
+def levelled(pixels: openvino.Output, shape: Shape) -> openvino.Output:
     """Return pixels (H, W, 3) or (H, W) without their shades and at one contrast: see `lens.level`."""
     coloured = len(shape) == _COLOUR_DIMENSIONS
     grey = ops.reduce_mean(pixels, np.array([2]), False).output(0) if coloured else pixels
@@ -102,7 +102,7 @@ def _normalised(pixels: openvino.Output, shape: Shape, settings: Profile) -> ope
     return ops.multiply(centred, _number(1 / (_BRIGHTEST * np.asarray(settings.std)))).output(0)
 
 
-def _relative(patches: openvino.Output, view: View) -> openvino.Output:
+def relative(patches: openvino.Output, view: View) -> openvino.Output:
     """Return the patches' distances over what is usual there, (rows, columns): see `view.relative_distances`."""
     _, rows, columns, depth = patches.get_shape()
     usual = ops.constant(fitted(view.expected, (rows, columns)).ravel())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
 from detector.runtime.often import OFTEN, Often
 
 
@@ -45,9 +47,15 @@ def test_whoever_asks_goes_on_while_it_is_made() -> None:
     assert often.get("a") == "a"
 
 
-def test_a_few_are_kept_and_one_that_went_comes_back() -> None:
-    """The one that was not asked for the longest goes."""
-    often = Often(str.upper, kept=2)
+def test_a_few_are_kept_and_one_that_went_comes_back_much_later() -> None:
+    """The one that was not asked for the longest goes; more keys than are kept are not made without end."""
+    made: list[str] = []
+
+    def make(key: str) -> str:
+        made.append(key)
+        return key.upper()
+
+    often = Often(make, kept=2)
     for key in ("a", "b"):
         asked(often, key)
         often.settle()
@@ -55,9 +63,34 @@ def test_a_few_are_kept_and_one_that_went_comes_back() -> None:
     asked(often, "c")
     often.settle()
     assert (often.get("a"), often.get("c")) == ("A", "C")
-    assert asked(often, "b") is None
+    assert asked(often, "b", 999) is None
+    often.settle()
+    assert made == ["a", "b", "c"]
+    often.get("b")
     often.settle()
     assert often.get("b") == "B"
+
+
+def test_what_is_being_made_is_made_once_however_many_others_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counts are forgotten when there are too many: what is under way is not."""
+    monkeypatch.setattr("detector.runtime.often._COUNTED", 4)
+    may_end = threading.Event()
+    made: list[str] = []
+
+    def make(key: str) -> str:
+        made.append(key)
+        assert may_end.wait(60)
+        return key
+
+    often = Often(make)
+    asked(often, "a")
+    for other in range(20):
+        often.get(str(other))
+        often.get("a")
+    may_end.set()
+    often.settle()
+    assert made == ["a"]
+    assert often.get("a") == "a"
 
 
 def test_what_cannot_be_made_is_told_once_and_left() -> None:

@@ -11,9 +11,16 @@ import pytest
 
 from detector.export.folder import check_export
 from detector.model.artifact import read
+from detector.model.bank import Bank
+from detector.model.expected import fitted
+from detector.model.lens import Lens, level
+from detector.model.view import View, relative_distances
+from detector.runtime.lanes import Lanes
 from detector.runtime.making import open_exported
 from detector.runtime.often import OFTEN
-from detector.runtime.openvino_graphs import Compiled
+from detector.runtime.openvino_graphs import Compiled, Compiler
+from detector.runtime.openvino_sight import OpenvinoSight, levelled, relative
+from detector.runtime.openvino_silent import openvino, ops, the_core
 from shared.errors import EngineError
 from tests.plates import plate
 
@@ -61,8 +68,9 @@ def test_it_finds_what_the_steps_find(model: PatchModel, picture: NDArray[Any], 
     (known,) = plain.inspect([picture])
     settled(model, picture)
     small = changed.lens.sized(known_frame(picture))
-    assert changed.sight is not None
-    assert changed.sight(small) is not None, "a graph was made"
+    assert isinstance(changed.sight, OpenvinoSight)
+    for alone in {True, model.lanes.count == 1}:
+        assert changed.sight.sized.get((small.shape, small.dtype.name, alone)) is not None, "a graph was made"
     for found in (*model.inspect([picture]), *model.inspect([picture] * 3)):
         assert found.raw_score == pytest.approx(known.raw_score, rel=1e-3)
         # Places that are not among the highest are as exact as the search by int8.
@@ -89,3 +97,39 @@ def test_a_look_that_gives_no_numbers_is_an_error(model: PatchModel, monkeypatch
     monkeypatch.setattr(Compiled, "infer", spoilt)
     with pytest.raises(EngineError, match="openvino gave patches that are no numbers"):
         model.inspect([picture])
+
+
+@pytest.mark.parametrize(("rows", "grid"), [(1, (1, 1)), (3, (2, 3)), (7, (1, 5)), (257, (1, 40)), (300, (7, 8))])
+def test_few_patches_and_small_banks_are_compared_as_by_the_steps(rows: int, grid: tuple[int, int]) -> None:
+    """Fewer than are searched for again, fewer rows than are near, pieces of a bank that are not full."""
+    rng = np.random.default_rng(0)
+    bank = Bank(unit(rng.normal(size=(rows, 16))))
+    view = View(Lens(64, 16, 1.0, level_light=False), bank, rng.uniform(0.1, 1.0, (3, 4)).astype(np.float32))
+    shown = unit(rng.normal(size=(1, *grid, 16)))
+    patches = ops.parameter([1, *grid, 16], np.float32)
+    (found,) = computed(openvino.Model([relative(patches.output(0), view)], [patches], "relative"), shown)
+    known = relative_distances(shown[0], bank, fitted(view.expected, grid))
+    assert found.shape == grid
+    exact = np.sort(np.abs(found - known).ravel())[: min(32, known.size)]
+    assert exact.max() < 1e-5
+    assert np.abs(found - known).max() < 0.05
+
+
+@pytest.mark.parametrize("shape", [(32, 48, 3), (32, 48), (8, 8), (1, 40, 3)])
+@pytest.mark.parametrize(("low", "high"), [(0, 255), (0, 3), (200, 201)])
+def test_light_is_levelled_as_by_the_lens(shape: tuple[int, ...], low: int, high: int) -> None:
+    """Colour and grey, dark and flat, larger than the blur and smaller."""
+    shown = np.random.default_rng(0).uniform(low, high, shape).astype(np.float32)
+    pixels = ops.parameter(list(shape), np.float32)
+    (found,) = computed(openvino.Model([levelled(pixels.output(0), shape)], [pixels], "light"), shown)
+    assert np.abs(found - level(shown)).max() < 0.02
+
+
+def unit(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return rows of unit length."""
+    return np.asarray(values / np.linalg.norm(values, axis=-1, keepdims=True), dtype=np.float32)
+
+
+def computed(model: openvino.Model, shown: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """Return what a graph makes of its input, in float32."""
+    return Compiler(the_core(), 1, Lanes()).compiled(model, alone=True).infer(shown)
