@@ -81,6 +81,7 @@ class UnderWay:
             if batch.size == 1:
                 found.append(max(1, self._lanes // _LANES_A_THREAD))
             else:
-                found.append(min(batch.size, free))
-                free -= found[-1]
+                # One that has no lane yet may still end first, and must not be taken for one that costs nothing.
+                found.append(max(1, min(batch.size, free)))
+                free = max(0, free - batch.size)
         return found

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import cv2
-
 from detector.model.artifact import read
 from detector.runtime.making import limit_torch, load_with, open_exported, share_threads
 
@@ -51,7 +49,6 @@ class Recipe:
 
 def loaded(detector: DetectorSettings) -> PatchModel:
     """Return the model as the detector's role loads it; the errors of `load_with`."""
-    cv2.setNumThreads(detector.threads)
     return load_with(
         detector.model,
         detector.product,

@@ -163,10 +163,13 @@ def load(folder: Path, product: str | None = None) -> PatchModel:
     """Load a model for one of its products, which must be named if there are several, on the reference engine.
 
     ModelMissingError if there is none, ModelCorruptError if it is not as it was written, ConfigError if it does not
-    know the product. `detector.runtime.making` knows the other engines.
+    know the product. `detector.runtime.making` knows the other engines. In the whole process numpy keeps to one thread
+    from then on: see `making.share_threads`.
     """
+    from detector.runtime.blas import limit_threads
     from detector.runtime.eager import TorchEngine
 
+    limit_threads(1)
     stored = read(folder)
     return stored.running_on(TorchEngine(stored.tower(), stored.settings), stored.chosen(product))
 

@@ -122,10 +122,19 @@ def test_it_is_free_when_all_that_is_under_way_should_be_done() -> None:
     assert under_way.free_ns(ms(15)) == ms(38)
     under_way.begin(4, FULL, ms(15))
     assert under_way.free_ns(ms(15)) == ms(66)
-    assert under_way.free_ns(ms(21)) == ms(66)
-    under_way.end(first, ms(61))
-    assert under_way.free_ns(ms(61)) == ms(89), "the second had no lane yet"
+    assert under_way.free_ns(ms(20)) == ms(66)
+    under_way.end(first, ms(65))
+    assert under_way.free_ns(ms(65)) == ms(83), "the second had a fifth of the 50 ms"
     assert under_way.free_ns(ms(99)) == ms(99)
+
+
+def test_a_batch_that_overtakes_the_first_costs_something() -> None:
+    """One seen for nothing once would make all larger ones look free."""
+    cost = CostModel()
+    under_way = UnderWay(lanes=4, max_batch=8, cost=cost)
+    under_way.begin(4, FULL, ms(0))
+    under_way.end(under_way.begin(3, FULL, ms(0)), ms(50))
+    assert cost.median_ns(3) == ms(10)
 
 
 def test_what_nobody_has_learned_yet_delays_nobody() -> None:
