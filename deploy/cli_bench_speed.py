@@ -34,8 +34,8 @@ def bench_model_speed(
     """Measure a model by itself on each of its engines: pictures a second, and what is around the encoder.
 
     The engines take turns, each in a process of its own; the reference is torch with the tower as open_clip builds it.
-    Pictures a second are of each one's better way, one by one or eight at once. Exits with 1 where the parts of an
-    inspection do not add up to it within 3 %, or a bound on its tower is missed.
+    Pictures a second are of each one's better way, one by one or in a stream of frames that wait. Exits with 1 where
+    the parts of an inspection do not add up to it within 3 %, or a bound on its tower is missed.
     """
     from deploy.model_making import needs_extra, progress_bar, step_bars
 
@@ -112,8 +112,9 @@ def bench_beside_peers(
 ) -> None:
     """Measure our engines beside anomalib's inferencers on the same pictures, trunk, size and machine.
 
-    One by one, and eight at once; the better way of each side counts. Exits with 1 where our fastest engine inspects
-    less than three times as many pictures as anomalib's fastest.
+    One by one, and in a stream of pictures that wait; the better way of each side counts. Exits with 1 where our
+    fastest engine inspects less than three times as many pictures as anomalib's fastest inferencer. How many times as
+    many as several of those side by side is told, too.
     """
     from deploy.model_making import needs_extra, progress_bar, step_bars
 

@@ -7,8 +7,8 @@ each HEIGHT x WIDTH. METHOD is `patchcore` or `padim`, trained on train.npy, exp
 both of its inferencers. On OpenVINO there is one inferencer with all threads, and a crew of several with one thread
 each, which look at several pictures side by side: one for each thread or twice as many, whichever is faster here.
 
-Then each line of standard input, `PICTURES AT_ONCE`, is a turn of the next so many pictures, and of so many at once for
-the crew, answered by a line of JSON: under each inferencer's name the milliseconds that each picture took, from its
+Then each line of standard input, `PICTURES STREAM`, is a turn of the next so many pictures, and of so many in a stream
+for the crew, answered by a line of JSON: under each inferencer's name the milliseconds that each picture took, from its
 file on, and under the crew's the share of a picture. The first line says that it is ready, with anomalib's version and
 the names. Answers go to the file descriptor ANSWERS.
 """
@@ -53,14 +53,14 @@ def main(folder: Path, method: str, coreset: int, threads: int, size: tuple[int,
     for predict in predict_with.values():
         predict(pictures[0])
     _say({"anomalib": importlib.metadata.version("anomalib"), "inferencers": [*predict_with, together]})
-    shown, shown_at_once = itertools.cycle(pictures), itertools.cycle(pictures)
+    shown, shown_in_streams = itertools.cycle(pictures), itertools.cycle(pictures)
     for line in sys.stdin:
-        count, at_once = map(int, line.split())
+        count, stream = map(int, line.split())
         chosen = list(itertools.islice(shown, count))
-        some = list(itertools.islice(shown_at_once, at_once))
+        some = list(itertools.islice(shown_in_streams, stream))
         found = {name: _each(predict, chosen) for name, predict in predict_with.items()}
         crew.predict(some)
-        _say({**found, together: [_timed(crew.predict, some) / at_once]})
+        _say({**found, together: [_timed(crew.predict, some) / stream]})
 
 
 class Crew:

@@ -12,7 +12,7 @@ from deploy.speed.model_figures import EngineFigures, ModelFigures, speedup_of
 from deploy.speed.side import Side
 from deploy.speed.subjects import RANDOM, frames, trained
 from deploy.speed.timing import breakdown_of, ratio_of, timing_of
-from deploy.speed.turns import BATCH_EVERY, Turns
+from deploy.speed.turns import STREAM_EVERY, Turns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from shared.wire import Encoding
 
 _DIFFERENT: Final = 24
-_WARM_UP: Final = BATCH_EVERY
+_WARM_UP: Final = STREAM_EVERY
 
 
 def bench_model(
@@ -61,11 +61,11 @@ def bench_model(
             shift = number % len(both)
             for side, taken in (*both[shift:], *both[:shift]):
                 turn = side.ask(Side.turn, number)
-                batch_ns = side.ask(Side.batch, number) if number % BATCH_EVERY == 0 else None
+                stream_ns = side.ask(Side.stream, number) if number % STREAM_EVERY == 0 else None
                 if counts:
                     taken.each.append(turn)
-                if counts and batch_ns is not None:
-                    taken.batch_ns.append(batch_ns)
+                if counts and stream_ns is not None:
+                    taken.stream_ns.append(stream_ns)
             on_progress("turns", number + 1, _WARM_UP + rounds)
     as_built, ours = turns[:2]
     return ModelFigures(
@@ -82,7 +82,7 @@ def bench_model(
                 whole=timing_of(taken.whole_ns, _DIFFERENT),
                 breakdown=breakdown_of(taken.parts_ns, taken.whole_ns, _DIFFERENT),
                 around=ratio_of(taken.whole_ns, taken.encoder_ns) - 1,
-                batched_per_s=taken.batched_per_s,
+                stream_per_s=taken.stream_per_s,
                 over_as_built=speedup_of(taken, as_built),
                 over_torch=speedup_of(taken, ours),
                 cosine=_likeness(theirs, patches[0]),

@@ -43,12 +43,12 @@ BOUNDS: Final[Mapping[str, SpeedBounds]] = {
 class Speedup:
     """How many times as many pictures one engine inspects as another.
 
-    `best` is of each one's better way: one by one, or several at once.
+    `best` is of each one's better way: one by one, or in a stream of pictures that wait.
     """
 
     best: float
     one_by_one: float
-    at_once: float
+    stream: float
 
 
 def speedup_of(ours: Turns, theirs: Turns) -> Speedup:
@@ -56,7 +56,7 @@ def speedup_of(ours: Turns, theirs: Turns) -> Speedup:
     return Speedup(
         best=ratio_of(theirs.best_ns, ours.best_ns),
         one_by_one=ratio_of(theirs.whole_ns, ours.whole_ns),
-        at_once=ratio_of(theirs.batch_ns, ours.batch_ns),
+        stream=ratio_of(theirs.stream_ns, ours.stream_ns),
     )
 
 
@@ -64,8 +64,8 @@ def speedup_of(ours: Turns, theirs: Turns) -> Speedup:
 class EngineFigures:
     """One engine: the encoder by itself, the whole inspection with decoding, what that is made of, and its likeness.
 
-    `around` is what everything but the encoder takes, as a share of the encoder's own time. `batched_per_s` is of eight
-    pictures at once; a bound on pictures a second is on the better way, one by one or at once, of both sides.
+    `around` is what everything but the encoder takes, as a share of the encoder's own time. `stream_per_s` is while
+    pictures wait; a bound on pictures a second is on the better way, one by one or in a stream, of both sides.
     `over_as_built` is over the reference, torch as open_clip builds the tower, `over_torch` over our engine on torch.
     `cosine` is the mean one of its features with the reference's, place by place.
     """
@@ -75,7 +75,7 @@ class EngineFigures:
     whole: Timing
     breakdown: Breakdown
     around: float
-    batched_per_s: float
+    stream_per_s: float
     over_as_built: Speedup
     over_torch: Speedup
     cosine: float
@@ -88,7 +88,7 @@ class EngineFigures:
     @property
     def best_per_s(self) -> float:
         """Return how many pictures a second it inspects the better way."""
-        return max(self.whole.per_s, self.batched_per_s)
+        return max(self.whole.per_s, self.stream_per_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ class ModelFigures:
         )
         speeds = _table(
             title,
-            ("engine", "pictures/s, best", "over torch as built", "over our torch", "one by one", "eight at once"),
+            ("engine", "pictures/s, best", "over torch as built", "over our torch", "one by one", "in a stream"),
         )
         alone = _table("One by one", ("engine", "p50 / p99 ms", "encoder, ms", "around", "cosine"))
         for one in self.engines:
@@ -181,7 +181,7 @@ class ModelFigures:
                 f"{one.over_as_built.best:.2f}",
                 f"{one.over_torch.best:.2f}",
                 f"{one.whole.per_s:.1f}",
-                f"{one.batched_per_s:.1f}",
+                f"{one.stream_per_s:.1f}",
             )
             alone.add_row(
                 one.label,

@@ -22,7 +22,7 @@ from deploy.speed.peers import running_peers
 from deploy.speed.side import Side
 from deploy.speed.subjects import export_all, frames
 from deploy.speed.timing import Timing, ratio_of, timing_of
-from deploy.speed.turns import AT_ONCE
+from deploy.speed.turns import STREAM
 from detector.model.profiles import LITE
 from detector.pictures.sets import list_good
 from detector.training.fit import train
@@ -39,13 +39,16 @@ LEAST_TIMES: Final = 3.0
 _GOOD: Final = 60
 _DIFFERENT: Final = 24
 _EACH_TURN: Final = 4
+# As the peers call several inferencers.
+_SIDE_BY_SIDE: Final = "side by side"
 
 
 @dataclass(frozen=True, slots=True)
 class Runner:
     """An engine of ours or an inferencer of anomalib's, from the JPEG on; `slower` times as slow as our best.
 
-    Each is there one by one, and several pictures at once where that is another way: a picture is then its share.
+    Each of ours is there one by one, and in a stream of pictures that wait, where a picture is its share. So are
+    `several` of anomalib's, side by side.
     """
 
     name: str
@@ -53,10 +56,18 @@ class Runner:
     picture: Timing
     slower: float
 
+    @property
+    def several(self) -> bool:
+        """Return whether it is several of anomalib's inferencers."""
+        return not self.ours and self.name.endswith(_SIDE_BY_SIDE)
+
 
 @dataclass(frozen=True, slots=True)
 class PeerFigures:
-    """All of them; the fastest of each side decides, one by one or several at once."""
+    """All of them; our fastest, one by one or in a stream, must be so much faster than anomalib's fastest inferencer.
+
+    Nothing of anomalib's puts several inferencers side by side, but anybody could: that is told, and not bound.
+    """
 
     anomalib: str
     canvas_px: tuple[int, int]
@@ -69,13 +80,18 @@ class PeerFigures:
     @property
     def times(self) -> float:
         """Return how many times as many pictures our fastest engine inspects as anomalib's fastest inferencer."""
-        return min(one.slower for one in self.runners if not one.ours)
+        return min(one.slower for one in self.runners if not one.ours and not one.several)
+
+    @property
+    def times_several(self) -> float | None:
+        """Return how many times as many as several inferencers side by side; None where there were none."""
+        return min((one.slower for one in self.runners if one.several), default=None)
 
     @property
     def bounds(self) -> tuple[Bound, ...]:
         """Return what must hold."""
         held = self.times >= LEAST_TIMES
-        return (Bound(OURS, "over anomalib's fastest", f"{self.times:.2f}", f">= {LEAST_TIMES:g}", held),)
+        return (Bound(OURS, "over anomalib's fastest inferencer", f"{self.times:.2f}", f">= {LEAST_TIMES:g}", held),)
 
     @property
     def sound(self) -> bool:
@@ -85,13 +101,16 @@ class PeerFigures:
     def to_json(self) -> dict[str, Any]:
         """Return the figures under stable names."""
         bounds = [asdict(bound) for bound in self.bounds]
-        return {**asdict(self), "times": self.times, "bounds": bounds, "sound": self.sound}
+        times = {"times": self.times, "times_several": self.times_several}
+        return {**asdict(self), **times, "bounds": bounds, "sound": self.sound}
 
     def tables(self) -> list[Table]:
         """Return the figures for people."""
         height_px, width_px = self.canvas_px
         title = f"From the JPEG on, {width_px}x{height_px}, {self.threads} threads on {self.cores} cores"
-        table = Table(title=title, title_justify="left", show_edge=False, caption=f"anomalib {self.anomalib}")
+        several = self.times_several
+        told = "" if several is None else f"; ours over several of its inferencers side by side: {several:.2f}"
+        table = Table(title=title, title_justify="left", show_edge=False, caption=f"anomalib {self.anomalib}{told}")
         for heading in ("", "pictures/s", "p50 / p99 ms a picture", "slower than our fastest"):
             table.add_column(heading, justify="right")
         for one in self.runners:
@@ -149,7 +168,7 @@ def bench_peers(
             for side in ours:
                 found |= _turn(side, turn)
             for one in peers:
-                found |= {name: _in_ns(times) for name, times in one.turn(_EACH_TURN, AT_ONCE).items()}
+                found |= {name: _in_ns(times) for name, times in one.turn(_EACH_TURN, STREAM).items()}
             if turn:
                 for name, times in found.items():
                     taken.setdefault(name, []).append(times)
@@ -160,7 +179,7 @@ def bench_peers(
 def runners_of(taken_ns: Mapping[str, list[list[int]]]) -> tuple[Runner, ...]:
     """Return everybody's figures, ours first, from what each picture of the same turns took.
 
-    A turn of pictures at once is one figure, the share of each.
+    A stream is one figure, the share of each picture.
     """
     ours = [name for name in taken_ns if name.startswith(OURS)]
     turns_ns = {name: [float(np.mean(turn)) for turn in turns] for name, turns in taken_ns.items()}
@@ -173,7 +192,8 @@ def runners_of(taken_ns: Mapping[str, list[list[int]]]) -> tuple[Runner, ...]:
 
 
 def _timing(turns_ns: list[list[int]]) -> Timing:
-    different = _DIFFERENT // AT_ONCE if len(turns_ns[0]) == 1 else _DIFFERENT
+    # A stream shows all of them.
+    different = 1 if len(turns_ns[0]) == 1 else _DIFFERENT
     return timing_of([one for turn in turns_ns for one in turn], different)
 
 
@@ -200,12 +220,12 @@ def _prepare(
 
 
 def _turn(side: Worker[Side], turn: int) -> dict[str, list[int]]:
-    """Return what pictures take one of our engines one by one, and their share at once."""
+    """Return what pictures take one of our engines one by one, and their share in a stream."""
     name = f"{OURS} {side.name}"
-    at_once_ns = side.ask(Side.batch, turn * AT_ONCE)
+    stream_ns = side.ask(Side.stream, turn * STREAM)
     return {
         name: side.ask(Side.each, turn * _EACH_TURN, _EACH_TURN),
-        f"{name}, eight at once": [at_once_ns // AT_ONCE],
+        f"{name}, in a stream": [stream_ns // STREAM],
     }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from detector.model.artifact import read
-from detector.runtime.making import limit_torch, load_with, open_exported, share_threads
+from detector.runtime.making import limit_torch, load_with, open_exported, prepare_process
 
 if TYPE_CHECKING:
     from detector.model.patch_model import PatchModel
@@ -43,7 +43,7 @@ class Recipe:
 
             limit_torch(self.threads)
             engine = TorchEngine(stored.tower(as_built=True), stored.settings)
-        share_threads(engine, self.threads)
+        prepare_process(engine, self.threads)
         return stored.running_on(engine, stored.chosen(None))
 
 

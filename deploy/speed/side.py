@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from deploy.speed.parts import spans, split
 from deploy.speed.tracing import Tracer
-from deploy.speed.turns import AT_ONCE, Turn
+from deploy.speed.turns import AT_ONCE, STREAM, Turn
 from detector import decode
 from detector.model.lens import in_levels
 from detector.runtime.lanes import Lanes
@@ -43,7 +43,7 @@ class Side:
         for _ in range(OFTEN):
             self._encode(self._canvases[0])
             self._inspect(frames[0])
-        self.batch(0)
+        self.stream(0)
         self._model.engine.settle()
 
     def canvas_px(self) -> tuple[int, int]:
@@ -74,11 +74,11 @@ class Side:
             parts_ns = self._parts(frame)
         return Turn(encoder_ns, whole_ns, split(parts_ns, encoder_ns))
 
-    def batch(self, number: int) -> int:
-        """Return what several frames at once take, as a detector has them for which they wait, in nanoseconds."""
-        some = [self._frames[(number + place) % len(self._frames)] for place in range(AT_ONCE)]
+    def stream(self, number: int) -> int:
+        """Return what `STREAM` frames take that wait together, as for a detector with work, in nanoseconds."""
+        some = [self._frames[(number + place) % len(self._frames)] for place in range(STREAM)]
         self._wake(number)
-        return _timed(lambda: self._inspect_at_once(some))
+        return _timed(lambda: self._inspect_all(some))
 
     def each(self, number: int, count: int) -> list[int]:
         """Return what so many frames take, one after the other from `number` on, in nanoseconds."""
@@ -107,13 +107,14 @@ class Side:
     def _inspect(self, frame: Frame) -> None:
         self._model.inspect([_decoded(frame)])
 
-    def _inspect_at_once(self, frames: Sequence[Frame]) -> None:
-        """Decode and inspect each in its lane where there are lanes, as a detector does."""
+    def _inspect_all(self, frames: Sequence[Frame]) -> None:
+        """Decode and inspect each in its lane where there are lanes, as a detector does; else batch after batch."""
         lanes = self._model.lanes
         if lanes.count > 1:
             lanes.each(self._inspect, frames)
-        else:
-            self._model.inspect(self._decoding.each(_decoded, frames))
+            return
+        for start in range(0, len(frames), AT_ONCE):
+            self._model.inspect(self._decoding.each(_decoded, frames[start : start + AT_ONCE]))
 
 
 def _decoded(frame: Frame) -> Picture:

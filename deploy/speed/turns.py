@@ -10,8 +10,10 @@ import numpy as np
 from shared.clock import NS_PER_S
 
 AT_ONCE: Final = 8
-"""So many frames are inspected at once."""
-BATCH_EVERY: Final = 4
+"""So many frames make a batch."""
+STREAM: Final = 48
+"""So many frames are inspected without a pause, as a detector does for which frames wait."""
+STREAM_EVERY: Final = 4
 """Every so many turns."""
 
 
@@ -26,10 +28,10 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Turns:
-    """All that count; `batch_ns` are of `AT_ONCE` frames each, one for every `BATCH_EVERY` turns."""
+    """All that count; `stream_ns` are of `STREAM` frames each, one for every `STREAM_EVERY` turns."""
 
     each: list[Turn] = field(default_factory=list)
-    batch_ns: list[int] = field(default_factory=list)
+    stream_ns: list[int] = field(default_factory=list)
 
     @property
     def encoder_ns(self) -> list[int]:
@@ -47,17 +49,17 @@ class Turns:
         return [turn.parts_ns for turn in self.each]
 
     @property
-    def batched_per_s(self) -> float:
-        """Return how many pictures a second it inspects when they come at once."""
-        return AT_ONCE * NS_PER_S / float(np.median(self.batch_ns))
+    def stream_per_s(self) -> float:
+        """Return how many pictures a second it inspects while frames wait."""
+        return STREAM * NS_PER_S / float(np.median(self.stream_ns))
 
     @property
     def best_ns(self) -> list[float]:
-        """Return what a picture takes the better way, one by one or at once, from each batch to the next.
+        """Return what a picture takes the better way, one by one or in a stream, from each stream to the next.
 
         One by one that is the median turn: a stall would count against the side that happened to have it.
         """
         whole_ns = self.whole_ns
-        alone = [float(np.median(whole_ns[at : at + BATCH_EVERY])) for at in range(0, len(whole_ns), BATCH_EVERY)]
-        at_once = [took_ns / AT_ONCE for took_ns in self.batch_ns]
-        return min(alone, at_once, key=lambda times_ns: float(np.median(times_ns)))
+        alone = [float(np.median(whole_ns[at : at + STREAM_EVERY])) for at in range(0, len(whole_ns), STREAM_EVERY)]
+        in_streams = [took_ns / STREAM for took_ns in self.stream_ns]
+        return min(alone, in_streams, key=lambda times_ns: float(np.median(times_ns)))

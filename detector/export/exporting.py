@@ -15,7 +15,7 @@ from detector.pictures.sets import list_good
 from detector.runtime.base import EXPORTED, ONNX, OPENVINO_BF16, OPENVINO_INT8
 from detector.runtime.eager import TorchEngine
 from detector.runtime.graph import Graph, example
-from detector.runtime.making import limit_torch, open_exported, share_threads
+from detector.runtime.making import limit_torch, open_exported, prepare_process
 from detector.training.goods import evenly
 from shared.clock import NS_PER_S, SystemClock
 from shared.errors import ConfigError, DataError, EngineError
@@ -65,7 +65,7 @@ def export(
     limit_torch(threads)
     tower = stored.tower()
     reference = TorchEngine(tower, stored.settings)
-    share_threads(reference, threads)
+    prepare_process(reference, threads)
     ensembles = stored.ensembles()
     with staged(model, engine) as staging:
         canvases = _canvases(stored, products) if engine == OPENVINO_INT8 else []

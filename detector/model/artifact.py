@@ -164,7 +164,7 @@ def load(folder: Path, product: str | None = None) -> PatchModel:
 
     ModelMissingError if there is none, ModelCorruptError if it is not as it was written, ConfigError if it does not
     know the product. `detector.runtime.making` knows the other engines. In the whole process numpy keeps to one thread
-    from then on: see `making.share_threads`.
+    from then on: see `making.prepare_process`.
     """
     from detector.runtime.blas import limit_threads
     from detector.runtime.eager import TorchEngine

@@ -12,6 +12,7 @@ from detector.export.folder import check_export, exported
 from detector.model.artifact import read
 from detector.runtime.base import BUILT, COMPILED, EXPORTED, ONNX, TORCH
 from detector.runtime.blas import limit_threads
+from detector.runtime.heap import keep_freed_memory
 from shared.errors import ConfigError, EngineError
 from shared.log import get_logger
 
@@ -93,14 +94,14 @@ def _fastest(
         log.info("engine.chosen", engine=TORCH, model=stored.model_id)
         return stored.running_on(_build(stored, TORCH, threads), product)
     fastest = able[0] if len(able) == 1 else min(able, key=lambda model: _picture_ms(model, threads, now_ns, log))
-    share_threads(fastest.engine, threads)
+    prepare_process(fastest.engine, threads)
     log.info("engine.chosen", engine=fastest.engine.name, model=stored.model_id)
     return fastest
 
 
 def _picture_ms(model: PatchModel, threads: int, now_ns: Callable[[], int], log: Logger) -> float:
     """Return the least that a picture of the training pictures' size takes, in milliseconds."""
-    share_threads(model.engine, threads)
+    prepare_process(model.engine, threads)
     lens = model.product.views[0].lens
     side = max(8, round(lens.side_px / lens.magnification))
     picture = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
@@ -127,25 +128,26 @@ def _build(stored: StoredModel, engine: str, threads: int) -> Engine:
         from detector.runtime.eager import TorchEngine
 
         built = TorchEngine(stored.tower(), stored.settings)
-    share_threads(built, threads)
+    prepare_process(built, threads)
     return built
 
 
 def _in(stored: StoredModel, product: Product, engine: Engine, threads: int) -> PatchModel:
     """Return the model in an engine; heads run on torch, whatever the tower runs in."""
-    share_threads(engine, threads)
+    prepare_process(engine, threads)
     if stored.shapes:
         limit_torch(threads)
         get_logger("engines").info("engine.heads", engine=engine.name, heads=TORCH)
     return stored.running_on(engine, product)
 
 
-def share_threads(engine: Engine, threads: int) -> None:
-    """Leave OpenCV and numpy the threads that the engine has no use for, in the whole process.
+def prepare_process(engine: Engine, threads: int) -> None:
+    """Leave OpenCV and numpy the threads that the engine has no use for, and keep freed memory, in the whole process.
 
-    That is one where it works on several pictures side by side. It is one beside torch, too: its idle threads spin, and
-    numpy's with them (47 and 10 pictures/s of `lite` on two cores).
+    The threads are one where it works on several pictures side by side. They are one beside torch, too: its idle
+    threads spin, and numpy's with them (47 and 10 pictures/s of `lite` on two cores).
     """
+    keep_freed_memory()
     beside = 1 if engine.lanes.count > 1 or engine.name == TORCH else threads
     cv2.setNumThreads(beside)
     limit_threads(beside)

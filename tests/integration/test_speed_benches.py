@@ -71,7 +71,7 @@ def test_a_model_by_itself(lite_model: Path, tmp_path: Path) -> None:
         assert {"decode", "resize", "light", "encoder", "bank", "regions"} <= set(one["breakdown"]["parts_ms"])
         assert abs(one["breakdown"]["gap"]) < 0.5
         assert one["cosine"] == pytest.approx(1.0)
-    assert found["ratios"]["torch-as-built"]["over_torch_as_built"] == {"best": 1, "one_by_one": 1, "at_once": 1}
+    assert found["ratios"]["torch-as-built"]["over_torch_as_built"] == {"best": 1, "one_by_one": 1, "stream": 1}
     assert picture.stat().st_size > 5_000
     assert not multiprocessing.active_children()
 
@@ -85,7 +85,7 @@ def test_an_engine_of_one_graph(exported_model: Path) -> None:
         assert not {"light", "bank"} & set(turn.parts_ns)
         assert turn.parts_ns[ENCODER] == turn.encoder_ns
     assert abs(breakdown_of([turn.parts_ns for turn in turns], [turn.whole_ns for turn in turns], 2).gap) < 0.5
-    assert side.batch(1) > 0
+    assert side.stream(1) > 0
     assert len(side.each(3, 4)) == 4
 
 
@@ -176,9 +176,11 @@ def test_beside_peers_that_answer(tmp_path: Path) -> None:
     assert code == 1
     names = {one["name"] for one in found["runners"]}
     assert {"patchcore torch", "padim torch", "padim openvino, 4 side by side"} <= names
-    assert {"linewarden torch", "linewarden torch, eight at once"} <= names
+    assert {"linewarden torch", "linewarden torch, in a stream"} <= names
     assert found["times"] < 3
+    assert found["times_several"] > 0
     assert "over anomalib's fastest" in output
+    assert "side by side" in output
 
 
 def test_a_peer_that_fails_says_its_last_words(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from detector.runtime.lanes import Lanes
 from detector.runtime.making import open_exported
 from detector.runtime.often import OFTEN
 from detector.runtime.openvino_graphs import Compiled, Compiler
-from detector.runtime.openvino_sight import OpenvinoSight, levelled, relative
+from detector.runtime.openvino_light import levelled
+from detector.runtime.openvino_sight import OpenvinoSight, relative
 from detector.runtime.openvino_silent import openvino, ops, the_core
 from shared.errors import EngineError
 from tests.plates import plate
@@ -106,8 +107,9 @@ def test_few_patches_and_small_banks_are_compared_as_by_the_steps(rows: int, gri
     bank = Bank(unit(rng.normal(size=(rows, 16))))
     view = View(Lens(64, 16, 1.0, level_light=False), bank, rng.uniform(0.1, 1.0, (3, 4)).astype(np.float32))
     shown = unit(rng.normal(size=(1, *grid, 16)))
-    patches = ops.parameter([1, *grid, 16], np.float32)
-    (found,) = computed(openvino.Model([relative(patches.output(0), view)], [patches], "relative"), shown)
+    patches = ops.parameter([grid[0] * grid[1], 16], np.float32)
+    graph = openvino.Model([relative(patches.output(0), grid, view)], [patches], "relative")
+    (found,) = computed(graph, shown.reshape(-1, 16))
     known = relative_distances(shown[0], bank, fitted(view.expected, grid))
     assert found.shape == grid
     exact = np.sort(np.abs(found - known).ravel())[: min(32, known.size)]
@@ -121,8 +123,9 @@ def test_light_is_levelled_as_by_the_lens(shape: tuple[int, ...], low: int, high
     """Colour and grey, dark and flat, larger than the blur and smaller."""
     shown = np.random.default_rng(0).uniform(low, high, shape).astype(np.float32)
     pixels = ops.parameter(list(shape), np.float32)
-    (found,) = computed(openvino.Model([levelled(pixels.output(0), shape)], [pixels], "light"), shown)
-    assert np.abs(found - level(shown)).max() < 0.02
+    rows = ops.reshape(pixels, np.array([shape[0], -1]), False).output(0)
+    (found,) = computed(openvino.Model([levelled(rows, shape[1])], [pixels], "light"), shown)
+    assert np.abs(found.reshape(shape) - level(shown)).max() < 0.02
 
 
 def unit(values: NDArray[np.float64]) -> NDArray[np.float32]:
