@@ -92,7 +92,7 @@ def test_a_look_that_gives_no_numbers_is_an_error(model: PatchModel, monkeypatch
 
     def spoilt(graph: Compiled, values: NDArray[Any]) -> list[NDArray[np.float32]]:
         patches, relative = whole(graph, values)
-        patches[0, 3, 4, 5] = np.nan
+        patches[3, 5] = np.nan
         return [patches, relative]
 
     monkeypatch.setattr(Compiled, "infer", spoilt)
