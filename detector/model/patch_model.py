@@ -13,6 +13,7 @@ from detector.model.crops import blend_back, find_windows, frame_of, look_again
 from detector.model.fusion import Maps, fuse, in_units_of_the_map, sized
 from detector.model.lens import Levels, Size, check_picture, in_levels
 from detector.model.scoring import combine, find_regions, highest_place, image_score, smoothed
+from detector.runtime.base import Glance
 from shared.domain import AnomalyMap, Effort, Picture
 from shared.errors import ConfigError
 from shared.evidence import Golden
@@ -123,7 +124,7 @@ class PatchModel:
         ]
         return [self._judge(job) for job in jobs]
 
-    def _seen(self, looks: Sequence[tuple[View, Levels]]) -> list[Seen]:
+    def _seen(self, looks: Sequence[tuple[View, Levels]]) -> list[Seen | Glance]:
         """Return what is seen of shrunk pictures; in whole looks where the banks alone are asked, if there are such."""
         known = [
             view.sight(small) if self.settings.asked == (0,) and view.sight is not None else None
@@ -145,22 +146,21 @@ class PatchModel:
         if self.product.crops is not None:
             raw, place = self._again(job.frame, job.size, maps, raw, self.product.crops)
         regions = find_regions(place, self.product.region_level, job.size, self.settings.max_regions)
-        golden = self._golden(job.seen[0].patches, place)
+        golden = self._golden(job.seen[0], place)
         return Inspection(raw, self.product.calibration.score(raw), AnomalyMap(place), regions, golden)
 
-    def _golden(self, patches: NDArray[np.float32], place: NDArray[np.float32]) -> Callable[[], Golden | None] | None:
+    def _golden(self, seen: Seen | Glance, place: NDArray[np.float32]) -> Callable[[], Golden | None] | None:
         """Return what finds the training picture nearest to the map's highest place, if there are any to show.
 
-        `patches` (rows, columns, D) are of the first view. The few about that place are copied, so that all the others
-        can go; to compare them with the bank is left to whoever asks.
+        `seen` is through the first view. The few patches about that place are copied, so that all the others can go; to
+        compare them with the bank is left to whoever asks.
         """
         if self.product.gallery is None:
             return None
         row, column = divmod(highest_place(place), place.shape[1])
-        row = row * patches.shape[0] // place.shape[0]
-        column = column * patches.shape[1] // place.shape[1]
-        around = patches[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2]
-        return partial(_nearest_good, around.reshape(-1, around.shape[2]).copy(), self.product)
+        rows, columns = seen.relative.shape if isinstance(seen, Glance) else seen.patches.shape[:2]
+        about = seen.about(row * rows // place.shape[0], column * columns // place.shape[1])
+        return partial(_nearest_good, about, self.product)
 
     def _again(
         self, frame: Levels, size: Size, maps: Maps, raw: float, crops: Crops
@@ -176,19 +176,19 @@ class PatchModel:
                 place = blend_back(place, fine.window, values, size)
         return crops.score(raw, peaks), place
 
-    def _maps(self, seen: Sequence[Seen], map_size: Size) -> Maps:
+    def _maps(self, seen: Sequence[Seen | Glance], map_size: Size) -> Maps:
         """Return a picture's maps at the map's size, of what was seen through each view.
 
         What has no share in the maps is not computed.
         """
         asked = self.settings.asked
-        first = self.product.views[0]
-        if asked == (0,):
-            relative, logits = first.relative(seen[0]), []
+        first, whole = self.product.views[0], seen[0]
+        if asked == (0,) or isinstance(whole, Glance):
+            relative, logits = first.relative(whole), []
         else:
-            relative, differences = first.compare(seen[0])
+            relative, differences = first.compare(whole)
             heads = [self.ensembles[index - 1] for index in asked if index]
-            logits = [sized(head.logits(seen[0], differences, relative), map_size) for head in heads]
+            logits = [sized(head.logits(whole, differences, relative), map_size) for head in heads]
         others = zip(self.product.views[1:], seen[1:], strict=False)
         grids = [relative, *(view.relative(one) for view, one in others)] if 0 in asked else []
         if asked == (0,):
@@ -204,7 +204,7 @@ class _Job:
 
     frame: Levels
     size: Size
-    seen: Sequence[Seen]
+    seen: Sequence[Seen | Glance]
 
 
 def _nearest_good(patches: NDArray[np.float32], product: Product) -> Golden | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from detector.model.expected import fitted
+from detector.runtime.base import Glance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,9 +33,9 @@ class View:
     expected: NDArray[np.float32]
     sight: Sight | None = None
 
-    def relative(self, seen: Seen) -> NDArray[np.float32]:
+    def relative(self, seen: Seen | Glance) -> NDArray[np.float32]:
         """Return each patch's distance relative to what is usual there, (rows, columns) float32."""
-        if seen.relative is not None:
+        if isinstance(seen, Glance):
             return seen.relative
         patches = seen.patches
         return relative_distances(patches, self.bank, fitted(self.expected, (patches.shape[0], patches.shape[1])))

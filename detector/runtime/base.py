@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from detector.model.lens import Levels
@@ -31,23 +32,44 @@ BUILT = (TORCH, COMPILED)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """What the tower sees of one picture: the heads' levels (C_l, h_l, w_l), patches (rows, columns, D) float32.
-
-    `relative`, (rows, columns) float32, is `View.relative` where a sight has found it already.
-    """
+    """What the tower sees of one picture: the heads' levels (C_l, h_l, w_l), patches (rows, columns, D) float32."""
 
     levels: tuple[NDArray[np.float32], ...]
     patches: NDArray[np.float32]
-    relative: NDArray[np.float32] | None = None
+
+    def about(self, row: int, column: int) -> NDArray[np.float32]:
+        """Return the patches of a cell and of its neighbours, (n, D) float32, of their own."""
+        around = self.patches[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2]
+        return around.reshape(-1, around.shape[2]).copy()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Glance:
+    """What a sight finds of one picture: `View.relative`, (rows, columns) float32, and the patches that matter to it.
+
+    `places` (m,) int32 are the cells with the highest distances, each by its index in C order, and `patches` (m, D)
+    float32 what lies there. To hand out all patches would take a third as long as to search for them.
+    """
+
+    relative: NDArray[np.float32]
+    places: NDArray[np.int32]
+    patches: NDArray[np.float32]
+
+    def about(self, row: int, column: int) -> NDArray[np.float32]:
+        """Return those of a cell and its neighbours, (n, D) float32, or else the nearest that there are."""
+        rows, columns = np.divmod(self.places, self.relative.shape[1])
+        away = np.maximum(np.abs(rows - row), np.abs(columns - column))
+        return np.asarray(self.patches[away <= max(1, int(away.min()))], dtype=np.float32)
 
 
 class Sight(Protocol):
     """A whole look through one view: from the shrunk picture to what its patches' distances are."""
 
-    def __call__(self, small: Levels) -> Seen | None:
-        """Return what is seen of a picture that `Lens.sized` gave, without levels and with `relative`.
+    def __call__(self, small: Levels) -> Glance | None:
+        """Return what is found of a picture that `Lens.sized` gave.
 
-        None where this size and depth did not come often enough yet.
+        None where this size and depth did not come often enough yet. EngineError if the engine fails, or gives what is
+        no number.
         """
         ...
 

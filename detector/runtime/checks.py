@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,12 +22,17 @@ def finite(patches: NDArray[np.float32], engine: str) -> NDArray[np.float32]:
     none if one of them is none.
     """
     flat = patches.reshape(-1)
-    if not np.isfinite(flat @ flat):
+    check_sum(float(flat @ flat), engine)
+    return patches
+
+
+def check_sum(squares: float, engine: str) -> None:
+    """Raise EngineError if the sum of the squares of an engine's patches is no number."""
+    if not math.isfinite(squares):
         raise EngineError(
             f"the engine {engine} gave patches that are no numbers",
             'Set detector.engine = "torch", and export the model again.',
         )
-    return patches
 
 
 def check_canvas(canvas: NDArray[np.float32]) -> None:

@@ -15,14 +15,19 @@ import numpy as np
 from detector.runtime.openvino_silent import openvino, ops
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from detector.runtime.openvino_graphs import Graphs
 
 # A piece's similarities to 1024 patches fit into a core's second-level cache, and are read while they do.
 _ROWS_AT_ONCE = 256
+# So many similarities are kept until it is known which of them are looked at again.
+_KEPT = 1 << 20
 # Of so many rows that int8 finds nearest one is: its errors are far less than what lies between the first few.
 _NEAREST = 8
+_BEYOND = 2.0
 _LEVELS = 256
 _HIGHEST = 127
 
@@ -44,48 +49,52 @@ class OpenvinoSearch:
 def search_graph(rows: NDArray[np.float32]) -> openvino.Model:
     """Return the graph from patches (n, D) to their highest cosines, (n,), with the rows (K, D), about."""
     patches = ops.parameter([-1, rows.shape[1]], np.float32, name="patches")
-    return openvino.Model([CoarseRows(rows).highest(patches.output(0))], [patches], "search")
+    return openvino.Model([highest(CoarseRows(rows).alike(patches.output(0)))], [patches], "search")
 
 
 class CoarseRows:
     """A bank's unit rows (K, D) in a graph, quantised to int8, each with a scale of its own.
 
     The patches have one scale for all, from the rows' largest value: good patches are as large as the rows, and of
-    others the excess is cut off, which makes their distance larger.
+    others the excess is cut off, which makes their distance larger. Few `patches` are compared with all rows at once,
+    others, and where nobody knows how many there will be, with a piece of the rows after the other.
     """
 
-    def __init__(self, rows: NDArray[np.float32]) -> None:
+    def __init__(self, rows: NDArray[np.float32], patches: int | None = None) -> None:
         self._rows = rows
+        self._whole = patches is not None and patches * len(rows) <= _KEPT
         largest = max(float(np.abs(rows).max()), 1e-6)
         self._low, self._high = np.float32(-largest * (_HIGHEST + 1) / _HIGHEST), np.float32(largest)
-        self._pieces = [_coarse(rows[start : start + _ROWS_AT_ONCE]) for start in range(0, len(rows), _ROWS_AT_ONCE)]
+        step = len(rows) if self._whole else _ROWS_AT_ONCE
+        self._pieces = [_coarse(rows[start : start + step]) for start in range(0, len(rows), step)]
 
-    def highest(self, patches: openvino.Output) -> openvino.Output:
-        """Return the highest cosine (n,) of patches (n, D), right to about 0.003."""
-        return reduce(
-            ops.maximum, [ops.reduce_max(alike, np.array([1]), False) for alike in self._alike(patches)]
-        ).output(0)
+    def alike(self, patches: openvino.Output) -> list[openvino.Node]:
+        """Return the cosines of patches (n, D) with each piece's rows, (n, k), right to about 0.003."""
+        coarse = ops.fake_quantize(patches, self._low, self._high, self._low, self._high, _LEVELS)
+        # No cosine is cut off: without a clamp, OpenVINO would scale those that are read twice in a step of its own.
+        return [ops.clamp(ops.matmul(coarse, piece, False, True), -_BEYOND, _BEYOND) for piece in self._pieces]
 
-    def highest_again(self, patches: openvino.Output) -> openvino.Output:
-        """Return the highest cosine (n,) of a few patches (n, D), in float32 with each one's nearest rows.
+    def highest_again(
+        self, alike: Sequence[openvino.Node], some: openvino.Output, places: openvino.Output
+    ) -> openvino.Output:
+        """Return the highest cosine, (m,), of `some` patches (m, D) in float32, with the rows that int8 finds nearest.
 
-        To compare them with all rows would read the whole bank once more, which takes longer than the first search.
+        `alike` is what `alike` gave for all patches, of which these are at `places` (m,). To compare them with all rows
+        would read the whole bank once more, which takes longer than the first search; so would a second one by int8,
+        which is for banks whose similarities to all patches are too many to be kept.
         """
-        nearest = ops.topk(
-            ops.concat(self._alike(patches), 1),
-            ops.constant(np.int32(min(_NEAREST, len(self._rows)))),
-            1,
-            "max",
-            "none",
-        ).output(1)
-        rows = ops.gather(ops.constant(self._rows), nearest, ops.constant(np.int32(0)))
-        products = ops.multiply(rows, ops.unsqueeze(patches, np.array([1])))
+        first = ops.constant(np.int32(0))
+        cosines = ops.gather(alike[0], places, first) if self._whole else ops.concat(self.alike(some), 1)
+        count = ops.constant(np.int32(min(_NEAREST, len(self._rows))))
+        nearest = ops.topk(cosines, count, 1, "max", "none").output(1)
+        rows = ops.gather(ops.constant(self._rows), nearest, first)
+        products = ops.multiply(rows, ops.unsqueeze(some, np.array([1])))
         return ops.reduce_max(ops.reduce_sum(products, np.array([2]), False), np.array([1]), False).output(0)
 
-    def _alike(self, patches: openvino.Output) -> list[openvino.Node]:
-        """Return the cosines of patches (n, D) with each piece's rows, (n, k)."""
-        coarse = ops.fake_quantize(patches, self._low, self._high, self._low, self._high, _LEVELS)
-        return [ops.matmul(coarse, piece, False, True) for piece in self._pieces]
+
+def highest(alike: Sequence[openvino.Node]) -> openvino.Output:
+    """Return the highest cosine (n,) of each patch, of what `CoarseRows.alike` gave."""
+    return reduce(ops.maximum, [ops.reduce_max(some, np.array([1]), False) for some in alike]).output(0)
 
 
 def _coarse(rows: NDArray[np.float32]) -> openvino.Node:

@@ -13,11 +13,11 @@ import numpy as np
 
 from detector.model.expected import fitted
 from detector.model.view import SEARCHED_AGAIN
-from detector.runtime.base import Seen
-from detector.runtime.checks import finite
+from detector.runtime.base import Glance
+from detector.runtime.checks import check_sum
 from detector.runtime.often import Often
 from detector.runtime.openvino_light import CHANNELS, number, tuned
-from detector.runtime.openvino_search import CoarseRows
+from detector.runtime.openvino_search import CoarseRows, highest
 from detector.runtime.openvino_silent import openvino, ops
 
 if TYPE_CHECKING:
@@ -39,13 +39,14 @@ class OpenvinoSight:
         self._settings = settings
         self.sized: Often[tuple[Shape, str, bool], Compiled] = Often(self._made)
 
-    def __call__(self, small: Levels) -> Seen | None:
-        """Return what is seen of a picture at its size in the tower's eyes; None while it has no graph."""
+    def __call__(self, small: Levels) -> Glance | None:
+        """Return what is found of a picture at its size in the tower's eyes; None while it has no graph."""
         graph = self.sized.get((small.shape, small.dtype.name, self._compiler.alone))
         if graph is None:
             return None
-        patches, relative = graph.infer(small)
-        return Seen((), finite(patches.reshape(*relative.shape, -1), self._name), relative)
+        relative, places, patches, squares = graph.infer(small)
+        check_sum(float(squares), self._name)
+        return Glance(relative, np.asarray(places, dtype=np.int32), patches)
 
     def _made(self, key: tuple[Shape, str, bool]) -> Compiled:
         shape, depth, alone = key
@@ -53,9 +54,9 @@ class OpenvinoSight:
 
 
 def sight_graph(tower: openvino.Model, shape: Shape, depth: str, view: View, settings: Profile) -> openvino.Model:
-    """Return the graph from a shrunk picture to its patches, (1, rows, columns, D), and relative distances.
+    """Return the graph from a shrunk picture to what `compared` gives, and the sum of the squares of all its patches.
 
-    The picture is (H, W, 3) or (H, W) of the numpy type `depth`; the distances are (rows, columns) float32.
+    The picture is (H, W, 3) or (H, W) of the numpy type `depth`.
     """
     picture = ops.parameter(list(shape), np.dtype(depth), name="picture")
     whole = tower.clone()
@@ -66,20 +67,27 @@ def sight_graph(tower: openvino.Model, shape: Shape, depth: str, view: View, set
     _, rows, columns, dimensions = patches.get_shape()
     # What the tower gives must go one way only, or OpenVINO copies it three times to turn its channels last.
     flat = ops.reshape(patches, np.array([rows * columns, dimensions]), False).output(0)
-    return openvino.Model([flat, relative(flat, (rows, columns), view)], [picture], "sight")
+    squares = ops.reduce_sum(ops.multiply(flat, flat), np.array([0, 1]), False).output(0)
+    return openvino.Model([*compared(flat, (rows, columns), view), squares], [picture], "sight")
 
 
-def relative(patches: openvino.Output, grid: tuple[int, int], view: View) -> openvino.Output:
-    """Return the distances of patches (rows * columns, D) over what is usual there: see `view.relative_distances`."""
+def compared(patches: openvino.Output, grid: tuple[int, int], view: View) -> tuple[openvino.Output, ...]:
+    """Return the distances of patches (rows * columns, D) over what is usual there: see `view.relative_distances`.
+
+    They are (rows, columns) float32. With them come the places (m,) int32 of the highest ones, each by its index in
+    C order, and the patches (m, D) that lie there.
+    """
+    cells = grid[0] * grid[1]
     usual = ops.constant(fitted(view.expected, grid).ravel())
-    bank = CoarseRows(view.bank.rows)
-    about = _over(bank.highest(patches), usual)
+    bank = CoarseRows(view.bank.rows, cells)
+    alike = bank.alike(patches)
+    about = _over(highest(alike), usual)
     first = ops.constant(np.int32(0))
-    count = ops.constant(np.int32(min(SEARCHED_AGAIN, grid[0] * grid[1])))
-    places = ops.topk(about, count, 0, "max", "none").output(1)
-    again = bank.highest_again(ops.gather(patches, places, first).output(0))
-    exact = _over(again, ops.gather(usual, places, first))
-    return ops.reshape(ops.scatter_elements_update(about, places, exact, first), np.array(grid), False).output(0)
+    places = ops.topk(about, ops.constant(np.int32(min(SEARCHED_AGAIN, cells))), 0, "max", "none").output(1)
+    some = ops.gather(patches, places, first).output(0)
+    exact = _over(bank.highest_again(alike, some, places), ops.gather(usual, places, first))
+    whole = ops.reshape(ops.scatter_elements_update(about, places, exact, first), np.array(grid), False).output(0)
+    return whole, places, some
 
 
 def _over(cosine: openvino.Output, usual: openvino.Node) -> openvino.Output:

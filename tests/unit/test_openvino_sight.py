@@ -20,7 +20,7 @@ from detector.runtime.making import open_exported
 from detector.runtime.often import OFTEN
 from detector.runtime.openvino_graphs import Compiled, Compiler
 from detector.runtime.openvino_light import levelled
-from detector.runtime.openvino_sight import OpenvinoSight, relative
+from detector.runtime.openvino_sight import OpenvinoSight, compared, sight_graph
 from detector.runtime.openvino_silent import openvino, ops, the_core
 from shared.errors import EngineError
 from tests.plates import plate
@@ -91,13 +91,27 @@ def test_a_look_that_gives_no_numbers_is_an_error(model: PatchModel, monkeypatch
     whole = Compiled.infer
 
     def spoilt(graph: Compiled, values: NDArray[Any]) -> list[NDArray[np.float32]]:
-        patches, relative = whole(graph, values)
-        patches[3, 5] = np.nan
-        return [patches, relative]
+        *found, squares = whole(graph, values)
+        return [*found, squares * np.float32(np.nan)]
 
     monkeypatch.setattr(Compiled, "infer", spoilt)
     with pytest.raises(EngineError, match="openvino gave patches that are no numbers"):
         model.inspect([picture])
+
+
+@pytest.mark.parametrize("spoilt", [0.0, np.nan, np.inf])
+def test_one_number_that_is_none_is_in_the_sum(model: PatchModel, spoilt: float) -> None:
+    """Of a tower that gives the canvas as its patches, with one value spoilt."""
+    canvas = ops.parameter([1, -1, -1, 3], np.float32)
+    added = np.zeros((1, 4, 5, 3), dtype=np.float32)
+    added[0, 2, 3, 1] = spoilt
+    tower = openvino.Model([ops.add(canvas, ops.constant(added))], [canvas], "tower")
+    bank = Bank(unit(np.random.default_rng(0).normal(size=(4, 3))))
+    view = View(Lens(4, 1, 1.0, level_light=False), bank, np.ones((4, 5), dtype=np.float32))
+    graph = sight_graph(tower, (4, 5, 3), "uint8", view, model.settings)
+    shown = np.random.default_rng(0).integers(0, 255, (4, 5, 3), dtype=np.uint8)
+    *_, squares = Compiler(the_core(), 1, Lanes()).compiled(graph, alone=True).infer(shown)
+    assert np.isfinite(squares) == np.isfinite(spoilt)
 
 
 @pytest.mark.parametrize(("rows", "grid"), [(1, (1, 1)), (3, (2, 3)), (7, (1, 5)), (257, (1, 40)), (300, (7, 8))])
@@ -108,12 +122,15 @@ def test_few_patches_and_small_banks_are_compared_as_by_the_steps(rows: int, gri
     view = View(Lens(64, 16, 1.0, level_light=False), bank, rng.uniform(0.1, 1.0, (3, 4)).astype(np.float32))
     shown = unit(rng.normal(size=(1, *grid, 16)))
     patches = ops.parameter([grid[0] * grid[1], 16], np.float32)
-    graph = openvino.Model([relative(patches.output(0), grid, view)], [patches], "relative")
-    (found,) = computed(graph, shown.reshape(-1, 16))
+    graph = openvino.Model(list(compared(patches.output(0), grid, view)), [patches], "relative")
+    found, places, some = computed(graph, shown.reshape(-1, 16))
     known = relative_distances(shown[0], bank, fitted(view.expected, grid))
     assert found.shape == grid
     exact = np.sort(np.abs(found - known).ravel())[: min(32, known.size)]
     assert exact.max() < 1e-5
+    assert np.array_equal(some, shown.reshape(-1, 16)[places.astype(int)])
+    assert len(set(places)) == min(32, known.size)
+    assert found.ravel()[places.astype(int)].min() >= np.sort(found.ravel())[-len(places)] - 0.05
     assert np.abs(found - known).max() < 0.05
 
 
