@@ -191,7 +191,7 @@ class LineGate:
         return self._connected and self._tenure.holds()
 
     def lacks_pictures(self, part_id: str) -> bool:
-        """Return whether the part was rejected lately before all its verdicts were there."""
+        """Return whether the part was rejected lately before all its verdicts and their pictures were there."""
         return part_id in self._without_pictures
 
     def unrecorded(self) -> Iterator[OpenPart]:
@@ -304,7 +304,7 @@ class LineGate:
             raise AssertionError("a part is closed only after its decision was claimed")
         self.table.close(part)
         decision = effective(part.claimed, delivery, self.line.gate)
-        if decision.outcome is Outcome.REJECT and not part.cameras <= part.overlays.keys():
+        if decision.outcome is Outcome.REJECT and not all(map(part.overlays.get, part.cameras)):
             self._without_pictures.append(decision.part_id)
         now_ns = self._clock.utc_ns()
         # On the monotonic clock: a step of the wall clock must not keep the service from stopping.

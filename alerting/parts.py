@@ -109,6 +109,18 @@ class PartTable:
         part.verdicts[capture.id.camera] = verdict if known is None else worse_of(known, verdict)
         return part
 
+    def overlaid(self, verdict: Verdict, overlay: bytes) -> OpenPart | None:
+        """Note the overlay of a verdict that came before; return its part if that is open.
+
+        It is the part's picture unless a more alarming verdict of the same camera came meanwhile.
+        """
+        camera = verdict.capture.id.camera
+        part = self._open.get(verdict.capture.part_id)
+        known = None if part is None else part.verdicts.get(camera)
+        if part is not None and known is not None and _alarm(verdict) >= _alarm(known):
+            part.overlays[camera] = overlay
+        return part
+
     def ready(self, now_ns: int, *, only_due: bool = False) -> list[OpenPart]:
         """Return the parts to decide now, the most urgent first: complete ones (unless `only_due`) and due ones."""
         ready = [

@@ -159,10 +159,16 @@ class LineReader:
         if stop.is_set() and not table.knows(capture.part_id):
             # Its announcement is left for whoever comes next, and so is this.
             return
-        utc_ns, now_ns = self._clock.utc_ns(), self._clock.monotonic_ns()
-        part = table.verdict(message.verdict, bytes(overlay), utc_ns=utc_ns, now_ns=now_ns)
-        late = part is None and message.verdict.status is VerdictStatus.INSPECTED
-        lacking = part is None and bool(overlay) and self._gate.lacks_pictures(capture.part_id)
+        if message.repeats:
+            part = table.overlaid(message.verdict, bytes(overlay))
+            late = False
+        else:
+            utc_ns, now_ns = self._clock.utc_ns(), self._clock.monotonic_ns()
+            part = table.verdict(message.verdict, bytes(overlay), utc_ns=utc_ns, now_ns=now_ns)
+            late = part is None and message.verdict.status is VerdictStatus.INSPECTED
+        # Of a part that was settled before a restart nobody knows any more whether it was rejected.
+        forgotten = message.repeats and not table.knows(capture.part_id)
+        lacking = part is None and bool(overlay) and (forgotten or self._gate.lacks_pictures(capture.part_id))
         if (late or lacking) and self._beside.qsize() < _BESIDE:
             picture = bytes(overlay) if lacking else b""
             self._beside.put_nowait(partial(self._late, capture, picture, token_of(record), counts=late))
@@ -170,7 +176,7 @@ class LineReader:
             self._take(part, token_of(record))
 
     async def _late(self, capture: Capture, picture: bytes, token: Token, *, counts: bool) -> None:
-        """Count a late verdict, and keep its picture where a reject was settled without it, as after a crash."""
+        """Count a late verdict, and keep its picture where a reject was settled without it."""
         try:
             if counts:
                 await self._store.count(self._gate.line.name, late_verdicts=1)

@@ -23,6 +23,8 @@ from shared.wire import VerdictMessage, decode
 
 _STRADDLING: Final = 500
 """How many parts may lie, with their verdicts, between the first and the last verdict of one."""
+_PICTURED: Final = 4
+"""One verdict in so many may have a picture for which all those are found that are wanted."""
 _WAIT_S: Final = 3.0
 _FRESH_NS: Final = 5_000 * NS_PER_MS
 
@@ -101,14 +103,15 @@ async def parts_on(
     What is read is bounded by how many are wanted, not by what the topic holds.
     """
     # Those of one part lie apart: behind the newest ones others begin, of which the first verdicts are not read.
-    records = (newest + _STRADDLING) * max(1, len(cameras))
+    # Some come twice, the second time with their pictures.
+    records = (newest + newest // _PICTURED + _STRADDLING) * max(1, len(cameras))
     found: list[Verdict] = []
     async with aclosing(bus.history(topic, partition, newest=records)) as messages:
         async for message in messages:
             with suppress(WireError):
-                verdict = decode(VerdictMessage, message.value)[0].verdict
-                if verdict.capture.id.line == line:
-                    found.append(verdict)
+                told = decode(VerdictMessage, message.value)[0]
+                if told.verdict.capture.id.line == line and not told.repeats:
+                    found.append(told.verdict)
     parts = by_part(found)
     return dict(islice(parts.items(), max(0, len(parts) - newest), None))
 

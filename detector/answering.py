@@ -52,9 +52,8 @@ class Answerer:
         batched_ns = self._clock.utc_ns()
         lanes = self._model.lanes
         if lanes.count > 1:
-            # Each goes through its lane by itself, decoding and overlay included: none waits for the others between two
-            # steps, nor for another thread.
-            return lanes.each(lambda frame: self.drawn(self._answers([frame], effort, batched_ns)[0]), batch)
+            # Each goes through its lane by itself, decoding included: none waits for the others between two steps.
+            return lanes.each(lambda frame: self._answers([frame], effort, batched_ns)[0], batch)
         return self._answers(batch, effort, batched_ns)
 
     def drawn(self, answer: Answer) -> Answer:

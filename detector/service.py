@@ -34,6 +34,8 @@ _POLL_S: Final = 0.05
 _FINISH_S: Final = 0.5
 """How long other replicas wait for the frames in hand here before partitions are shared anew."""
 _POISONED: Final = 64
+_UNDRAWN: Final = 32
+"""So many decoded pictures may wait for their overlays; where all parts are bad, the engine waits for them."""
 _SILENT_NS: Final = 10 * NS_PER_S
 _MIB: Final = 1024 * 1024
 
@@ -76,6 +78,7 @@ class DetectorService:
         self._arrived = asyncio.Event()
         self._intake_over = False
         self._pausing = False
+        self._undrawn = 0
         self._poisoned = asyncio.Semaphore(_POISONED)
         self._log = get_logger("detector")
 
@@ -205,7 +208,7 @@ class DetectorService:
             metrics.QUEUE_BYTES.set(self._batcher.held_bytes)
             now_ns = self._clock.monotonic_ns()
             # While the engine is full, a frame is too late only if it is so already: when it is done is an estimate.
-            full = self._under_way.full
+            full = self._under_way.full or self._undrawn >= _UNDRAWN
             for frame in self._batcher.take_expired(now_ns if full else self._under_way.free_ns(now_ns)):
                 self._expire(frame, intake, answering)
             self._fetch_waiting(intake, answering)
@@ -244,7 +247,6 @@ class DetectorService:
         answers = await looking
         self._under_way.end(batch, self._clock.monotonic_ns())
         self._arrived.set()
-        # One whose overlay is still drawn does not hold the others up. (In lanes it is drawn already.)
         for frame, answer in zip(frames, answers, strict=True):
             answering.create_task(self._answer(intake, frame, answer))
 
@@ -255,14 +257,27 @@ class DetectorService:
             self._said, self._silent_until_ns = effort, now_ns + _SILENT_NS
 
     async def _answer(self, intake: Intake, frame: QueuedFrame, inspected: Answer) -> None:
-        # Beside the engine, which goes on with the next batch.
-        answer = inspected if inspected.draw is None else await asyncio.to_thread(self._answerer.drawn, inspected)
-        await self._publish(answer)
+        """Publish a frame's verdict, and then its overlay, beside the engine, which goes on with the next batch."""
+        await self._publish(inspected)
+        answer = await self._drawn(inspected)
+        if answer.overlay:
+            await self._publish(answer)
         self._offer(frame, answer)
         if answer.error:
             await intake.bury(frame.record, answer.error)
         else:
             intake.done([token_of(frame.record)])
+
+    async def _drawn(self, answer: Answer) -> Answer:
+        """Return an answer with its overlay, if one goes with it."""
+        if answer.draw is None:
+            return answer
+        self._undrawn += 1
+        try:
+            return await asyncio.to_thread(self._answerer.drawn, answer)
+        finally:
+            self._undrawn -= 1
+            self._arrived.set()
 
     async def _keep_evidence(self) -> None:
         if self._keeper is not None:
@@ -278,9 +293,11 @@ class DetectorService:
             )
 
     async def _publish(self, answer: Answer) -> None:
+        """Publish the verdict; with an overlay, for the second time."""
+        repeats = bool(answer.overlay)
         capture = answer.verdict.capture
         partition = self._plan.plan.of_line(capture.id.line)
-        value = encode(VerdictMessage(answer.verdict), answer.overlay)
+        value = encode(VerdictMessage(answer.verdict, repeats), answer.overlay)
         await insist(
             lambda: self._bus.publish(
                 self._topics.verdicts,
@@ -291,8 +308,10 @@ class DetectorService:
             ),
             clock=self._clock,
             log=self._log,
-            what="verdict",
+            what="overlay" if repeats else "verdict",
         )
+        if repeats:
+            return
         reason = answer.verdict.reason
         metrics.VERDICTS.labels(capture.id.line, capture.id.camera, "" if reason is None else reason.value).inc()
         allowed_ns = max(1, capture.decide_by_ns - capture.captured_at_ns)

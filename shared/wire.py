@@ -28,7 +28,7 @@ from shared.policy_record import PolicyChange
 
 MAGIC = b"LW"
 MAJOR = 1
-MINOR = 4
+MINOR = 5
 _PREFIX = struct.Struct("<2sBBHI")
 _CHECKSUM = struct.Struct("<I")
 _BODY_AT = _PREFIX.size + _CHECKSUM.size
@@ -73,9 +73,14 @@ class FrameMessage:
 
 @dataclass(frozen=True, slots=True)
 class VerdictMessage:
-    """A verdict on the bus; the payload is a JPEG of the frame with the anomaly overlaid, or empty."""
+    """A verdict on the bus; the payload is a JPEG of the frame with the anomaly overlaid, or empty.
+
+    No verdict waits until its picture is drawn: one that `repeats` an earlier message brings the picture for it, and
+    nothing else. A reader that does not know the field takes it for a verdict that came twice.
+    """
 
     verdict: Verdict
+    repeats: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from detector.model.base import Inspection
 from detector.runtime.lanes import Lanes
 from detector.service import DetectorService
 from ingest.encode import encode_pixels
-from shared.bus.base import Record, Subscription
+from shared.bus.base import Subscription
 from shared.bus.memory import MemoryBus, MemoryBusLimits
 from shared.clock import ManualClock
 from shared.domain import AnomalyMap, Capture, CaptureId, Effort, Picture, Region, Verdict
@@ -174,7 +174,8 @@ class Bench:
         self.payloads: PayloadStore = self.store
         self.model = model
         self.verdicts: list[Verdict] = []
-        self.overlays: list[bytes] = []
+        self.overlays: dict[str, bytes] = {}
+        self.told_again: list[Verdict] = []
         self.sequence = 0
         self._reader: Subscription | None = None
         self._stop = asyncio.Event()
@@ -250,21 +251,28 @@ class Bench:
         await self.put(encode(replace(message, reference=reference)), capture)
         return capture
 
-    async def answers(self, count: int) -> dict[str, Verdict]:
-        """Return the verdict of each part once `count` new ones are out: one for each."""
-        found: list[Record] = []
+    async def answers(self, count: int, *, drawn: int = 0) -> dict[str, Verdict]:
+        """Return the verdict of each part once `count` new ones are out, one for each, and so many overlays.
+
+        No overlay comes before its verdict, and none with it.
+        """
+        self.verdicts, self.overlays = [], {}
 
         async def read() -> None:
             if self._reader is None:
                 self._reader = await self.memory.subscribe([self.topics.verdicts], group="reader", member="reader")
-            while len(found) < count:
-                found.extend(await self._reader.poll(max_records=100, timeout_s=0))
+            while len(self.verdicts) < count or len(self.overlays) < drawn:
+                for record in await self._reader.poll(max_records=100, timeout_s=0):
+                    message, overlay = decode(VerdictMessage, record.value)
+                    assert message.repeats == bool(overlay)
+                    if not message.repeats:
+                        self.verdicts.append(message.verdict)
+                    else:
+                        self.overlays[message.verdict.capture.part_id] = bytes(overlay)
+                        self.told_again.append(message.verdict)
                 await asyncio.sleep(0)
 
         await asyncio.wait_for(read(), 60)
-        messages = [decode(VerdictMessage, record.value) for record in found]
-        self.overlays = [bytes(overlay) for _, overlay in messages]
-        self.verdicts = [message.verdict for message, _ in messages]
         verdicts = {verdict.capture.part_id: verdict for verdict in self.verdicts}
         assert len(verdicts) == len(self.verdicts), "a frame got two verdicts"
         return verdicts

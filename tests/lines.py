@@ -255,13 +255,29 @@ class Plant:
         )
 
     async def say(self, part_id: str, score: float | None, *, camera: str = CAMERA, overlay: bytes = b"") -> None:
-        """Publish a verdict with a score, or NOT_INSPECTED for None."""
+        """Publish a verdict with a score, or NOT_INSPECTED for None, and then its overlay."""
         at_ns = self._captured_ns.get(part_id) or self.see(part_id)
         if score is None:
             verdict = not_inspected(part_id, at_ns=at_ns, camera=camera)
         else:
             verdict = inspected(score, part_id, at_ns=at_ns, camera=camera)
-        await self.put(self.topics.verdicts, encode(VerdictMessage(verdict), overlay))
+        await self.put(self.topics.verdicts, encode(VerdictMessage(verdict)))
+        if overlay:
+            await self.draw(part_id, score, camera=camera, overlay=overlay)
+
+    async def draw(
+        self,
+        part_id: str,
+        score: float | None,
+        *,
+        camera: str = CAMERA,
+        overlay: bytes = b"jpeg",
+        repeats: bool = True,
+    ) -> None:
+        """Publish the overlay of a verdict that came before; as older detectors did, with the verdict itself."""
+        assert score is not None, "nobody draws what nobody saw"
+        verdict = inspected(score, part_id, at_ns=self._captured_ns[part_id], camera=camera)
+        await self.put(self.topics.verdicts, encode(VerdictMessage(verdict, repeats), overlay))
 
     async def put(self, topic: str, value: bytes) -> None:
         """Publish bytes."""

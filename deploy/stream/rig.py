@@ -229,6 +229,8 @@ class Rig:
             await ears.close()
 
     def _hear(self, message: VerdictMessage, now_ns: int) -> None:
+        if message.repeats:
+            return
         verdict = message.verdict
         answer = Answer(
             line=verdict.capture.id.line,

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
+from detector.runtime.lanes import Lanes
 from shared.domain import Capture, CaptureId, Effort, NotInspected, VerdictStatus
 from shared.plan_keeper import PlanKeeper
 from shared.wire import Encoding, FrameMessage, encode
@@ -43,17 +44,18 @@ async def test_each_frame_gets_one_verdict() -> None:
             assert verdict.stamps_ns.keys() == {"exposed", "received", "batched", "inferred"}
             assert verdict.size_px == (32, 24)
         assert max(line.model.batches) <= 4
-        assert line.overlays == [b""] * 10
+        assert not line.overlays
         await line.stop()
 
 
 async def test_suspicious_frames_carry_their_picture() -> None:
-    """From the configured score on, the verdict's payload is a JPEG with the regions."""
+    """From the configured score on, the verdict comes once more, with a JPEG with the regions."""
     async with bench(SteadyModel(score=4.0)) as line:
-        await line.send()
-        verdicts = await line.answers(1)
-        assert next(iter(verdicts.values())).regions[0].width_px == 32
-        picture = cv2.imdecode(np.frombuffer(line.overlays[0], np.uint8), cv2.IMREAD_COLOR)
+        sent = await line.send()
+        verdicts = await line.answers(1, drawn=1)
+        assert verdicts[sent.part_id].regions[0].width_px == 32
+        assert line.told_again == list(verdicts.values())
+        picture = cv2.imdecode(np.frombuffer(line.overlays[sent.part_id], np.uint8), cv2.IMREAD_COLOR)
         assert picture is not None
         assert picture.shape == (24, 32, 3)
 
@@ -65,7 +67,8 @@ async def test_a_picture_that_cannot_be_drawn_costs_no_verdict() -> None:
             await line.send()
         verdicts = await line.answers(3)
         assert {one.status for one in verdicts.values()} == {VerdictStatus.INSPECTED}
-        assert line.overlays == [b""] * 3
+        await line.stop()
+        assert not line.overlays
 
 
 async def test_a_cut_picture_takes_no_neighbour_with_it() -> None:
@@ -272,8 +275,9 @@ async def test_idle_lanes_are_given_the_next_batch() -> None:
         assert model.batches == [1] * 7
 
 
-async def test_one_whose_overlay_is_drawn_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The good part of the same batch is answered first."""
+@pytest.mark.parametrize("lanes", [False, True])
+async def test_no_verdict_waits_for_an_overlay(monkeypatch: pytest.MonkeyPatch, lanes: bool) -> None:
+    """Neither the bad part's own nor that of the good one in the same batch; the picture follows."""
     drawn = threading.Event()
 
     def draw(*_arguments: object, **_options: object) -> bytes:
@@ -282,12 +286,37 @@ async def test_one_whose_overlay_is_drawn_holds_nobody_up(monkeypatch: pytest.Mo
 
     monkeypatch.setattr("detector.answering.overlay_jpeg", draw)
     model = ModelWithHigherWhite()
+    if lanes:
+        model.lanes = Lanes(4)
     async with bench(model) as line:
         white, grey = await line.send(level=255), await line.send()
-        assert (await line.answers(1)).keys() == {grey.part_id}
+        assert (await line.answers(2)).keys() == {white.part_id, grey.part_id}
         drawn.set()
-        assert (await line.answers(1)).keys() == {white.part_id}
-        assert line.overlays == [b"overlay"]
+        await line.answers(0, drawn=1)
+        assert line.overlays == {white.part_id: b"overlay"}
+
+
+async def test_where_all_parts_are_bad_the_engine_waits_for_their_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many decoded pictures lie in memory; then it goes on, and each part gets its verdict and its picture."""
+    drawn = threading.Event()
+
+    def draw(*_arguments: object, **_options: object) -> bytes:
+        assert drawn.wait(60)
+        return b"overlay"
+
+    monkeypatch.setattr("detector.answering.overlay_jpeg", draw)
+    monkeypatch.setattr("detector.service._UNDRAWN", 2)
+    model = SteadyModel(score=4.0)
+    async with bench(model, max_batch=1) as line:
+        for _ in range(2):
+            await line.send()
+        await line.answers(2)
+        for _ in range(3):
+            await line.send()
+        await line.clock.advance(0.05)
+        assert len(model.batches) == 2
+        drawn.set()
+        await line.answers(3, drawn=5)
 
 
 async def test_verdicts_wait_for_a_bus_that_is_away() -> None:

@@ -194,6 +194,33 @@ def test_of_two_verdicts_the_most_alarming_inspected_one_counts(scores: tuple[fl
     assert part.overlays["camera"] == str(kept).encode()
 
 
+def test_an_overlay_follows_its_verdict() -> None:
+    """It counts for the verdict that stands, in whatever order two of a camera came; not for a part that is gone."""
+    table = Table()
+    table.announce(announcement())
+    for score in (1.0, 5.0):
+        table.say(inspected(score), overlay=b"")
+    assert table.table.overlaid(inspected(5.0), b"five") is table.table.overlaid(inspected(1.0), b"one")
+    part = table.table.find("p1")
+    assert part is not None
+    assert part.overlays == {"camera": b"five"}
+    assert part.verdicts["camera"].score == 5.0
+    table.table.close(part)
+    assert table.table.overlaid(inspected(5.0), b"five") is None
+
+
+def test_an_overlay_whose_verdict_is_not_known_is_nobodys() -> None:
+    """It opens no part, and does not make a camera speak."""
+    table = Table()
+    assert table.table.overlaid(inspected(5.0), b"five") is None
+    assert not len(table.table)
+    part = table.announce(announcement())
+    assert part is not None
+    assert table.table.overlaid(inspected(5.0), b"five") is part
+    assert not part.overlays
+    assert not part.complete
+
+
 @pytest.mark.parametrize("scores", [(float("nan"), 1.0), (1.0, float("nan")), (float("-inf"), 1.0)])
 def test_a_score_that_is_no_number_is_never_outdone_by_a_good_one(scores: tuple[float, float]) -> None:
     """Otherwise the order of two verdicts would decide whether the part passes."""

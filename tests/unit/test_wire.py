@@ -11,7 +11,7 @@ from tests.lines import announcement, capture, inspected
 LETTER = DeadLetter("topic", 0, 7, "error", "detector")
 
 
-def message_of(header: bytes, *, major: int = 1, minor: int = 4, schema: int = 5, payload: bytes = b"") -> bytes:
+def message_of(header: bytes, *, major: int = 1, minor: int = 5, schema: int = 5, payload: bytes = b"") -> bytes:
     """Return a message as another version of this program would write it."""
     prefix = struct.pack("<2sBBHI", b"LW", major, minor, schema, len(header))
     checksum = zlib.crc32(payload, zlib.crc32(header, zlib.crc32(prefix)))
