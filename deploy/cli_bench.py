@@ -109,6 +109,7 @@ def bench_engine_costs(
     pictures: Annotated[Path, typer.Option(help="A set of pictures, whose good ones are inspected.")],
     max_batch: Annotated[int, typer.Option(help="The largest batch.", min=1, max=256)] = 8,
     rounds: Annotated[int, typer.Option(help="How often each size is timed, in turns.", min=1)] = 100,
+    engine: Annotated[str, typer.Option(help="The detector's `engine`.")] = "auto",
     threads: Annotated[int, typer.Option(help="The detector's `threads`.", min=1, max=256)] = 1,
     product: Product = None,
     effort: Annotated[Effort, typer.Option(help="With how much of itself the model looks.")] = Effort.FULL,
@@ -127,19 +128,21 @@ def bench_engine_costs(
     console = Console()
     files = list_good(pictures)[:_MOST_PICTURES]
     with progress_bar(console) as progress:
-        batches, frame_kib = bench_engine(
+        name, batches, frame_kib = bench_engine(
             model,
             files,
             max_batch=max_batch,
             rounds=rounds,
+            engine=engine,
             threads=threads,
             product=product,
             effort=effort,
             on_progress=step_bars(progress),
         )
+    console.print(f"engine {name}, {threads} threads")
     for size, cost in enumerate(batches, start=1):
         console.print(f"batch of {size}: median {cost.median_ms:.1f} ms, 99th percentile {cost.p99_ms:.1f} ms")
-    evidence, evidence_kib = bench_evidence(model, files, rounds=rounds, product=product)
+    evidence, evidence_kib = bench_evidence(model, files, rounds=rounds, engine=name, product=product)
     console.print(
         f"evidence of a frame that is kept, beside the engine: median {evidence.median_ms:.1f} ms, "
         f"99th percentile {evidence.p99_ms:.1f} ms, {evidence_kib:.0f} KiB"
@@ -148,6 +151,7 @@ def bench_engine_costs(
         json_out,
         {
             "machine": machine_facts(),
+            "engine": name,
             "frame_kib": frame_kib,
             "batches": [asdict(cost) for cost in batches],
             "evidence": {**asdict(evidence), "kib": evidence_kib},

@@ -6,14 +6,14 @@ import time
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from deploy.capacity import Delay
 from detector.decode import decode_frame
 from detector.evidence.making import make_evidence
 from detector.evidence.shelf import Held
-from detector.model.artifact import load
 from detector.pictures.files import read_picture
+from detector.runtime.making import load_with
+from detector.runtime.often import OFTEN
 from ingest.encode import encode_pixels
 from shared.domain import Capture, CaptureId, Effort, Verdict, VerdictStatus
 from shared.evidence import encode_camera
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from detector.model.base import Model
     from detector.model.patch_model import PatchModel
 
 _JPEG_QUALITY = 95
@@ -38,19 +37,23 @@ def bench_engine(
     *,
     max_batch: int,
     rounds: int,
+    engine: str,
     threads: int,
     product: str | None,
     effort: Effort,
     on_progress: Callable[[str, int, int], None],
-) -> tuple[tuple[Delay, ...], float]:
-    """Return the cost of a batch of 1 to `max_batch` of the pictures, and the mean size of their JPEGs in KiB.
+) -> tuple[str, tuple[Delay, ...], float]:
+    """Return the engine that a detector would take, what a batch of 1 to `max_batch` of the pictures costs it, and KiB.
 
-    Batch sizes take turns, so that a machine that slows down slows all of them.
+    Those are the mean size of the pictures' JPEGs. Batch sizes take turns, so that a machine that slows down slows all
+    of them. The errors of `load_with`.
     """
-    # As the detector's role does: its engine has so many of the machine's cores.
-    torch.set_num_threads(threads)
-    loaded = load(model, product).at(effort)
+    loaded = load_with(model, product, engine=engine, threads=threads).at(effort)
     frames = [_frame(path) for path in pictures]
+    for _ in range(OFTEN):
+        for size in (1, max_batch):
+            _timed(loaded, [frames[0]] * size)
+    loaded.engine.settle()
     taken: list[list[float]] = [[] for _ in range(max_batch)]
     for turn in range(_WARM_UP + rounds):
         for size in range(1, max_batch + 1):
@@ -60,15 +63,17 @@ def bench_engine(
                 taken[size - 1].append(seconds * 1e3)
         on_progress("batches", turn + 1, _WARM_UP + rounds)
     costs = tuple(Delay(float(np.median(one)), float(np.percentile(one, 99))) for one in taken)
-    return costs, float(np.mean([len(payload) for _, payload in frames])) / 1024
+    return loaded.engine.name, costs, float(np.mean([len(payload) for _, payload in frames])) / 1024
 
 
-def bench_evidence(model: Path, pictures: Sequence[Path], *, rounds: int, product: str | None) -> tuple[Delay, float]:
+def bench_evidence(
+    model: Path, pictures: Sequence[Path], *, rounds: int, engine: str, product: str | None
+) -> tuple[Delay, float]:
     """Return what the evidence of one frame costs beside the engine, and its mean size in KiB.
 
     It is made of frames that are kept alone, after their verdict and in a thread of its own.
     """
-    loaded = load(model, product)
+    loaded = load_with(model, product, engine=engine)
     limits = LinePolicy().limits("bench")
     frames = [_held(loaded, *_frame(path)) for path in pictures]
     taken, sizes = [], []
@@ -90,9 +95,13 @@ def _held(model: PatchModel, message: FrameMessage, payload: bytes) -> Held:
     return Held(message, payload, verdict, model, found, b"", 0)
 
 
-def _timed(model: Model, batch: Sequence[tuple[FrameMessage, bytes]]) -> float:
+def _timed(model: PatchModel, batch: Sequence[tuple[FrameMessage, bytes]]) -> float:
+    """Return what a batch takes in seconds, each frame in its lane where the engine has lanes, as a detector does."""
     before = time.perf_counter()
-    model.inspect([decode_frame(message, payload) for message, payload in batch])
+    if model.lanes.count > 1:
+        model.lanes.each(lambda frame: model.inspect([decode_frame(*frame)]), batch)
+    else:
+        model.inspect([decode_frame(*frame) for frame in batch])
     return time.perf_counter() - before
 
 
