@@ -194,6 +194,11 @@ class LineGate:
         """Return whether the part was rejected lately before all its verdicts and their pictures were there."""
         return part_id in self._without_pictures
 
+    def note_lacking(self, part: OpenPart, decision: Decision) -> None:
+        """Take note of a reject that has not all its pictures: they may still come."""
+        if decision.outcome is Outcome.REJECT and not all(map(part.overlays.get, part.cameras)):
+            self._without_pictures.append(decision.part_id)
+
     def unrecorded(self) -> Iterator[OpenPart]:
         """Yield the parts that a store which lost its data must learn of again: they are announced, or decided."""
         yield from chain(self.table, self._uncertain, (settlement.part for settlement in self._order))
@@ -304,8 +309,7 @@ class LineGate:
             raise AssertionError("a part is closed only after its decision was claimed")
         self.table.close(part)
         decision = effective(part.claimed, delivery, self.line.gate)
-        if decision.outcome is Outcome.REJECT and not all(map(part.overlays.get, part.cameras)):
-            self._without_pictures.append(decision.part_id)
+        self.note_lacking(part, decision)
         now_ns = self._clock.utc_ns()
         # On the monotonic clock: a step of the wall clock must not keep the service from stopping.
         left_ns = min(decision.captured_at_ns + self.line.gate_delay_ns - now_ns, self.line.gate_delay_ns)
@@ -331,6 +335,7 @@ class LineGate:
             decision = self.rules.observed(settlement.decision)
             if settlement.part.overlays and self._settled.qsize() > _PICTURED:
                 settlement.part.overlays.clear()
+                settlement.part.pictured = False
                 metrics.PICTURES_DROPPED.labels(self.line.name).inc()
             self._settled.put_nowait(replace(settlement, decision=decision))
 

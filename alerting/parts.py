@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
+from weakref import WeakValueDictionary
 
 from alerting.order import Place
 from shared.bus.intake import Token
@@ -17,13 +18,13 @@ from shared.settings import LineSettings
 _REMEMBERED = 10_000
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class OpenPart:
     """A part whose decision does not hold yet.
 
     `due_ns` is monotonic; `tokens` are the bus records that its decision settles; `counted` says that the store knows
     the part, and `counted_under` which token this process had then; `uncertain` that a signal for it was written and
-    never answered.
+    never answered. Until it is `recorded` its overlays go into its record, if it is to be `pictured` at all.
     """
 
     announcement: PartAnnouncement
@@ -36,6 +37,8 @@ class OpenPart:
     counted_under: int | None = None
     claimed: Decision | None = None
     uncertain: bool = False
+    pictured: bool = True
+    recorded: bool = False
 
     @property
     def complete(self) -> bool:
@@ -58,6 +61,8 @@ class PartTable:
         self._open: dict[str, OpenPart] = {}
         self._closed: OrderedDict[str, int] = OrderedDict()
         """When each was captured, UTC."""
+        self._closing: WeakValueDictionary[str, OpenPart] = WeakValueDictionary()
+        """Those with which somebody has still to do."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -104,20 +109,22 @@ class PartTable:
             )
             part = self._opened(announcement, utc_ns=utc_ns, now_ns=now_ns)
         known = part.verdicts.get(capture.id.camera)
-        if known is None or _alarm(verdict) > _alarm(known):
+        if known is None or (overlay and _alarm(verdict) > _alarm(known)):
             part.overlays[capture.id.camera] = overlay
         part.verdicts[capture.id.camera] = verdict if known is None else worse_of(known, verdict)
         return part
 
     def overlaid(self, verdict: Verdict, overlay: bytes) -> OpenPart | None:
-        """Note the overlay of a verdict that came before; return its part if that is open.
+        """Note the overlay of a verdict that came before; return its part if that is not recorded yet.
 
         It is the part's picture unless a more alarming verdict of the same camera came meanwhile.
         """
-        camera = verdict.capture.id.camera
-        part = self._open.get(verdict.capture.part_id)
-        known = None if part is None else part.verdicts.get(camera)
-        if part is not None and known is not None and _alarm(verdict) >= _alarm(known):
+        camera, part_id = verdict.capture.id.camera, verdict.capture.part_id
+        part = self._open.get(part_id) or self._closing.get(part_id)
+        if part is None or part.recorded:
+            return None
+        known = part.verdicts.get(camera)
+        if part.pictured and known is not None and _alarm(verdict) >= _alarm(known):
             part.overlays[camera] = overlay
         return part
 
@@ -134,6 +141,7 @@ class PartTable:
         """Forget a part whose decision is made, but remember its name for late messages."""
         part_id = part.announcement.part_id
         self._open.pop(part_id, None)
+        self._closing[part_id] = part
         self._closed[part_id] = part.announcement.captured_at_ns
         if len(self._closed) > _REMEMBERED:
             self._closed.popitem(last=False)

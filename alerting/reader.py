@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
+from alerting.late_pictures import LatePictures
 from alerting.lease import Tenure
 from alerting.line import LineGate
 from alerting.parts import OpenPart, is_another
@@ -14,7 +15,7 @@ from alerting.recorder import Recorder
 from shared.bus.base import Record
 from shared.bus.intake import Intake, Token, token_of
 from shared.clock import NS_PER_MS, Clock
-from shared.domain import CameraReport, Capture, PartAnnouncement, VerdictStatus
+from shared.domain import CameraReport, PartAnnouncement, VerdictStatus
 from shared.errors import ConfigError, StoreError, WireError
 from shared.log import get_logger
 from shared.plc import check_part_id
@@ -35,6 +36,8 @@ _BESIDE: Final = 2_000
 
 class LineReader:
     """Reads announcements, verdicts and cameras' reports of one line; reports wait in `reports` to be recorded.
+
+    What comes too late for its part's record is in `pictures`.
 
     Reading waits for no store: what it is to be told is told beside, in order.
     """
@@ -58,6 +61,7 @@ class LineReader:
         self._tenure = tenure
         self._topics = topics
         self.reports: asyncio.Queue[tuple[CameraReport, Alert | None, Token]] = asyncio.Queue(REPORTS)
+        self.pictures: Final = LatePictures(store, clock, intake.done)
         self.caught_up = False
         """Whether all that waited on the bus when this began was read."""
         self._began_ns = clock.monotonic_ns()
@@ -105,7 +109,9 @@ class LineReader:
             part.claimed, part.uncertain = known.claimed, True
         if known.settled and known.claimed is not None:
             self._gate.table.close(part)
-            await self._recorder.republish(known.claimed, part.tokens)
+            part.recorded = True
+            self._gate.note_lacking(part, known.claimed)
+            await self._recorder.republish(known.claimed, part)
             if is_another(part.announcement.captured_at_ns, known.claimed.captured_at_ns, self._gate.line):
                 self._gate.reused(part.announcement.part_id)
         self._gate.wake()
@@ -161,30 +167,23 @@ class LineReader:
             return
         if message.repeats:
             part = table.overlaid(message.verdict, bytes(overlay))
-            late = False
         else:
             utc_ns, now_ns = self._clock.utc_ns(), self._clock.monotonic_ns()
             part = table.verdict(message.verdict, bytes(overlay), utc_ns=utc_ns, now_ns=now_ns)
-            late = part is None and message.verdict.status is VerdictStatus.INSPECTED
+            if part is None and message.verdict.status is VerdictStatus.INSPECTED and self._beside.qsize() < _BESIDE:
+                self._beside.put_nowait(self._count_late)
         # Of a part that was settled before a restart nobody knows any more whether it was rejected.
         forgotten = message.repeats and not table.knows(capture.part_id)
-        lacking = part is None and bool(overlay) and (forgotten or self._gate.lacks_pictures(capture.part_id))
-        if (late or lacking) and self._beside.qsize() < _BESIDE:
-            picture = bytes(overlay) if lacking else b""
-            self._beside.put_nowait(partial(self._late, capture, picture, token_of(record), counts=late))
+        if part is None and overlay and (forgotten or self._gate.lacks_pictures(capture.part_id)):
+            self.pictures.add(capture, bytes(overlay), token_of(record))
         else:
             self._take(part, token_of(record))
 
-    async def _late(self, capture: Capture, picture: bytes, token: Token, *, counts: bool) -> None:
-        """Count a late verdict, and keep its picture where a reject was settled without it."""
+    async def _count_late(self) -> None:
         try:
-            if counts:
-                await self._store.count(self._gate.line.name, late_verdicts=1)
-            if picture:
-                await self._store.put_picture(capture.id.line, capture.part_id, capture.id.camera, picture)
+            await self._store.count(self._gate.line.name, late_verdicts=1)
         except StoreError as error:
             self._gate.watch.failed(error)
-        self._intake.done([token])
 
     def _take(self, part: OpenPart | None, token: Token) -> None:
         if part is None:

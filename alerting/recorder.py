@@ -13,6 +13,7 @@ from alerting.camera_alerts import CameraAlerts, state_fields
 from alerting.lease import Tenure
 from alerting.ledger import Ledger
 from alerting.line import Settlement
+from alerting.parts import OpenPart
 from shared import metrics
 from shared.bus.intake import Token
 from shared.clock import Clock
@@ -63,6 +64,7 @@ class Recorder:
         """Record one part; every step may be repeated without a second effect."""
         decision = settlement.decision
         # Shown before it is settled: a crash between the two may show a reject twice, and never hides one.
+        shown = dict(settlement.part.overlays)
         unkept = await self._show(settlement)
         record, token = await self._insist(lambda: self._settle(settlement), "settle")
         await self._ledger.write(record, decision.line)
@@ -71,7 +73,7 @@ class Recorder:
         if token != self._tenure.token:
             # The store lost its data meanwhile: it took in again what the topic held then, perhaps without this.
             await self._insist(lambda: self._store.restore([record], token=self._tenure.token), "restore")
-        await self._keep_pictures(decision, unkept, last=True)
+        await self._show_the_rest(settlement, shown, unkept)
         self._done(settlement.part.tokens)
         metrics.DECISIONS.labels(decision.line, decision.outcome.value).inc()
         metrics.NOT_CARRIED_OUT.labels(decision.line).inc(decision.not_carried_out)
@@ -114,13 +116,18 @@ class Recorder:
     def _alerts_of(self, line: str) -> CameraAlerts:
         return self._alerts.setdefault(line, CameraAlerts(line))
 
-    async def republish(self, decision: Decision, tokens: Iterable[Token]) -> None:
-        """Publish a decision that was settled before a crash and may not have reached the bus."""
+    async def republish(self, decision: Decision, part: OpenPart) -> None:
+        """Publish a decision that was settled before a crash and may not have reached the bus, nor its part's pictures.
+
+        The part takes no overlay any more.
+        """
+        if decision.outcome is Outcome.REJECT:
+            await self._keep_pictures(decision, _beyond(part.overlays, {}), last=True)
         record = await self._insist(lambda: self._ledger.settled(decision), "record")
         await self._ledger.write_again(record, decision.line)
         await self._insist(lambda: self._ledger.publish(record, decision.line, decision.part_id), "publish")
         await self._insist(lambda: self._store.published(decision.line, decision.part_id), "mark")
-        self._done(tokens)
+        self._done(part.tokens)
 
     async def _count(self, settlement: Settlement) -> None:
         part = settlement.part
@@ -164,6 +171,17 @@ class Recorder:
             await self._insist(partial(self._board.flush, decision.line), "alert")
         return unkept
 
+    async def _show_the_rest(
+        self, settlement: Settlement, shown: Mapping[str, bytes], unkept: Mapping[str, bytes]
+    ) -> None:
+        """Keep what was not kept, and the overlays that came meanwhile; then the part is recorded."""
+        part, decision = settlement.part, settlement.decision
+        await self._keep_pictures(decision, unkept, last=True)
+        while decision.outcome is Outcome.REJECT and (new := _beyond(part.overlays, shown)):
+            shown = {**shown, **new}
+            await self._keep_pictures(decision, await self._keep_pictures(decision, new, last=False), last=True)
+        part.recorded = True
+
     async def _keep_pictures(
         self, decision: Decision, pictures: Mapping[str, bytes], *, last: bool
     ) -> Mapping[str, bytes]:
@@ -183,3 +201,8 @@ class Recorder:
 
     async def _insist(self, step: Callable[[], Awaitable[T]], what: str) -> T:
         return await insist(step, clock=self._clock, log=self._log, what=what)
+
+
+def _beyond(overlays: Mapping[str, bytes], shown: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the overlays that are not among those shown."""
+    return {camera: jpeg for camera, jpeg in overlays.items() if jpeg and shown.get(camera) != jpeg}

@@ -140,6 +140,7 @@ class LineTerm:
                     tasks.create_task(work)
                     for work in (
                         reader.tell(),
+                        reader.pictures.run(),
                         gate.watch.run(back),
                         mender.run(),
                         self._beat(intake, reader, recorder),

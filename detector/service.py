@@ -19,9 +19,9 @@ from shared import metrics
 from shared.bus.base import Bus, Record
 from shared.bus.intake import Intake, token_of
 from shared.clock import NS_PER_MS, NS_PER_S, Clock, wait_event
-from shared.domain import Effort, NotInspected
+from shared.domain import Effort, NotInspected, Verdict
 from shared.envelope import capture_headers, capture_of
-from shared.errors import ConfigError, LinewardenError, PictureError, WireError
+from shared.errors import ConfigError, LinewardenError, MessageTooLargeError, PictureError, WireError
 from shared.log import get_logger
 from shared.plan_keeper import KnownPlan
 from shared.retry import insist
@@ -196,7 +196,7 @@ class DetectorService:
         try:
             capture = capture_of(record.headers)
             if capture is not None and capture.id.line in self._plan.plan.lines:
-                await self._publish(Answer(self._answerer.not_inspected(capture, NotInspected.POISON)))
+                await self._publish(self._answerer.not_inspected(capture, NotInspected.POISON))
             await intake.bury(record, str(error))
         finally:
             self._poisoned.release()
@@ -246,6 +246,8 @@ class DetectorService:
     ) -> None:
         answers = await looking
         self._under_way.end(batch, self._clock.monotonic_ns())
+        # From here on: a verdict that waits for the bus holds its picture's pixels, too.
+        self._undrawn += sum(answer.draw is not None for answer in answers)
         self._arrived.set()
         for frame, answer in zip(frames, answers, strict=True):
             answering.create_task(self._answer(intake, frame, answer))
@@ -258,10 +260,10 @@ class DetectorService:
 
     async def _answer(self, intake: Intake, frame: QueuedFrame, inspected: Answer) -> None:
         """Publish a frame's verdict, and then its overlay, beside the engine, which goes on with the next batch."""
-        await self._publish(inspected)
+        await self._publish(inspected.verdict)
         answer = await self._drawn(inspected)
         if answer.overlay:
-            await self._publish(answer)
+            await self._publish_overlay(answer)
         self._offer(frame, answer)
         if answer.error:
             await intake.bury(frame.record, answer.error)
@@ -272,7 +274,6 @@ class DetectorService:
         """Return an answer with its overlay, if one goes with it."""
         if answer.draw is None:
             return answer
-        self._undrawn += 1
         try:
             return await asyncio.to_thread(self._answerer.drawn, answer)
         finally:
@@ -292,28 +293,33 @@ class DetectorService:
                 Held(frame.message, frame.payload, answer.verdict, model, answer.found, answer.overlay, until_ns)
             )
 
-    async def _publish(self, answer: Answer) -> None:
-        """Publish the verdict; with an overlay, for the second time."""
-        repeats = bool(answer.overlay)
-        capture = answer.verdict.capture
-        partition = self._plan.plan.of_line(capture.id.line)
-        value = encode(VerdictMessage(answer.verdict, repeats), answer.overlay)
+    async def _publish(self, verdict: Verdict) -> None:
+        await self._say_verdict(VerdictMessage(verdict), b"", "verdict")
+        capture, reason = verdict.capture, verdict.reason
+        metrics.VERDICTS.labels(capture.id.line, capture.id.camera, "" if reason is None else reason.value).inc()
+        allowed_ns = max(1, capture.decide_by_ns - capture.captured_at_ns)
+        used = (self._clock.utc_ns() - capture.captured_at_ns) / allowed_ns
+        metrics.DEADLINE_USED.labels(capture.id.line).observe(used)
+
+    async def _publish_overlay(self, answer: Answer) -> None:
+        """Publish the overlay of a verdict that is out; one that the bus does not take is told and left out."""
+        try:
+            await self._say_verdict(VerdictMessage(answer.verdict, repeats=True), answer.overlay, "overlay")
+        except MessageTooLargeError as error:
+            self._log.warning("overlay.failed", capture=str(answer.verdict.capture.id), error=str(error))
+
+    async def _say_verdict(self, message: VerdictMessage, overlay: bytes, what: str) -> None:
+        capture = message.verdict.capture
+        value = encode(message, overlay)
         await insist(
             lambda: self._bus.publish(
                 self._topics.verdicts,
                 value,
                 key=part_key(capture.id.line, capture.part_id),
-                partition=partition,
+                partition=self._plan.plan.of_line(capture.id.line),
                 headers=capture_headers(capture, "verdict"),
             ),
             clock=self._clock,
             log=self._log,
-            what="overlay" if repeats else "verdict",
+            what=what,
         )
-        if repeats:
-            return
-        reason = answer.verdict.reason
-        metrics.VERDICTS.labels(capture.id.line, capture.id.camera, "" if reason is None else reason.value).inc()
-        allowed_ns = max(1, capture.decide_by_ns - capture.captured_at_ns)
-        used = (self._clock.utc_ns() - capture.captured_at_ns) / allowed_ns
-        metrics.DEADLINE_USED.labels(capture.id.line).observe(used)

@@ -28,6 +28,8 @@ class CuttableBus:
         """How many records were polled through the network."""
         self.refused = 0
         """How often somebody met the cut."""
+        self.slow: dict[str, float] = {}
+        """How many seconds operations of these names take."""
 
     def check(self) -> None:
         """Raise while the network is cut."""
@@ -114,6 +116,8 @@ class CuttableStore(MemoryStore):
         """Names of operations that fail until they are taken out again."""
         self.refused = 0
         """How often somebody met the cut."""
+        self.slow: dict[str, float] = {}
+        """How many seconds operations of these names take."""
 
     @classmethod
     def embedded(cls, clock: Clock | None = None) -> CuttableStore:
@@ -127,6 +131,8 @@ class CuttableStore(MemoryStore):
     async def _reach(self, operation: str) -> None:
         # Whatever else runs has its turn meanwhile, as with a network between.
         await asyncio.sleep(0)
+        if operation in self.slow:
+            await self.data.clock.sleep(self.slow[operation])
         if self.away or operation in self.fails_once or operation in self.refuses:
             self.fails_once.discard(operation)
             self.refused += 1

@@ -118,8 +118,7 @@ async def _heard(ears: Subscription, process: ChildProcess, count: int) -> None:
     while left > 0:
         for record in await ears.poll(max_records=100, timeout_s=_POLL_S):
             with suppress(WireError):
-                decode(VerdictMessage, record.value)
-                left -= 1
+                left -= not decode(VerdictMessage, record.value)[0].repeats
         if not process.running or time.perf_counter() > give_up:
             raise ServerError(
                 f"The detector's process answered {count - left} of {count} frames: {process.log_tail()[-600:]}",

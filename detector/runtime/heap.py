@@ -19,7 +19,8 @@ def keep_freed_memory() -> None:
 
     By itself glibc moves its thresholds by what happens to be freed first: some processes then ask the kernel for a
     picture's arrays anew each time, 130 pages, each to be cleared (`lite`: 11.0 instead of 8.8 ms of processor a
-    picture). What is free beyond 128 MiB, and arrays of 32 MiB and more, still go back.
+    picture). Arrays of 32 MiB and more still go back, and what is free beyond 128 MiB at the
+    end of the first heap; other threads' heaps, of at most 64 MiB each, are kept.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 CHANNELS: Final = 3
 _BRIGHTEST = 255.0
-_COLOUR_DIMENSIONS = 3
 
 
 def tuned(pixels: openvino.Output, lens: Lens, settings: Profile) -> openvino.Output:

@@ -41,52 +41,6 @@ async def test_a_bad_part_is_rejected() -> None:
         await plant.assert_balanced()
 
 
-async def test_a_verdict_may_bring_its_overlay_itself() -> None:
-    """As those of older detectors do."""
-    async with running(Plant()) as plant:
-        await plant.announce("p1")
-        await plant.draw("p1", BAD, repeats=False)
-        await plant.run(2)
-        assert plant.actions() == {"p1": GateAction.REJECTED}
-        assert await plant.store.picture(LINE, "p1", "camera") == b"jpeg"
-        assert (await plant.counters()).late_verdicts == 0
-
-
-@pytest.mark.parametrize("after_s", [0.01, 0.1, 3.0])
-async def test_an_overlay_may_come_after_the_reject(after_s: float) -> None:
-    """The signal does not wait for it, nor does the record; it is kept all the same, and is no late verdict."""
-    async with running(Plant()) as plant:
-        await plant.announce("bad")
-        await plant.announce("good")
-        await plant.say("bad", BAD)
-        await plant.say("good", GOOD)
-        await plant.run(after_s)
-        assert plant.actions() == ({"bad": GateAction.REJECTED, "good": GateAction.PASSED} if after_s > 2 else {})
-        await plant.draw("bad", BAD)
-        await plant.draw("good", GOOD)
-        await plant.run(2)
-        assert plant.actions() == {"bad": GateAction.REJECTED, "good": GateAction.PASSED}
-        assert await plant.store.picture(LINE, "bad", "camera") == b"jpeg"
-        assert await plant.store.picture(LINE, "good", "camera") is None
-        assert (await plant.counters()).late_verdicts == 0
-        await plant.assert_balanced()
-
-
-async def test_an_overlay_that_comes_after_a_restart_is_kept() -> None:
-    """Nobody knows any more that its part was rejected."""
-    async with running(Plant()) as plant:
-        await plant.announce("p1")
-        await plant.say("p1", BAD)
-        await plant.run(2)
-        await plant.stop()
-        await plant.start()
-        await plant.draw("p1", BAD)
-        await plant.run(1)
-        assert await plant.store.picture(LINE, "p1", "camera") == b"jpeg"
-        assert (await plant.counters()).late_verdicts == 0
-        await plant.assert_balanced()
-
-
 async def test_silence_is_settled_before_decide_by() -> None:
     """A part nobody speaks of is rejected by default in time for the gate, not before."""
     async with running(Plant()) as plant:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
 from detector.runtime.lanes import Lanes
 from shared.domain import Capture, CaptureId, Effort, NotInspected, VerdictStatus
@@ -317,6 +319,42 @@ async def test_where_all_parts_are_bad_the_engine_waits_for_their_pictures(monke
         assert len(model.batches) == 2
         drawn.set()
         await line.answers(3, drawn=5)
+
+
+async def test_pictures_of_verdicts_that_wait_for_the_bus_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They lie in memory as those do that are drawn: the engine stops, and goes on with the bus."""
+    monkeypatch.setattr("detector.service._UNDRAWN", 2)
+    model = SteadyModel(score=4.0)
+    async with bench(model, max_batch=1) as line:
+        open_again, publish = asyncio.Event(), line.bus.publish
+
+        async def held(topic: str, value: bytes, **how: Any) -> None:  # noqa: ANN401 - as the bus is asked
+            await open_again.wait()
+            await publish(topic, value, **how)
+
+        monkeypatch.setattr(line.bus, "publish", held)
+        for _ in range(6):
+            await line.send()
+        await line.until(lambda: len(model.batches) == 2)
+        await line.clock.advance(0.3)
+        assert len(model.batches) == 2
+        open_again.set()
+        await line.answers(6, drawn=6)
+
+
+async def test_an_overlay_that_the_bus_does_not_take_is_told_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its verdict is out already, and the detector goes on."""
+    overlays = [bytes(100 * 1024), b"overlay"]
+    monkeypatch.setattr("detector.answering.overlay_jpeg", lambda *_arguments, **_options: overlays.pop(0))
+    async with bench(SteadyModel(score=4.0), max_batch=1) as line:
+        with capture_logs() as told:
+            await line.send()
+            await line.answers(1)
+            await eventually(lambda: any(one["event"] == "overlay.failed" for one in told))
+        sent = await line.send()
+        await line.answers(1, drawn=1)
+        assert line.overlays == {sent.part_id: b"overlay"}
+        await line.stop()
 
 
 async def test_verdicts_wait_for_a_bus_that_is_away() -> None:

@@ -114,7 +114,9 @@ def test_one_number_that_is_none_is_in_the_sum(model: PatchModel, spoilt: float)
     assert np.isfinite(squares) == np.isfinite(spoilt)
 
 
-@pytest.mark.parametrize(("rows", "grid"), [(1, (1, 1)), (3, (2, 3)), (7, (1, 5)), (257, (1, 40)), (300, (7, 8))])
+@pytest.mark.parametrize(
+    ("rows", "grid"), [(1, (1, 1)), (3, (2, 3)), (7, (1, 5)), (257, (1, 40)), (300, (7, 8)), (257, (70, 70))]
+)
 def test_few_patches_and_small_banks_are_compared_as_by_the_steps(rows: int, grid: tuple[int, int]) -> None:
     """Fewer than are searched for again, fewer rows than are near, pieces of a bank that are not full."""
     rng = np.random.default_rng(0)

@@ -195,7 +195,7 @@ def test_of_two_verdicts_the_most_alarming_inspected_one_counts(scores: tuple[fl
 
 
 def test_an_overlay_follows_its_verdict() -> None:
-    """It counts for the verdict that stands, in whatever order two of a camera came; not for a part that is gone."""
+    """It counts for the verdict that stands, in whatever order two of a camera came; not for a part that is recorded."""
     table = Table()
     table.announce(announcement())
     for score in (1.0, 5.0):
@@ -206,6 +206,12 @@ def test_an_overlay_follows_its_verdict() -> None:
     assert part.overlays == {"camera": b"five"}
     assert part.verdicts["camera"].score == 5.0
     table.table.close(part)
+    assert table.table.overlaid(inspected(6.0), b"six") is part
+    assert part.overlays == {"camera": b"six"}, "it is still to be recorded"
+    part.pictured = False
+    assert table.table.overlaid(inspected(7.0), b"seven") is part
+    assert part.overlays == {"camera": b"six"}, "there is no room for its pictures"
+    part.recorded = True
     assert table.table.overlaid(inspected(5.0), b"five") is None
 
 
