@@ -195,7 +195,7 @@ def test_of_two_verdicts_the_most_alarming_inspected_one_counts(scores: tuple[fl
 
 
 def test_an_overlay_follows_its_verdict() -> None:
-    """It counts for the verdict that stands, in whatever order two of a camera came; not for a part that is recorded."""
+    """It counts for the verdict that stands, in whatever order two of a camera came, until the part is recorded."""
     table = Table()
     table.announce(announcement())
     for score in (1.0, 5.0):
