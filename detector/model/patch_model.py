@@ -183,8 +183,10 @@ class PatchModel:
         """
         asked = self.settings.asked
         first, whole = self.product.views[0], seen[0]
-        if asked == (0,) or isinstance(whole, Glance):
+        if asked == (0,):
             relative, logits = first.relative(whole), []
+        elif isinstance(whole, Glance):
+            raise AssertionError("sights are asked only where no head is")
         else:
             relative, differences = first.compare(whole)
             heads = [self.ensembles[index - 1] for index in asked if index]
