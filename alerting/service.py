@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
 from uuid import uuid4
 
 from alerting.journal import Journal
@@ -16,8 +15,6 @@ from shared.clock import Clock, wait_event
 from shared.partition_plan import PartitionPlan
 from shared.settings import LineSettings, Settings
 from shared.store.base import Store
-
-_LONGEST_PAUSE_S: Final = 30.0
 
 
 class AlertingService:
@@ -61,16 +58,15 @@ class AlertingService:
             lease_ms=alerting.lease_ms,
             alone=not alerting.standby,
         )
-        pause_s = first_pause_s = alerting.lease_ms / 1_000
         while (tenure := await keeper.acquire(stop)) is not None:
             term = LineTerm(line, tenure, self._around)
             await self._hold(term, keeper, tenure, stop)
             # Only in order: whoever crashed may have a write under way, and is waited for.
             await keeper.release(tenure)
             if term.unable:
-                # What this process cannot reach another may; if nobody can, they take turns, ever more slowly.
-                pause_s = first_pause_s if term.worked else min(2 * pause_s, _LONGEST_PAUSE_S)
-                await wait_event(self._around.clock, stop, pause_s)
+                # What this process cannot reach another may; if nobody can, they take turns, and somebody always has
+                # the line when it comes back.
+                await wait_event(self._around.clock, stop, alerting.lease_ms / 1_000)
 
     async def _hold(self, term: LineTerm, keeper: LeaseKeeper, tenure: Tenure, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as tasks:

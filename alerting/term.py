@@ -74,8 +74,6 @@ class LineTerm:
         )
         self._log = get_logger("alerting")
         self._intake: Intake | None = None
-        self.worked = False
-        """Whether bus and gate were there at once at any time."""
         self.unable = False
         """Whether it was given up because they were not."""
 
@@ -86,7 +84,7 @@ class LineTerm:
         while (now_ns := self._clock.monotonic_ns()) - able_ns < unable_ns:
             hears = self._intake is not None and now_ns - self._intake.polled_ns < _SILENT_NS
             if hears and self._gate.connected:
-                able_ns, self.worked = now_ns, True
+                able_ns = now_ns
             await self._clock.sleep(unable_ns / NS_PER_S / _LOOKS)
         self.unable = True
         self._log.warning("line.given_up", line=self._line.name, gate=self._gate.connected)

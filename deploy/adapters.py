@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from shared.bus.base import Bus
 from shared.bus.memory import MemoryBus, MemoryBusLimits
 from shared.clock import Clock, SystemClock
+from shared.log import get_logger
 from shared.partition_plan import PartitionPlan
 from shared.plan_keeper import KnownPlan, PlanKeeper
+from shared.retry import first_answer
 from shared.settings import Settings
 from shared.store.base import PayloadStore, Store
 from shared.store.memory import MemoryData, MemoryStore
@@ -35,12 +38,13 @@ class Adapters:
 
 @asynccontextmanager
 async def adapters_for(
-    settings: Settings, clock: Clock | None = None, *, streams: bool = True
+    settings: Settings, clock: Clock | None = None, *, streams: bool = True, patience_s: float = 0.0
 ) -> AsyncIterator[Adapters]:
     """Connect to bus and store, with lines and cameras placed and the topics there; close both at the end.
 
-    Raises `BusUnavailableError` or `StoreUnavailableError` when one does not answer. Without `streams` neither is asked
-    anything yet, and the plan is empty: for a role that takes no part in the stream.
+    Raises `BusUnavailableError` or `StoreUnavailableError` when one does not answer, not even `patience_s` later:
+    where a plant's power comes back, all starts at once. Without `streams` neither is asked anything yet, and the plan
+    is empty: for a role that takes no part in the stream.
     """
     clock = clock or SystemClock()
     bus = make_bus(settings, clock)
@@ -50,8 +54,9 @@ async def adapters_for(
         keeper = PlanKeeper(store, settings.topics)
         plan = PartitionPlan()
         if streams:
-            plan = await keeper.grow(settings.wanted)
-            await bus.ensure_topics(plan.partitions(settings.topics))
+            waiting = partial(first_answer, within_s=patience_s, clock=clock, log=get_logger("start"), what="start")
+            plan = await waiting(lambda: keeper.grow(settings.wanted))
+            await waiting(lambda: bus.ensure_topics(plan.partitions(settings.topics)))
         yield Adapters(bus=bus, store=store, payloads=payloads, clock=clock, plan=KnownPlan(plan, keeper, clock))
     finally:
         await bus.close()

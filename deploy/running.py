@@ -42,7 +42,8 @@ def report_lines(config: Path) -> list[RunResult]:
 async def _run(settings: Settings, role: Role, clock: Clock | None) -> list[RunResult]:
     stop = asyncio.Event()
     # The console has no part in the stream: it starts, and tells what is away, whatever else does not answer.
-    async with adapters_for(settings, clock, streams=role is not Role.CONSOLE) as adapters:
+    streams = role is not Role.CONSOLE
+    async with adapters_for(settings, clock, streams=streams, patience_s=settings.start_within_s) as adapters:
         with stop_on_signals(stop):
             # A model loads for seconds: a page that answered before would call this replica ready.
             services = build(role, settings, adapters)

@@ -85,8 +85,13 @@ class DetectorService:
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set and what came before it is answered."""
         self._log.info("detector.started", model=self._model.model_id, calibration=self._model.calibration_id)
-        subscription = await self._bus.subscribe(
-            [self._topics.frames], group=self._topics.group(self.name), member=self._settings.detector.member
+        subscription = await insist(
+            lambda: self._bus.subscribe(
+                [self._topics.frames], group=self._topics.group(self.name), member=self._settings.detector.member
+            ),
+            clock=self._clock,
+            log=self._log,
+            what="subscribe",
         )
         intake = Intake(
             subscription,

@@ -311,6 +311,8 @@ class Settings(BaseSettings):
     alerting: AlertingSettings = AlertingSettings()
     console: ConsoleSettings | None = None
     lines: tuple[LineSettings, ...] = (LineSettings(),)
+    start_within_s: Annotated[float, Field(ge=0, le=3_600)] = 60.0
+    """How long a role that starts waits for bus and store: a plant's power comes back for all at once."""
     drain_s: Annotated[float, Field(ge=0, le=600)] = 5.0
 
     @model_validator(mode="after")

@@ -181,9 +181,10 @@ class Bench:
         self._stop = asyncio.Event()
         self._serving: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Start a service on the bus as it is."""
+    async def start(self, *, away: bool = False) -> None:
+        """Start a service on the bus as it is, or with the bus `away`."""
         plan = KnownPlan(await topics_for(self.settings, self.bus), PlanKeeper(self.store, self.topics), self.clock)
+        self.bus.away = away
         service = DetectorService(
             self.settings,
             plan=plan,

@@ -56,10 +56,12 @@ class CuttableBus:
 
     async def subscribe(self, topics: Sequence[str], *, group: str, member: str) -> Subscription:
         """Join a group."""
+        self.check()
         return _CuttableSubscription(self, await self._bus.subscribe(topics, group=group, member=member))
 
     async def read(self, places: Collection[TopicPartition], *, group: str, member: str) -> Subscription:
         """Read through the network."""
+        self.check()
         return _CuttableSubscription(self, await self._bus.read(places, group=group, member=member))
 
     async def history(self, topic: str, partition: int, *, newest: int | None = None) -> AsyncGenerator[Record, None]:

@@ -62,8 +62,13 @@ class DecisionFeed:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Feed until `stop` is set; then what has been decided by then is offered, and the sinks are drained."""
-        subscription = await self._bus.subscribe(
-            [self._topics.decisions], group=self._topics.group(self._group), member=self._member
+        subscription = await insist(
+            lambda: self._bus.subscribe(
+                [self._topics.decisions], group=self._topics.group(self._group), member=self._member
+            ),
+            clock=self._clock,
+            log=self._log,
+            what="subscribe",
         )
         try:
             async with asyncio.TaskGroup() as tasks:

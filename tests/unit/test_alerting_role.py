@@ -20,12 +20,13 @@ from alerting.signals.webhook import Webhook
 from deploy.adapters import adapters_for
 from deploy.roles.alerting import WithSinks, make_signals, make_sinks
 from shared.bus.memory import MemoryBus
-from shared.clock import SystemClock
+from shared.clock import ManualClock, SystemClock
 from shared.domain import Decision, GateMode, Outcome
 from shared.errors import ConfigError
 from shared.policy_record import PolicyChange
 from shared.settings import LineSettings, SignalSettings, from_dict
 from shared.wire import encode
+from tests.outages import CuttableBus
 
 CLOCK = SystemClock()
 
@@ -95,6 +96,29 @@ async def test_decisions_on_the_bus_reach_a_webhook_past_the_gate() -> None:
     stop.set()
     await running
     assert b'"part_id":"p"' in posted[0]
+    await bus.close()
+
+
+async def test_who_hears_of_decisions_outlives_a_bus_that_is_away_at_the_start() -> None:
+    """A plant's own systems must not stay without decisions because the broker came up last."""
+    clock = ManualClock()
+    bus, listener, stop = CuttableBus(MemoryBus(clock)), Heard(), asyncio.Event()
+    topics = from_dict({}).topics
+    await bus.ensure_topics({topics.decisions: 1})
+    decision = Decision("line", "p", Outcome.PASS, "good", 2.0, (), 1, 2, 3)
+    await bus.publish(topics.decisions, encode(decision), key=None, partition=0)
+    bus.away = True
+    feed = DecisionFeed([listener], bus=bus, topics=topics, group="sinks", member="alerting-0", clock=clock)
+    running = asyncio.create_task(feed.run(stop))
+    await clock.advance(5)
+    assert bus.refused > 1
+    assert not running.done()
+    bus.away = False
+    await clock.advance(1)
+    stop.set()
+    await clock.advance(1)
+    await running
+    assert listener.parts == ["p"]
     await bus.close()
 
 

@@ -18,6 +18,7 @@ from shared.domain import Capture, CaptureId, Effort, NotInspected, VerdictStatu
 from shared.plan_keeper import PlanKeeper
 from shared.wire import Encoding, FrameMessage, encode
 from tests.detector_bench import (
+    Bench,
     HeldModel,
     ModelInGrades,
     ModelInLanes,
@@ -48,6 +49,18 @@ async def test_each_frame_gets_one_verdict() -> None:
         assert max(line.model.batches) <= 4
         assert not line.overlays
         await line.stop()
+
+
+async def test_a_detector_that_starts_before_its_broker_waits_for_it() -> None:
+    """Its model is loaded by then: to end would cost parts the time of another start."""
+    line = Bench(SteadyModel())
+    await line.start(away=True)
+    await line.until(lambda: line.bus.refused > 2)
+    line.bus.away = False
+    await line.clock.advance(0.5)
+    sent = await line.send()
+    assert (await line.answers(1))[sent.part_id].status is VerdictStatus.INSPECTED
+    await line.stop()
 
 
 async def test_suspicious_frames_carry_their_picture() -> None:

@@ -6,7 +6,7 @@ import structlog
 from shared.clock import ManualClock
 from shared.errors import BusUnavailableError, LinewardenError, MessageTooLargeError, StoreError, StoreUnavailableError
 from shared.log import get_logger
-from shared.retry import insist
+from shared.retry import first_answer, insist
 
 
 class FlakyStep:
@@ -54,3 +54,43 @@ async def test_a_cancellation_ends_it() -> None:
     insisting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await insisting
+
+
+async def test_a_start_waits_for_what_comes_up_beside_it() -> None:
+    """Where power comes back, broker and store need their time, too; it is said once."""
+    clock = ManualClock()
+    step = FlakyStep(*[BusUnavailableError("away")] * 5, *[StoreUnavailableError("away")] * 5)
+    with structlog.testing.capture_logs() as logged:
+        starting = asyncio.create_task(
+            first_answer(step, within_s=60, clock=clock, log=get_logger("test"), what="start")
+        )
+        await clock.advance(2)
+    assert starting.result() == "done"
+    assert [(entry["event"], entry["what"]) for entry in logged] == [("step.delayed", "start")]
+
+
+async def test_a_start_does_not_wait_for_ever() -> None:
+    """An address with a slip of the pen is told with its remedy, and ends the process."""
+    clock = ManualClock()
+    step = FlakyStep(*[BusUnavailableError("away")] * 1_000)
+    starting = asyncio.create_task(first_answer(step, within_s=60, clock=clock, log=get_logger("test"), what="start"))
+    await clock.advance(59.9)
+    assert not starting.done()
+    await clock.advance(0.2)
+    with pytest.raises(BusUnavailableError):
+        await starting
+
+
+@pytest.mark.parametrize("error", [StoreError("refuses the login"), MessageTooLargeError("8 MiB")])
+async def test_a_start_waits_for_nothing_that_refuses(error: LinewardenError) -> None:
+    """A wrong password does not become right."""
+    with pytest.raises(type(error)):
+        await first_answer(FlakyStep(error), within_s=60, clock=ManualClock(), log=get_logger("test"), what="start")
+
+
+async def test_without_patience_a_start_says_nothing_but_its_error() -> None:
+    """A command that a person waits for."""
+    step = FlakyStep(BusUnavailableError("away"))
+    with structlog.testing.capture_logs() as logged, pytest.raises(BusUnavailableError):
+        await first_answer(step, within_s=0, clock=ManualClock(), log=get_logger("test"), what="start")
+    assert (step.calls, logged) == (1, [])
