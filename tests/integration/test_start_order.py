@@ -20,9 +20,9 @@ def settings_for(server: RedisServer) -> Settings:
     return from_dict({"store": {"url": server.url}})
 
 
-async def test_a_role_waits_for_its_store(tmp_path: Path, redis_server: RedisServer) -> None:
+async def test_a_role_waits_for_its_store(tmp_path: Path, redis_url: str) -> None:
     """The store comes up after it has been asked in vain, and the role goes on with it."""
-    del redis_server  # skipped where there is none
+    del redis_url  # skipped where there is none
     server = RedisServer(tmp_path / "late")
     failed = asyncio.Event()
 
