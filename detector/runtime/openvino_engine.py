@@ -18,6 +18,7 @@ from detector.runtime.openvino_search import OpenvinoSearch, search_graph
 from detector.runtime.openvino_sight import OpenvinoSight
 from detector.runtime.openvino_silent import the_core
 from shared.errors import EngineError
+from shared.processor import has_int8_dot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,16 +67,17 @@ class OpenvinoEngine:
         return self.lanes.each(self._see, canvases)
 
     def search(self, rows: NDArray[np.float32]) -> OpenvinoSearch:
-        """Return the search by int8, which is about exact."""
-        graphs = Graphs(replace(self._compiler, precision=_WHOLE), search_graph(rows))
+        """Return the search by int8, which is about exact, or by float32 where the processor has nothing for int8."""
+        exact = not has_int8_dot()
+        graphs = Graphs(replace(self._compiler, precision=_WHOLE), search_graph(rows, exact=exact))
         self._made.append(graphs.sized)
-        return OpenvinoSearch(graphs)
+        return OpenvinoSearch(graphs, exact=exact)
 
     def sight(self, view: View, settings: Profile) -> OpenvinoSight | None:
         """Return the whole look as one graph; None where the tower is lowered as a whole: light and search are not."""
         if self._compiler.precision != _WHOLE:
             return None
-        sight = OpenvinoSight(self.name, self._compiler, self._tower, view, settings)
+        sight = OpenvinoSight(self.name, self._compiler, self._tower, view, settings, exact=not has_int8_dot())
         self._made.append(sight.sized)
         return sight
 
@@ -92,7 +94,11 @@ class OpenvinoEngine:
 
 def _check_processor(core: openvino.Core, name: str) -> None:
     """Raise EngineError where the processor would only emulate what the engine's name promises."""
-    able = core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
+    able = set(core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES"))
+    if not has_int8_dot():
+        # OpenVINO computes in it all the same, with products that overflow: what a gate measured on another
+        # processor does not hold here.
+        able.discard(_INT8)
     needed = {OPENVINO_BF16: _BF16, OPENVINO_INT8: _INT8}.get(name)
     if needed is not None and needed not in able:
         raise EngineError(

@@ -17,7 +17,7 @@ from detector.runtime.base import Glance
 from detector.runtime.checks import check_sum
 from detector.runtime.often import Often
 from detector.runtime.openvino_light import CHANNELS, number, tuned
-from detector.runtime.openvino_search import CoarseRows, highest
+from detector.runtime.openvino_search import CoarseRows, ExactRows, highest
 from detector.runtime.openvino_silent import openvino, ops
 
 if TYPE_CHECKING:
@@ -30,13 +30,16 @@ if TYPE_CHECKING:
 class OpenvinoSight:
     """The graphs of one view, for each size and depth of a shrunk picture that comes often."""
 
-    def __init__(self, name: str, compiler: Compiler, tower: openvino.Model, view: View, settings: Profile) -> None:
-        """Look with `tower`, the graph of the engine `name`."""
+    def __init__(
+        self, name: str, compiler: Compiler, tower: openvino.Model, view: View, settings: Profile, *, exact: bool
+    ) -> None:
+        """Look with `tower`, the graph of the engine `name`, and search once, if `exact`."""
         self._name = name
         self._compiler = compiler
         self._tower = tower
         self._view = view
         self._settings = settings
+        self._exact = exact
         self.sized: Often[tuple[Shape, str, bool], Compiled] = Often(self._made)
 
     def __call__(self, small: Levels) -> Glance | None:
@@ -50,10 +53,13 @@ class OpenvinoSight:
 
     def _made(self, key: tuple[Shape, str, bool]) -> Compiled:
         shape, depth, alone = key
-        return self._compiler.compiled(sight_graph(self._tower, shape, depth, self._view, self._settings), alone=alone)
+        graph = sight_graph(self._tower, shape, depth, self._view, self._settings, exact=self._exact)
+        return self._compiler.compiled(graph, alone=alone)
 
 
-def sight_graph(tower: openvino.Model, shape: Shape, depth: str, view: View, settings: Profile) -> openvino.Model:
+def sight_graph(
+    tower: openvino.Model, shape: Shape, depth: str, view: View, settings: Profile, *, exact: bool
+) -> openvino.Model:
     """Return the graph from a shrunk picture to what `compared` gives, and the sum of the squares of all its patches.
 
     The picture is (H, W, 3) or (H, W) of the numpy type `depth`.
@@ -68,26 +74,29 @@ def sight_graph(tower: openvino.Model, shape: Shape, depth: str, view: View, set
     # What the tower gives must go one way only, or OpenVINO copies it three times to turn its channels last.
     flat = ops.reshape(patches, np.array([rows * columns, dimensions]), False).output(0)
     squares = ops.reduce_sum(ops.multiply(flat, flat), np.array([0, 1]), False).output(0)
-    return openvino.Model([*compared(flat, (rows, columns), view), squares], [picture], "sight")
+    return openvino.Model([*compared(flat, (rows, columns), view, exact=exact), squares], [picture], "sight")
 
 
-def compared(patches: openvino.Output, grid: tuple[int, int], view: View) -> tuple[openvino.Output, ...]:
+def compared(
+    patches: openvino.Output, grid: tuple[int, int], view: View, *, exact: bool
+) -> tuple[openvino.Output, ...]:
     """Return the distances of patches (rows * columns, D) over what is usual there: see `view.relative_distances`.
 
     They are (rows, columns) float32. With them come the places (m,) int32 of the highest ones, each by its index in
-    C order, and the patches (m, D) that lie there.
+    C order, and the patches (m, D) that lie there. Unless the first search is `exact`, these are searched for again.
     """
     cells = grid[0] * grid[1]
     usual = ops.constant(fitted(view.expected, grid).ravel())
-    bank = CoarseRows(view.bank.rows, cells)
+    bank = ExactRows(view.bank.rows) if exact else CoarseRows(view.bank.rows, cells)
     alike = bank.alike(patches)
-    about = _over(highest(alike), usual)
+    found = _over(highest(alike), usual)
     first = ops.constant(np.int32(0))
-    places = ops.topk(about, ops.constant(np.int32(min(SEARCHED_AGAIN, cells))), 0, "max", "none").output(1)
+    places = ops.topk(found, ops.constant(np.int32(min(SEARCHED_AGAIN, cells))), 0, "max", "none").output(1)
     some = ops.gather(patches, places, first).output(0)
-    exact = _over(bank.highest_again(alike, some, places), ops.gather(usual, places, first))
-    whole = ops.reshape(ops.scatter_elements_update(about, places, exact, first), np.array(grid), False).output(0)
-    return whole, places, some
+    if isinstance(bank, CoarseRows):
+        again = _over(bank.highest_again(alike, some, places), ops.gather(usual, places, first))
+        found = ops.scatter_elements_update(found, places, again, first).output(0)
+    return ops.reshape(found, np.array(grid), False).output(0), places, some
 
 
 def _over(cosine: openvino.Output, usual: openvino.Node) -> openvino.Output:

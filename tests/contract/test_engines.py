@@ -103,6 +103,16 @@ def test_the_search_finds_the_nearest_row(engine: Engine) -> None:
         assert error < (1e-5 if search.exact else 0.02)
 
 
+def test_the_search_adds_up_large_numbers(engine: Engine) -> None:
+    """Neighbouring values near the largest: two of their products together need more than 16 bits in int8."""
+    rng = np.random.default_rng(0)
+    rows = np.repeat(rng.standard_normal((300, 8)) ** 3, 4, axis=1).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    search = engine.search(rows)
+    error = np.abs(search(rows) - 1.0).max()
+    assert error < (1e-5 if search.exact else 0.02)
+
+
 def test_the_whole_model_scores_as_on_the_reference(
     engine: Engine, reference: TorchEngine, stored: StoredModel
 ) -> None:

@@ -20,6 +20,7 @@ from detector.runtime.openvino_engine import GRAPH, WEIGHTS
 from detector.runtime.openvino_export import write_openvino
 from detector.runtime.openvino_mixed import has_bf16, strides
 from detector.runtime.openvino_silent import openvino, the_core
+from tests.processors import needs_int8_dot
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,6 +56,7 @@ def test_the_levels_that_heads_read_come_out_too(tmp_path: Path, profile: Profil
             assert np.allclose(level, known, atol=1e-3 * float(np.abs(known).max()))
 
 
+@needs_int8_dot
 def test_int8_is_fitted_to_good_pictures_and_still_sees_about_the_same(tmp_path: Path) -> None:
     """Its patches lie near the reference's, and its weights take a fraction of the bytes."""
     settings = replace(LITE, sides_px=(128,))

@@ -24,6 +24,7 @@ from detector.runtime.checks import finite
 from detector.runtime.compiled import CompiledEngine
 from detector.runtime.lanes import Lanes
 from detector.runtime.making import load_with
+from detector.runtime.openvino_silent import the_core
 from shared.errors import ConfigError, DataError, EngineError
 from shared.settings import from_dict
 from tests.plates import plate, write_plates
@@ -266,6 +267,14 @@ def test_a_processor_without_the_instructions_is_told() -> None:
     with pytest.raises(EngineError, match="no instructions for INT8"):
         openvino_engine._check_processor(OldProcessor(), "openvino-int8")
     openvino_engine._check_processor(OldProcessor(), "openvino")
+
+
+def test_a_processor_that_only_emulates_int8_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenVINO says that it can, but products overflow: what the gate found on another processor is not so here."""
+    monkeypatch.setattr(openvino_engine, "has_int8_dot", lambda: False)
+    with pytest.raises(EngineError, match="no instructions for INT8"):
+        openvino_engine._check_processor(the_core(), "openvino-int8")
+    openvino_engine._check_processor(the_core(), "openvino")
 
 
 class OldProcessor:

@@ -24,6 +24,7 @@ from detector.runtime.openvino_sight import OpenvinoSight, compared, sight_graph
 from detector.runtime.openvino_silent import openvino, ops, the_core
 from shared.errors import EngineError
 from tests.plates import plate
+from tests.processors import needs_int8_dot
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -108,7 +109,7 @@ def test_one_number_that_is_none_is_in_the_sum(model: PatchModel, spoilt: float)
     tower = openvino.Model([ops.add(canvas, ops.constant(added))], [canvas], "tower")
     bank = Bank(unit(np.random.default_rng(0).normal(size=(4, 3))))
     view = View(Lens(4, 1, 1.0, level_light=False), bank, np.ones((4, 5), dtype=np.float32))
-    graph = sight_graph(tower, (4, 5, 3), "uint8", view, model.settings)
+    graph = sight_graph(tower, (4, 5, 3), "uint8", view, model.settings, exact=True)
     shown = np.random.default_rng(0).integers(0, 255, (4, 5, 3), dtype=np.uint8)
     *_, squares = Compiler(the_core(), 1, Lanes()).compiled(graph, alone=True).infer(shown)
     assert np.isfinite(squares) == np.isfinite(spoilt)
@@ -117,19 +118,22 @@ def test_one_number_that_is_none_is_in_the_sum(model: PatchModel, spoilt: float)
 @pytest.mark.parametrize(
     ("rows", "grid"), [(1, (1, 1)), (3, (2, 3)), (7, (1, 5)), (257, (1, 40)), (300, (7, 8)), (257, (70, 70))]
 )
-def test_few_patches_and_small_banks_are_compared_as_by_the_steps(rows: int, grid: tuple[int, int]) -> None:
+@pytest.mark.parametrize("exact", [True, pytest.param(False, marks=needs_int8_dot)], ids=["in float32", "by int8"])
+def test_few_patches_and_small_banks_are_compared_as_by_the_steps(
+    rows: int, grid: tuple[int, int], exact: bool
+) -> None:
     """Fewer than are searched for again, fewer rows than are near, pieces of a bank that are not full."""
     rng = np.random.default_rng(0)
     bank = Bank(unit(rng.normal(size=(rows, 16))))
     view = View(Lens(64, 16, 1.0, level_light=False), bank, rng.uniform(0.1, 1.0, (3, 4)).astype(np.float32))
     shown = unit(rng.normal(size=(1, *grid, 16)))
     patches = ops.parameter([grid[0] * grid[1], 16], np.float32)
-    graph = openvino.Model(list(compared(patches.output(0), grid, view)), [patches], "relative")
+    graph = openvino.Model(list(compared(patches.output(0), grid, view, exact=exact)), [patches], "relative")
     found, places, some = computed(graph, shown.reshape(-1, 16))
     known = relative_distances(shown[0], bank, fitted(view.expected, grid))
     assert found.shape == grid
-    exact = np.sort(np.abs(found - known).ravel())[: min(32, known.size)]
-    assert exact.max() < 1e-5
+    errors = np.sort(np.abs(found - known).ravel())
+    assert errors[: errors.size if exact else min(32, errors.size)].max() < 1e-5
     assert np.array_equal(some, shown.reshape(-1, 16)[places.astype(int)])
     assert len(set(places)) == min(32, known.size)
     assert found.ravel()[places.astype(int)].min() >= np.sort(found.ravel())[-len(places)] - 0.05
