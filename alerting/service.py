@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 from uuid import uuid4
 
 from alerting.journal import Journal
 from alerting.lease import LeaseKeeper, Tenure
 from alerting.signals.base import GateSignals
 from alerting.term import LineTerm, Surroundings
+from shared import metrics
 from shared.bus.base import Bus
 from shared.clock import Clock, wait_event
+from shared.errors import ConfigError
+from shared.log import get_logger
 from shared.partition_plan import PartitionPlan
 from shared.settings import LineSettings, Settings
 from shared.store.base import Store
+
+LINE_FAILED: Final = "line.failed"
+_AFTER_FAILURE_S: Final = 5.0
+"""About what the process itself would take to start again."""
 
 
 class AlertingService:
@@ -36,6 +44,7 @@ class AlertingService:
         self._around = Surroundings(settings, plan, bus, store, clock, signals, journal)
         # A process that was started again is another: the one before may still be writing.
         self._holder = f"{settings.alerting.member}/{uuid4().hex}"
+        self._log = get_logger("alerting")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set and every open part is settled and recorded."""
@@ -60,13 +69,33 @@ class AlertingService:
         )
         while (tenure := await keeper.acquire(stop)) is not None:
             term = LineTerm(line, tenure, self._around)
-            await self._hold(term, keeper, tenure, stop)
+            try:
+                await self._hold(term, keeper, tenure, stop)
+            except Exception as error:
+                if told_to_mend(error):
+                    raise
+                await self._after(error, line, tenure, stop)
+                continue
             # Only in order: whoever crashed may have a write under way, and is waited for.
             await keeper.release(tenure)
             if term.unable:
                 # What this process cannot reach another may; if nobody can, they take turns, and somebody always has
                 # the line when it comes back.
                 await wait_event(self._around.clock, stop, alerting.lease_ms / 1_000)
+
+    async def _after(self, error: Exception, line: LineSettings, tenure: Tenure, stop: asyncio.Event) -> None:
+        """Leave a line whose service failed to whoever takes it next; the other lines' gates go on.
+
+        As after a crash the lease is not released: a write may be under way. It may be a message that fails each time
+        it comes, and then costs its own line alone.
+        """
+        tenure.lost()
+        metrics.LEASE_HELD.labels(line.name).set(0)
+        metrics.LINES_FAILED.labels(line.name).inc()
+        self._log.error(
+            LINE_FAILED, line=line.name, exc_info=error, remedy="its parts default until it runs again; report this"
+        )
+        await wait_event(self._around.clock, stop, _AFTER_FAILURE_S)
 
     async def _hold(self, term: LineTerm, keeper: LeaseKeeper, tenure: Tenure, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -76,3 +105,10 @@ class AlertingService:
             await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for task in running:
                 task.cancel()
+
+
+def told_to_mend(error: Exception) -> bool:
+    """Say whether an error tells a person what to mend in the settings, which no new turn would."""
+    if isinstance(error, ExceptionGroup):
+        return any(told_to_mend(one) for one in error.exceptions)
+    return isinstance(error, ConfigError)

@@ -55,6 +55,9 @@ NOT_CARRIED_OUT: Final = Counter(
 HALTED: Final = Gauge("linewarden_line_halted", "Whether the line rejects everything until it is resumed.", ["line"])
 POLICY_VERSION: Final = Gauge("linewarden_policy_version", "The version of the policy in force.", ["line"])
 LEASE_HELD: Final = Gauge("linewarden_lease_held", "Whether this process may signal to the line's gate.", ["line"])
+LINES_FAILED: Final = Counter(
+    "linewarden_line_failures", "How often a line's service ended by an unexpected error, and began anew.", ["line"]
+)
 RECORDS_HELD: Final = Gauge(
     "linewarden_records_held", "Settled parts whose records wait for parts that were captured earlier.", ["line"]
 )

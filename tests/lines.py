@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from prometheus_client import REGISTRY
+
 from alerting.journal import Journal
 from alerting.plc_sim.gate_log import GateAction
 from alerting.plc_sim.simulator import GateSimulator
@@ -169,6 +171,7 @@ class Plant:
         self.plc = GateSimulator(mode, self.clock, heartbeat_timeout_ms=heartbeat_timeout_ms)
         self.signals = signals(self.plc)
         self._captured_ns: dict[str, int] = {}
+        self._failures = failures(LINE)
         self._stop = asyncio.Event()
         self._serving: asyncio.Task[None] | None = None
 
@@ -239,6 +242,7 @@ class Plant:
         if self._serving is not None and self._serving.done() and not self._stop.is_set():
             self._serving.result()
             raise AssertionError("the service ended by itself")
+        assert failures(LINE) == self._failures, "the line's service failed, see the log"
 
     def see(self, part_id: str) -> int:
         """Let a part pass the photo-eye; return when it was captured."""
@@ -324,6 +328,11 @@ class Plant:
     async def dead_letters(self) -> list[DeadLetter]:
         """Return the dead letters."""
         return [decode(DeadLetter, record.value)[0] for record in await read_all(self.bus, self.topics.dead_letters)]
+
+
+def failures(line: str) -> float:
+    """Return how often a line's service failed in this process."""
+    return REGISTRY.get_sample_value("linewarden_line_failures_total", {"line": line}) or 0.0
 
 
 async def read_all(bus: Bus, topic: str) -> list[Record]:

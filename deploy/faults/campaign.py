@@ -195,6 +195,7 @@ class _Campaign:
             await self._clock.sleep(_WATCH_S)
         late += await system.stop(system.roles["detector"]) + await system.stop(system.roles["alerting"])
         self._surprises += [f"{name} had to be killed at the end" for name in late]
+        self._surprises += system.failed_lines()
 
 
 async def _all_settled(system: System, store: Store) -> bool:

@@ -13,6 +13,7 @@ from typing import Final
 from alerting.plc_sim.gate_log import GateOutcome
 from alerting.plc_sim.server import PlcServer
 from alerting.plc_sim.simulator import GateSimulator
+from alerting.service import LINE_FAILED
 from deploy.faults.disk import Disk
 from deploy.faults.link import Link
 from deploy.faults.role import step
@@ -78,6 +79,15 @@ class System:
     def ended(self) -> list[str]:
         """Return the processes that should run and do not."""
         return [name for name, process in self.processes.items() if not process.running]
+
+    def failed_lines(self) -> list[str]:
+        """Return what alerting said of lines whose service ended by an error, and began anew."""
+        return [
+            f"{name}: {entry}"
+            for name in self.roles["alerting"]
+            for entry in (self.folder / f"{name}.log").read_text(encoding="utf-8", errors="replace").splitlines()
+            if LINE_FAILED in entry
+        ]
 
     async def stop(self, names: Sequence[str]) -> list[str]:
         """Stop processes in order; return those that had to be killed."""

@@ -96,7 +96,8 @@ class RunningLine:
     async def close(self) -> None:
         """End what still runs."""
         for process in self.processes.values():
-            process.kill()
+            if process.returncode is None:
+                process.kill()
             await process.wait()
         await self.store.close()
 
