@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Final
 from uuid import uuid4
 
+from alerting.alerts.board import AlertBoard
+from alerting.alerts.desk import AlertLimits
 from alerting.journal import Journal
 from alerting.lease import LeaseKeeper, Tenure
 from alerting.signals.base import GateSignals
@@ -18,9 +20,10 @@ from shared.errors import ConfigError
 from shared.log import get_logger
 from shared.partition_plan import PartitionPlan
 from shared.settings import LineSettings, Settings
-from shared.store.base import Store
+from shared.store.base import Alert, Store
 
 LINE_FAILED: Final = "line.failed"
+_ALERT: Final = "LINE_FAILED"
 _AFTER_FAILURE_S: Final = 5.0
 """About what the process itself would take to start again."""
 
@@ -95,7 +98,20 @@ class AlertingService:
         self._log.error(
             LINE_FAILED, line=line.name, exc_info=error, remedy="its parts default until it runs again; report this"
         )
+        try:
+            await self._tell(line.name)
+        except Exception as second:  # noqa: BLE001 - what failed may be the board of alerts itself
+            self._log.warning("alert.lost", kind=_ALERT, line=line.name, error=repr(second))
         await wait_event(self._around.clock, stop, _AFTER_FAILURE_S)
+
+    async def _tell(self, line: str) -> None:
+        around = self._around
+        board = AlertBoard(around.store, around.clock, AlertLimits(**around.settings.alerting.alerts.model_dump()))
+        text = (
+            "the line's service failed by a mistake of the program and is begun anew: its parts are rejected by default"
+        )
+        board.note(Alert(line, _ALERT, text, at_ns=around.clock.utc_ns()))
+        await board.flush(line)
 
     async def _hold(self, term: LineTerm, keeper: LeaseKeeper, tenure: Tenure, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as tasks:

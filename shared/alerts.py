@@ -45,6 +45,7 @@ KINDS: Final = {
     "NOT_CARRIED_OUT": Kind(Severity.CRITICAL, momentary=True),
     "BORDERLINE": Kind(Severity.INFO, momentary=True),
     "TOO_CLOSE": Kind(Severity.WARNING, momentary=True),
+    "LINE_FAILED": Kind(Severity.CRITICAL, momentary=True),
     "PART_ID_REUSED": Kind(Severity.CRITICAL, momentary=True),
     "MANY_REJECTS": Kind(Severity.WARNING, momentary=True),
     "LINE_HALTED": Kind(Severity.CRITICAL),

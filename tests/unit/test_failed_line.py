@@ -106,6 +106,8 @@ async def test_one_lines_mistake_leaves_the_other_lines_gates_alone() -> None:
     assert {entry["line"] for entry in told} == {"line-1"}
     assert told[0]["exc_info"] is not None
     assert failures("line-1") == before + len(told)
+    assert "LINE_FAILED" in {alert.kind for alert in await two.store.alerts("line-1", newest=10)}
+    assert not await two.store.alerts("line-2", newest=10)
     two.signals["line-1"].error = None
     await two.run(6)
     assert await two.part("line-1", "a2") is GateAction.PASSED
