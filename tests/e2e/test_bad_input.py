@@ -63,8 +63,8 @@ def test_an_unknown_environment_variable_is_refused(config: Path) -> None:
 
 @pytest.mark.parametrize("role", ["ingest", "alerting"])
 def test_an_unreachable_broker_is_named(config: Path, role: str) -> None:
-    """A broker that does not answer ends the start within seconds, with its address."""
-    config.write_text("[bus]\nurl = 'kafka://127.0.0.1:9'\n", encoding="utf-8")
+    """A broker that does not answer ends the start once it was waited for, with its address."""
+    config.write_text("start_within_s = 0\n[bus]\nurl = 'kafka://127.0.0.1:9'\n", encoding="utf-8")
     error = refused(linewarden("run", "--config", config, "--role", role))
     assert "127.0.0.1:9" in error
     assert "linewarden dev up" in error
@@ -72,7 +72,7 @@ def test_an_unreachable_broker_is_named(config: Path, role: str) -> None:
 
 def test_an_unreachable_store_is_named_without_its_password(config: Path) -> None:
     """A Redis address with a password is told without it."""
-    config.write_text(f"[store]\nurl = 'redis://user:{SECRET}@127.0.0.1:9/0'\n", encoding="utf-8")
+    config.write_text(f"start_within_s = 1\n[store]\nurl = 'redis://user:{SECRET}@127.0.0.1:9/0'\n", encoding="utf-8")
     error = refused(linewarden("run", "--config", config, "--role", "alerting"))
     assert "127.0.0.1:9" in error
 
@@ -155,7 +155,7 @@ def test_an_unknown_option_is_refused_with_the_usage() -> None:
 )
 def test_an_address_that_is_none_is_refused_without_its_password(config: Path, section: str, address: str) -> None:
     """Odd passwords, missing schemes and impossible ports end in one line that does not repeat the password."""
-    config.write_text(section.format(address), encoding="utf-8")
+    config.write_text("start_within_s = 0\n" + section.format(address), encoding="utf-8")
     assert "127.0.0.1" in refused(linewarden("run", "--config", config, "--role", "alerting"))
 
 
