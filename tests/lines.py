@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from prometheus_client import REGISTRY
-
 from alerting.journal import Journal
 from alerting.plc_sim.gate_log import GateAction
 from alerting.plc_sim.simulator import GateSimulator
@@ -29,6 +27,7 @@ from shared.domain import (
     Verdict,
     VerdictStatus,
 )
+from shared.metrics import LINES_FAILED
 from shared.partition_plan import PartitionPlan
 from shared.settings import LineSettings, Settings, from_dict
 from shared.store.base import LineCounters, Store
@@ -332,7 +331,8 @@ class Plant:
 
 def failures(line: str) -> float:
     """Return how often a line's service failed in this process."""
-    return REGISTRY.get_sample_value("linewarden_line_failures_total", {"line": line}) or 0.0
+    (counter,) = LINES_FAILED.collect()
+    return sum(sample.value for sample in counter.samples if sample.labels["line"] == line and "total" in sample.name)
 
 
 async def read_all(bus: Bus, topic: str) -> list[Record]:

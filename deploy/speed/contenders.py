@@ -17,8 +17,11 @@ from detector.export.folder import exported
 from detector.model.artifact import read
 from detector.runtime.base import COMPILED, EXPORTED, OPENVINO, OPENVINO_BF16, OPENVINO_INT8, TORCH
 from detector.runtime.graph import Graph, example
+from detector.runtime.openvino_engine import check_processor
 from detector.runtime.openvino_export import write_openvino
-from shared.errors import ConfigError
+from detector.runtime.openvino_silent import the_core
+from shared.errors import ConfigError, EngineError
+from shared.log import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,18 +48,19 @@ def contenders(
     """Yield the model of `folder` on torch, on each engine that it was exported for, and first on torch `as_built`.
 
     Each is in a process of its own and waits for its turns. `names` picks some of all engines, `compiled` among them,
-    which nobody waits for who did not ask. Unless they are `gated`, the engines are those of `UNGATED`, made for the
-    purpose. The errors of `load_with`.
+    which nobody waits for who did not ask; without it those that this processor has no instructions for are left out.
+    Unless they are `gated`, the engines are those of `UNGATED`, made for the purpose. The errors of `load_with`.
     """
     known = (TORCH, COMPILED, *EXPORTED)
     if unknown := [name for name in names if name not in known]:
         raise ConfigError(f"there is no engine {unknown[0]!r}", f"Choose from: {', '.join(known)}.")
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="linewarden-engines-")))
+        wanted = names or [name for name in (exported(folder) if gated else UNGATED) if _runs_here(name)]
         if gated:
-            others = [Recipe(name, folder, threads) for name in names or exported(folder) if name != TORCH]
+            others = [Recipe(name, folder, threads) for name in wanted if name != TORCH]
         else:
-            some = [name for name in names or UNGATED if name in UNGATED]
+            some = [name for name in wanted if name in UNGATED]
             others = [Recipe(name, folder, threads, _ungated(folder, scratch, name)) for name in some]
         built = [AS_BUILT, TORCH] if as_built else [TORCH]
         recipes = [*(Recipe(name, folder, threads) for name in built), *others]
@@ -66,6 +70,15 @@ def contenders(
             found.append(stack.enter_context(working(recipe.name, Side, recipe, frames)))
         on_progress("engines", len(recipes), len(recipes))
         yield found
+
+
+def _runs_here(name: str) -> bool:
+    try:
+        check_processor(the_core(), name)
+    except EngineError as error:
+        get_logger("bench").warning("engine.left_out", engine=name, problem=str(error))
+        return False
+    return True
 
 
 def _ungated(folder: Path, scratch: Path, name: str) -> Path:

@@ -53,7 +53,7 @@ class OpenvinoEngine:
         self.name = name
         self.lanes = Lanes(_LANES_A_THREAD * threads if threads > 1 else 1)
         core = the_core()
-        _check_processor(core, name)
+        check_processor(core, name)
         with failing_as(f"OpenVINO cannot open the graph in {folder}", "Export the model again."):
             self._tower = core.read_model(folder / GRAPH)
         # A graph that does not say itself which of its layers are in bfloat16 is so as a whole.
@@ -92,7 +92,7 @@ class OpenvinoEngine:
         return Seen(tuple(level[0] for level in levels), finite(patches[0], self.name))
 
 
-def _check_processor(core: openvino.Core, name: str) -> None:
+def check_processor(core: openvino.Core, name: str) -> None:
     """Raise EngineError where the processor would only emulate what the engine's name promises."""
     able = set(core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES"))
     if not has_int8_dot():
