@@ -75,7 +75,7 @@ class AlertingService:
             try:
                 await self._hold(term, keeper, tenure, stop)
             except Exception as error:
-                if told_to_mend(error):
+                if _is_for_a_person(error):
                     raise
                 await self._after(error, line, tenure, stop)
                 continue
@@ -123,8 +123,8 @@ class AlertingService:
                 task.cancel()
 
 
-def told_to_mend(error: Exception) -> bool:
-    """Say whether an error tells a person what to mend in the settings, which no new turn would."""
-    if isinstance(error, ExceptionGroup):
-        return any(told_to_mend(one) for one in error.exceptions)
-    return isinstance(error, ConfigError)
+def _is_for_a_person(error: Exception) -> bool:
+    """Say whether an error tells what to mend in the settings, which no new turn would."""
+    return isinstance(error, ConfigError) or (
+        isinstance(error, ExceptionGroup) and error.subgroup(ConfigError) is not None
+    )

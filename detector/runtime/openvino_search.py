@@ -59,7 +59,9 @@ class ExactRows:
     """A bank's unit rows (K, D) in a graph, as they are."""
 
     def __init__(self, rows: NDArray[np.float32]) -> None:
-        self._pieces = [ops.constant(rows[start : start + _ROWS_AT_ONCE]) for start in _starts(rows, _ROWS_AT_ONCE)]
+        self._pieces = [
+            ops.constant(rows[start : start + _ROWS_AT_ONCE]) for start in range(0, len(rows), _ROWS_AT_ONCE)
+        ]
 
     def alike(self, patches: openvino.Output) -> list[openvino.Node]:
         """Return the cosines of patches (n, D) with each piece's rows, (n, k)."""
@@ -80,7 +82,7 @@ class CoarseRows:
         largest = max(float(np.abs(rows).max()), 1e-6)
         self._low, self._high = np.float32(-largest * (_HIGHEST + 1) / _HIGHEST), np.float32(largest)
         step = len(rows) if self._whole else _ROWS_AT_ONCE
-        self._pieces = [_coarse(rows[start : start + step]) for start in _starts(rows, step)]
+        self._pieces = [_coarse(rows[start : start + step]) for start in range(0, len(rows), step)]
 
     def alike(self, patches: openvino.Output) -> list[openvino.Node]:
         """Return the cosines of patches (n, D) with each piece's rows, (n, k), right to about 0.003."""
@@ -109,10 +111,6 @@ class CoarseRows:
 def highest(alike: Sequence[openvino.Node]) -> openvino.Output:
     """Return the highest cosine (n,) of each patch, of what `CoarseRows.alike` gave."""
     return reduce(ops.maximum, [ops.reduce_max(some, np.array([1]), False) for some in alike]).output(0)
-
-
-def _starts(rows: NDArray[np.float32], step: int) -> range:
-    return range(0, len(rows), step)
 
 
 def _coarse(rows: NDArray[np.float32]) -> openvino.Node:
